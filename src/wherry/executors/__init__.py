@@ -1,0 +1,1 @@
+"""Where an attempt becomes a process: one small Protocol, one module an implementation, one literal dict."""

@@ -1,0 +1,1 @@
+"""The AWS-compatible endpoint on loopback over the embedded engine."""
