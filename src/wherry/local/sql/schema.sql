@@ -1,0 +1,85 @@
+Each statement block is one migration; it runs once, in order, and is never edited after a release.
+Times are milliseconds since 1970 in UTC unless a column says otherwise. JSON is text.
+
+-- name: first
+create table events (
+  id text primary key,
+  accepted_ms integer not null,
+  document text not null
+) without rowid;
+-- One row a run. The unique index is the law "at most one run per cause".
+create table runs (
+  id text primary key,
+  job text not null,
+  trigger text not null,
+  cause text not null,
+  event_id text not null references events (id),
+  status text not null,
+  created_ms integer not null,
+  due_ms integer not null,
+  ended_ms integer,
+  reason text not null default '',
+  command text not null default '[]',
+  env text not null default '{}',
+  overrides text not null default '{}',
+  -- the process that executes it: "pid:start time", or null
+  owner text,
+  stop_requested integer not null default 0
+) without rowid;
+create unique index runs_cause on runs (job, cause);
+create index runs_open on runs (status, due_ms) where status in ('queued', 'starting', 'running');
+create table attempts (
+  run_id text not null references runs (id),
+  number integer not null,
+  started_ms integer not null,
+  ended_ms integer,
+  ending text,
+  exit_code integer,
+  reason text not null default '',
+  pid integer,
+  primary key (run_id, number)
+) without rowid;
+-- The last firing of each schedule that was enqueued, so that a restart knows where it stood.
+create table firings (
+  job text not null,
+  trigger text not null,
+  anchor_ms integer not null,
+  last_ms integer,
+  primary key (job, trigger)
+) without rowid;
+-- One row an object. `inode`, `size` and `modified_ns` say which file on disk the row describes: a file that differs
+-- was changed by hand, and its row is made anew.
+create table objects (
+  bucket text not null,
+  key text not null,
+  size integer not null,
+  modified_ns integer not null,
+  inode integer not null,
+  etag text not null,
+  sequencer text not null,
+  -- JSON: content-type and its like, user metadata, checksums, number of parts
+  attributes text not null default '{}',
+  -- where the file is while it is not at buckets/BUCKET/KEY, relative to the home; null for the plain place
+  place text,
+  -- the file in spool/ that was committed but perhaps not yet moved to its place; null once it was
+  spooled text,
+  primary key (bucket, key)
+) without rowid;
+create index objects_spooled on objects (spooled) where spooled is not null;
+create table uploads (
+  id text primary key,
+  bucket text not null,
+  key text not null,
+  started_ms integer not null,
+  attributes text not null default '{}'
+) without rowid;
+create table parts (
+  upload_id text not null references uploads (id) on delete cascade,
+  number integer not null,
+  size integer not null,
+  etag text not null,
+  modified_ms integer not null,
+  checksums text not null default '{}',
+  file text not null,
+  primary key (upload_id, number)
+) without rowid
