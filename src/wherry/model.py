@@ -304,6 +304,17 @@ def new_event(
     )
 
 
+def complete_event(document: Mapping[str, Any], *, now: datetime) -> Event:
+    """A person's event, completed: id, time and the like are made where they are missing.
+
+    What has none of an event's own fields is taken for the detail alone: `{"order": 7}`.
+    """
+    if not document.keys() & {"source", "detail-type", "detail"}:
+        document = {"detail": document}
+    whole = new_event("wherry", "Manual Run", {}, now=now)
+    return Event(document={**whole.document, **document})
+
+
 def iso_seconds(moment: datetime) -> str:
     """`2026-03-01T10:00:00Z`: an aware datetime as EventBridge writes it, in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -370,8 +381,8 @@ class Attempt:
     started_at: datetime
     ended_at: datetime | None = None
     outcome: Outcome | None = None
-    #: The process id while it runs here, else None.
-    pid: int | None = None
+    #: How its process is found again, `pid:start time` here; empty until it has one.
+    process: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

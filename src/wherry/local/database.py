@@ -15,7 +15,6 @@ import sqlite3  # noqa: TID251 - this is the door
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from wherry.errors import WherryError
@@ -31,7 +30,8 @@ BUSY_SECONDS = 30
 
 def load_sql(name: str) -> dict[str, str]:
     """The statements of `sql/NAME.sql`: each stands under a line `-- name: STATEMENT`."""
-    text = resources.files("wherry.local").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    with open(os.path.join(os.path.dirname(__file__), "sql", f"{name}.sql"), encoding="utf-8") as file:
+        text = file.read()
     pieces = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
     return {title: body.strip() for title, body in zip(pieces[::2], pieces[1::2], strict=True)}
 
@@ -41,13 +41,13 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._after: list[Callable[[], None]] = []
+        self._after: list[Callable[[], object]] = []
 
     def execute(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Execute one statement."""
         return self._connection.execute(statement, parameters)
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
+    def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when the transaction is on disk, in the writer's own thread; never when it failed."""
         self._after.append(callback)
 
@@ -60,7 +60,7 @@ class _Ticket(Generic[Result]):
         self.done = False
         self._result: Result | None = None
         self._error: BaseException | None = None
-        self._after: list[Callable[[], None]] = []
+        self._after: list[Callable[[], object]] = []
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Do the work between two savepoints; keep its result or its exception."""

@@ -36,7 +36,8 @@ create table attempts (
   ending text,
   exit_code integer,
   reason text not null default '',
-  pid integer,
+  -- "pid:start time" of the process
+  process text,
   primary key (run_id, number)
 ) without rowid;
 -- The last firing of each schedule that was enqueued, so that a restart knows where it stood.

@@ -1,0 +1,96 @@
+"""Finds the job file and opens the environment that a command line means: the factory of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wherry.errors import UserError
+from wherry.model import JobFile
+from wherry.target import Target
+
+if TYPE_CHECKING:
+    from wherry.local.workspace import Workspace
+
+JOBFILE = "wherry.yaml"
+
+
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """The option that says where."""
+    parser.add_argument("--env", metavar="ENV", default="local", help="the environment (default: local)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option for other programs."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def jobfile_path(arguments: argparse.Namespace) -> str:
+    """The job file that is meant: `-f FILE`, else the nearest wherry.yaml, here or further up; raises UserError."""
+    if arguments.file:
+        path = os.path.join(arguments.file, JOBFILE) if os.path.isdir(arguments.file) else arguments.file
+        if not os.path.isfile(path):
+            raise UserError(f"there is no file `{path}`")
+        return os.path.abspath(path)
+    folder = os.getcwd()
+    while True:
+        path = os.path.join(folder, JOBFILE)
+        if os.path.isfile(path):
+            return path
+        if folder == os.path.dirname(folder):
+            raise UserError(
+                f"there is no {JOBFILE} here or in a folder above", hint="`wherry init` makes one; `-f FILE` names one"
+            )
+        folder = os.path.dirname(folder)
+
+
+def load_jobfile(path: str) -> JobFile:
+    """The checked job file; raises JobFileError. Places are named as a person here would type the path."""
+    from wherry import jobfile
+
+    relative = os.path.relpath(path)
+    return jobfile.load(path if relative.startswith("..") else relative)
+
+
+def open_workspace(arguments: argparse.Namespace) -> Workspace:
+    """The local environment of the job file that is meant."""
+    from wherry.local.workspace import Workspace
+
+    path = jobfile_path(arguments)
+    return Workspace(path, lambda: load_jobfile(path))
+
+
+@contextlib.contextmanager
+def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
+    """The environment that is meant; raises UserError for one that is not there."""
+    if arguments.env != "local":
+        _refuse(arguments)
+    from wherry.local.desk import Desk
+
+    workspace = open_workspace(arguments)
+    desk = Desk(workspace, _serve)
+    try:
+        yield desk
+    finally:
+        desk.close()
+        workspace.close()
+
+
+def _refuse(arguments: argparse.Namespace) -> None:
+    known = load_jobfile(jobfile_path(arguments)).environments
+    if arguments.env in known:
+        raise UserError(
+            f"environment `{arguments.env}` is on AWS, and this version of wherry runs the local environment alone",
+            hint="leave `--env` out to run here",
+        )
+    names = ", ".join(f"`{name}`" for name in sorted({"local", *known}))
+    raise UserError(f"there is no environment `{arguments.env}` in the job file", hint=f"known: {names}")
+
+
+def _serve(workspace: Workspace, host):  # noqa: ANN202
+    from wherry.cli.serving import serve
+
+    return serve(workspace, host)

@@ -1,0 +1,36 @@
+"""`wherry logs RUN`."""
+
+from __future__ import annotations
+
+import argparse
+
+from wherry.cli import output
+from wherry.cli.context import add_environment, open_target
+from wherry.errors import NotFound
+
+HELP = "print what a run wrote"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    parser.add_argument("--attempt", metavar="N", type=int, help="only this attempt (default: all)")
+    add_environment(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the log: the job's stdout and stderr, byte for byte, in the order they were written."""
+    with open_target(arguments) as target:
+        run = target.find(arguments.run)
+        numbers = [attempt.number for attempt in run.attempts]
+        if arguments.attempt is not None and arguments.attempt not in numbers:
+            raise NotFound(f"run {run.id} has no attempt {arguments.attempt}", hint=f"it has {len(numbers)} so far")
+        if arguments.follow and arguments.attempt is None:
+            chunks = target.follow(run.id)
+        else:
+            wanted = numbers if arguments.attempt is None else [arguments.attempt]
+            chunks = (chunk for number in wanted for chunk in target.log(run, number))
+        for chunk in chunks:
+            output.write(chunk)
+    return 0

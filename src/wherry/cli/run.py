@@ -1,0 +1,114 @@
+"""`wherry run JOB [-- ARGS...]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+
+from wherry.cli import output
+from wherry.cli.context import add_environment, open_target
+from wherry.cli.emit import event_of, read_json
+from wherry.errors import UserError
+from wherry.model import Ending, Overrides, Run, Status
+from wherry.target import Target
+
+HELP = "run a job now, show its log, and exit with its exit code"
+
+#: As `timeout` of the coreutils does.
+_TIMED_OUT = 124
+_INTERRUPTED = 130
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.usage = "wherry run JOB [-e NAME=VALUE]... [--event EVENT] [--command TEXT] [--env ENV] [-- ARGS...]"
+    parser.epilog = "What stands behind -- is appended to the job's command, as in `docker run IMAGE ARGS`."
+    parser.add_argument("job", metavar="JOB")
+    parser.add_argument(
+        "-e",
+        dest="variables",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set an environment variable; NAME alone passes yours on",
+    )
+    parser.add_argument("--event", metavar="EVENT", help="the event it gets: JSON, a file's name, or -")
+    parser.add_argument("--command", metavar="TEXT", help="run this instead of the job's command")
+    add_environment(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the job in the foreground."""
+    overrides = Overrides(
+        command=_command(arguments.command),
+        args=tuple(arguments.rest),
+        env=dict(_variable(text) for text in arguments.variables),
+    )
+    now = datetime.now(UTC)  # noqa: TID251 - the edge
+    event = event_of(read_json(arguments.event), now) if arguments.event else None
+    with open_target(arguments) as target:
+        run_id = target.start(arguments.job, event=event, overrides=overrides)
+        return _follow(target, run_id)
+
+
+def _follow(target: Target, run_id: str) -> int:
+    """Pass the log on until the run ends; the first Ctrl-C asks the job to end, and waits for it."""
+    interrupted = False
+    while True:
+        try:
+            for chunk in target.follow(run_id):
+                output.write(chunk)
+            break
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            output.note(f"stopping {run_id} (Ctrl-C again: leave it)")
+            target.stop(run_id)
+    run = target.find(run_id)
+    _report(run)
+    return _INTERRUPTED if interrupted else exit_code_of(run)
+
+
+def _report(run: Run) -> None:
+    if run.status is Status.SUCCEEDED:
+        if sys.stderr.isatty():
+            output.note(output.paint(f"{run.id} succeeded", "green", sys.stderr))
+        return
+    output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
+
+
+def exit_code_of(run: Run) -> int:
+    """What `wherry run` exits with: the job's own code where it has one."""
+    outcome = run.attempts[-1].outcome if run.attempts else None
+    if outcome is None:
+        return 1
+    if outcome.ending is Ending.TIMED_OUT:
+        return _TIMED_OUT
+    return outcome.exit_code if outcome.exit_code is not None else 1
+
+
+def _command(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UserError(f"`--command` cannot be split into words: {str(error).lower()}") from None
+    if not words:
+        raise UserError("`--command` is empty")
+    return words
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or "\0" in text:
+        raise UserError(f"`-e {text}` is not NAME=VALUE")
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise UserError(f"`-e {name}`: there is no such variable here to pass on", hint=f"write `-e {name}=VALUE`")
+    return name, os.environ[name]

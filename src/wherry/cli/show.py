@@ -1,0 +1,74 @@
+"""`wherry show RUN`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+
+from wherry import lifecycle
+from wherry.cli import output
+from wherry.cli.context import add_environment, add_json, open_target
+from wherry.model import Attempt, Run, Status
+
+HELP = "show one run: why it started, what it ran, how it ended"
+
+_LAST_LINES = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
+    add_json(parser)
+    add_environment(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Show the run."""
+    with open_target(arguments) as target:
+        run = target.find(arguments.run)
+        if arguments.json:
+            output.say_json(output.run_as_json(run))
+            return 0
+        _show(run)
+        if run.status in (Status.FAILED, Status.TIMED_OUT) and run.attempts:
+            _show_end_of_log(b"".join(target.log(run, run.attempts[-1].number)))
+    return 0
+
+
+def _show(run: Run) -> None:
+    rows = [
+        ("run", f"{run.id}  {output.status(run.status)}"),
+        ("why", run.reason),
+        ("job", run.job),
+        ("started by", f"{run.trigger}  {output.paint(run.cause, 'grey')}"),
+        ("created", output.moment(run.created_at)),
+        ("due", output.moment(run.due_at) if not run.status.ended and run.due_at > run.created_at else ""),
+        ("ended", output.moment(run.ended_at) if run.ended_at else ""),
+        ("command", shlex.join(run.command)),
+    ]
+    for name, value in rows:
+        if value:
+            output.say(f"{output.paint(name.ljust(10), 'grey')}  {value}")
+    _show_all("env", [f"{name}={value}" for name, value in run.env.items()])
+    _show_all("attempts", [_attempt(attempt) for attempt in run.attempts])
+    _show_all("event", json.dumps(run.event.document, indent=2, ensure_ascii=False).splitlines())
+
+
+def _attempt(attempt: Attempt) -> str:
+    took = output.length(attempt.ended_at - attempt.started_at) if attempt.ended_at else "running"
+    how = lifecycle.describe(attempt.outcome) if attempt.outcome else ""
+    return f"{attempt.number}  {output.moment(attempt.started_at)}  {took}  {how}"
+
+
+def _show_all(name: str, lines: list[str]) -> None:
+    if lines:
+        output.say(output.paint(name, "grey"))
+        for line in lines:
+            output.say(f"  {line}")
+
+
+def _show_end_of_log(log: bytes) -> None:
+    lines = log.decode(errors="replace").splitlines()
+    if lines:
+        _show_all("end of the log", lines[-_LAST_LINES:])

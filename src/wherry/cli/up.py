@@ -1,0 +1,85 @@
+"""`wherry up`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import threading
+from types import FrameType
+
+from wherry.cli import output
+from wherry.cli.context import open_workspace
+from wherry.model import Run, Status
+
+HELP = "run the engine here: schedules, uploads, events; until Ctrl-C"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--port", type=int, help="the gateway's port (default: the one of last time)")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the engine in the foreground."""
+    from wherry.cli.serving import serve
+    from wherry.local.engine import Engine
+    from wherry.local.solo import Host
+    from wherry.local.support import refuse_unsupported
+    from wherry.local.wake import EngineSeat
+
+    workspace = open_workspace(arguments)
+    jobfile = workspace.jobfile
+    refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
+    host = Host()
+    with (
+        contextlib.closing(workspace),
+        EngineSeat(workspace.home) as seat,
+        serve(workspace, host, arguments.port) as gateway,
+    ):
+        engine = Engine(workspace, seat, access_for=gateway.access_for, host=host, listener=_report)
+        _stop_on_signals(engine)
+        output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")
+        output.note('upload with `wherry cp FILE s3://BUCKET/`, or use any AWS client: eval "$(wherry env)"')
+        output.note("Ctrl-C ends the engine")
+        engine.run(gateway.endpoint)
+    return 0
+
+
+def _stop_on_signals(engine: object) -> None:
+    """The first signal lets running jobs finish, the second one stops them."""
+    from wherry.local.engine import Engine
+
+    assert isinstance(engine, Engine)  # noqa: S101 - the import is late, the type is not
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
+        running = len(engine.worker.active())
+        if not asked.is_set():
+            asked.set()
+            if running:
+                output.note(f"waiting for {output.count(running, 'run')} to end; Ctrl-C again stops them")
+            engine.stop()
+        else:
+            output.note(f"stopping {output.count(running, 'run')}")
+            engine.stop_runs()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+_VERBS = {Status.STARTING: "starts", Status.QUEUED: "will be tried again", Status.RUNNING: None}
+
+
+def _report(run: Run) -> None:
+    """One line a step, for the person who watches."""
+    verb = _VERBS.get(run.status, output.status(run.status))
+    if verb is None:
+        return
+    now = run.ended_at or (run.attempts[-1].ended_at or run.attempts[-1].started_at)
+    cause = f"  {output.paint(run.cause, 'grey')}" if run.status is Status.STARTING else ""
+    took = ""
+    if run.status.ended and run.attempts and run.ended_at:
+        took = f" in {output.length(run.ended_at - run.attempts[0].started_at)}"
+    reason = f": {run.reason}" if run.reason else ""
+    output.note(f"{now.astimezone():%H:%M:%S}  {run.id}  {run.job}  {verb}{took}{reason}{cause}")

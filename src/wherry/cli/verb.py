@@ -1,0 +1,21 @@
+"""What a verb is: a module with a line of help, its options, and one function."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Protocol
+
+
+class Verb(Protocol):
+    """Implemented by modules of `wherry.cli`."""
+
+    #: One line, lower case, without a full stop.
+    HELP: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+        ...
+
+    def execute(self, arguments: argparse.Namespace) -> int:
+        """Do it; gives the exit code."""
+        ...

@@ -1,0 +1,155 @@
+"""What an attempt is started with: the command and the whole environment, resolved. Nothing leaks in unnamed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from wherry import mapping
+from wherry.errors import MissingValue
+from wherry.executors import Launch
+from wherry.local.home import Home
+from wherry.model import LOCAL_REGION, Job, JobFile, Run
+
+#: What an attempt inherits of the engine's own environment.
+INHERITED = ("PATH", "HOME", "LANG", "TZ")
+#: An event longer than this travels as a file: ECS allows 8,192 characters for all overrides together.
+EVENT_LIMIT = 8_000
+
+
+class SecretSource(Protocol):
+    """Where secrets come from."""
+
+    def get(self, name: str) -> bytes | None:
+        """The secret's value, or None when there is none of that name."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AwsAccess:
+    """How an attempt reaches AWS: the gateway, with credentials of its own; or None of that with `aws: inherit`."""
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+
+    def variables(self, region: str) -> dict[str, str]:
+        """The environment that every AWS SDK and the AWS CLI understand."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        }
+
+
+def prepare(
+    run: Run, jobfile: JobFile, home: Home, secrets: SecretSource, access: AwsAccess | None
+) -> tuple[Run, Launch]:
+    """Resolve a claimed run: the run with its command and environment (without secrets), and what to start.
+
+    Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
+    """
+    job = jobfile.job(run.job)
+    context = mapping.Context(
+        event=run.event.document,
+        buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
+        interval=interval_of(run),
+    )
+    own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
+    command = _command(job, run, context)
+    attempt = run.attempts[-1].number
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
+    environment |= _aws(jobfile, access) | _facts(run, attempt, home) | own | _secrets(job, secrets)
+    log = home.log(run.id, attempt)
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    resolved = dataclasses.replace(run, command=command, env=own)
+    return resolved, Launch(command=command, env=environment, folder=folder_of(job, jobfile), log=log)
+
+
+def interval_of(run: Run) -> tuple[str, str] | None:
+    """What a scheduled run covers: [previous firing, this firing), or None for other runs."""
+    interval = run.event.detail.get("interval")
+    if isinstance(interval, Mapping) and interval.keys() >= {"start", "end"}:
+        return str(interval["start"]), str(interval["end"])
+    return None
+
+
+def folder_of(job: Job, jobfile: JobFile) -> str:
+    """Where the job's command starts: its `build` folder, else the job file's."""
+    return os.path.normpath(os.path.join(os.path.dirname(jobfile.path), job.build or "."))
+
+
+def _command(job: Job, run: Run, context: mapping.Context) -> tuple[str, ...]:
+    if run.overrides.command is not None:
+        return run.overrides.command + run.overrides.args
+    if isinstance(job.command, str):
+        # As in `sh -c TEXT sh ARGS`: what is appended reaches the text as "$@".
+        text = mapping.parse(job.command).render(context)
+        if not run.overrides.args:
+            return ("/bin/sh", "-c", text)
+        return ("/bin/sh", "-c", f'{text} "$@"', "sh", *run.overrides.args)
+    command = tuple(mapping.parse(argument).render(context) for argument in job.command)
+    if not command:
+        raise MissingValue(
+            f"job `{job.name}` has no command, so it cannot run as a process",
+            hint="add `command:` to the job; an image's own command needs a container",
+        )
+    return command + run.overrides.args
+
+
+def _aws(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
+    local = jobfile.environments.get("local")
+    if access is not None:
+        return access.variables((local and local.region) or LOCAL_REGION)
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def _facts(run: Run, attempt: int, home: Home) -> dict[str, str]:
+    facts = {
+        "WHERRY_RUN_ID": run.id,
+        "WHERRY_JOB": run.job,
+        "WHERRY_ATTEMPT": str(attempt),
+        "WHERRY_TRIGGER": run.trigger,
+    }
+    scheduled_at = run.event.detail.get("scheduled-time")
+    if run.trigger == "schedule" and scheduled_at:
+        facts["WHERRY_SCHEDULED_AT"] = str(scheduled_at)
+    interval = interval_of(run)
+    if interval:
+        facts["WHERRY_INTERVAL_START"], facts["WHERRY_INTERVAL_END"] = interval
+    event = json.dumps(run.event.document, ensure_ascii=False, separators=(",", ":"))
+    if len(event) <= EVENT_LIMIT:
+        facts["WHERRY_EVENT"] = event
+    else:
+        facts["WHERRY_EVENT_FILE"] = _event_file(home, run, event)
+    return facts
+
+
+def _event_file(home: Home, run: Run, event: str) -> str:
+    path = f"{home.runs}/{run.id}/event.json"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(event)
+    return path
+
+
+def _secrets(job: Job, secrets: SecretSource) -> dict[str, str]:
+    values = {}
+    for variable, name in job.secrets.items():
+        value = secrets.get(name)
+        if value is None:
+            raise MissingValue(f"there is no secret `{name}`", hint=f"set it: `wherry secrets set {name}`")
+        try:
+            values[variable] = value.decode()
+        except UnicodeDecodeError:
+            raise MissingValue(
+                f"the secret `{name}` is not text, so it cannot be the environment variable `{variable}`",
+                hint="read it in the job with Secrets Manager's GetSecretValue",
+            ) from None
+    return values

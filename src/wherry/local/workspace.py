@@ -1,0 +1,84 @@
+"""The local environment, opened: a job file and its `.wherry` folder with everything in it.
+
+Any process may open it, with or without a running engine: what it accepts is on disk, and the engine is woken. Parts
+are made when they are first asked for, so that `wherry runs` pays for the store and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from wherry.local.clock import Clock, system_clock
+from wherry.local.database import Database, Transaction
+from wherry.local.home import open_home
+from wherry.local.runs import Runs
+from wherry.local.wake import wake_engine
+from wherry.model import Event, JobFile
+
+if TYPE_CHECKING:
+    from wherry.local.buckets import Buckets
+    from wherry.local.intake import Intake
+    from wherry.local.secrets import Secrets
+
+
+class Workspace:
+    """The parts of one local environment."""
+
+    def __init__(self, jobfile_path: str, load: Callable[[], JobFile], clock: Clock = system_clock) -> None:
+        self._load = load
+        self.clock = clock
+        self.home = open_home(os.path.dirname(os.path.abspath(jobfile_path)))
+        #: Takes the id of a new run; an engine in this process puts itself here.
+        self.offer: Callable[[str], object] = lambda _: wake_engine(self.home)
+
+    @cached_property
+    def jobfile(self) -> JobFile:
+        """The job file; raises JobFileError."""
+        return self._load()
+
+    @cached_property
+    def database(self) -> Database:
+        """The store's file."""
+        return Database(self.home.database)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The store of runs."""
+        return Runs(self.database)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The secrets."""
+        from wherry.local.secrets import Secrets
+
+        return Secrets(self.home.secrets)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The door for events."""
+        from wherry.local.intake import Intake
+
+        return Intake(self.jobfile, self.database, self.runs, self.clock, self._offer)
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """The buckets; what is created in them becomes an event."""
+        from wherry.local.buckets import Buckets
+
+        names = [bucket.local_name for bucket in self.jobfile.buckets.values()]
+        return Buckets(self.home, self.database, names, self.clock, self._announce)
+
+    def close(self) -> None:
+        """Close the store."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+    def _offer(self, run_id: str) -> None:
+        """Looked up at each call: an engine may come after the intake."""
+        self.offer(run_id)
+
+    def _announce(self, transaction: Transaction, event: Event) -> None:
+        self.intake.accept_within(transaction, event)
