@@ -13,6 +13,8 @@ from wherry.model import JobFile
 from wherry.target import Target
 
 if TYPE_CHECKING:
+    from wherry.local.solo import Host
+    from wherry.local.worker import AccessFor
     from wherry.local.workspace import Workspace
 
 JOBFILE = "wherry.yaml"
@@ -71,7 +73,7 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
     from wherry.local.desk import Desk
 
     workspace = open_workspace(arguments)
-    desk = Desk(workspace, _serve)
+    desk = Desk(workspace, _serve, _variables)
     try:
         yield desk
     finally:
@@ -90,7 +92,15 @@ def _refuse(arguments: argparse.Namespace) -> None:
     raise UserError(f"there is no environment `{arguments.env}` in the job file", hint=f"known: {names}")
 
 
-def _serve(workspace: Workspace, host):  # noqa: ANN202
+@contextlib.contextmanager
+def _serve(workspace: Workspace, host: Host) -> Iterator[AccessFor]:
     from wherry.cli.serving import serve
 
-    return serve(workspace, host)
+    with serve(workspace, host) as serving:
+        yield serving.access_for
+
+
+def _variables(workspace: Workspace, endpoint: str) -> dict[str, str]:
+    from wherry.cli.serving import owner_variables
+
+    return owner_variables(workspace, endpoint)

@@ -66,6 +66,11 @@ def event_of(document: Any, now: datetime) -> Event:
     """A person's event for a run by hand, completed; raises UserError."""
     if not isinstance(document, dict):
         raise UserError("an event is a JSON object")
+    for field in ("id", "source", "detail-type", "account", "time", "region", "version"):
+        if not isinstance(document.get(field, ""), str):
+            raise UserError(f"`{field}` of an event is a text")
+    if not isinstance(document.get("detail", {}), dict):
+        raise UserError("`detail` of an event is a JSON object")
     return complete_event(document, now=now)
 
 

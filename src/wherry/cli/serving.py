@@ -1,1 +1,89 @@
 """Builds a gateway for a workspace: the one place that brings the engine's parts and the gateway's together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherry.errors import UserError
+from wherry.gateway.access import Guard, owner_credentials, run_credentials
+from wherry.gateway.context import Services
+from wherry.gateway.server import Gateway
+from wherry.local.environment import AwsAccess
+from wherry.local.multipart import Multipart
+from wherry.local.solo import Host
+from wherry.local.workspace import Workspace
+from wherry.model import LOCAL_REGION, JobFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """A gateway that serves."""
+
+    endpoint: str
+    key: bytes
+    inherit: bool
+
+    def access_for(self, run_id: str) -> AwsAccess | None:
+        """A run's way to the gateway; None where jobs use the caller's own AWS configuration."""
+        if self.inherit:
+            return None
+        access_key_id, secret = run_credentials(self.key, run_id)
+        return AwsAccess(endpoint=self.endpoint, access_key_id=access_key_id, secret_access_key=secret)
+
+
+@contextlib.contextmanager
+def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator[Serving]:
+    """Serve a workspace while the context lasts; on a port of any number unless one is given."""
+    key = workspace.home.key()
+    jobfile = workspace.jobfile
+    services = Services(
+        buckets=workspace.buckets,
+        multipart=Multipart(workspace.buckets),
+        secrets=workspace.secrets,
+        put_events=workspace.intake.accept,
+        guard=Guard(key, jobfile, host.active_job, host.denied),
+        clock=workspace.clock,
+        region=region_of(jobfile),
+    )
+    gateway = Gateway(services, port or 0)
+    gateway.start()
+    try:
+        local = jobfile.environments.get("local")
+        yield Serving(endpoint=gateway.endpoint, key=key, inherit=bool(local and local.aws == "inherit"))
+    finally:
+        gateway.stop()
+
+
+@contextlib.contextmanager
+def serve_again(workspace: Workspace, host: Host, port: int | None) -> Iterator[Serving]:
+    """Serve on the given port, else on that of last time when it is free.
+
+    What was started before a restart, and every shell that read `wherry env`, finds the engine where it was.
+    """
+    memory = Path(workspace.home.root, "port")
+    with contextlib.ExitStack() as stack:
+        try:
+            last = int(memory.read_text(encoding="ascii")) if memory.exists() else 0
+            serving = stack.enter_context(serve(workspace, host, port or last))
+        except OSError as error:
+            if port:
+                raise UserError(f"port {port} cannot be used: {(error.strerror or str(error)).lower()}") from None
+            serving = stack.enter_context(serve(workspace, host))
+        memory.write_text(serving.endpoint.rpartition(":")[2], encoding="ascii")
+        yield serving
+
+
+def owner_variables(workspace: Workspace, endpoint: str) -> dict[str, str]:
+    """The environment that makes any AWS client the folder's owner."""
+    access_key_id, secret = owner_credentials(workspace.home.key())
+    access = AwsAccess(endpoint=endpoint, access_key_id=access_key_id, secret_access_key=secret)
+    return access.variables(region_of(workspace.jobfile))
+
+
+def region_of(jobfile: JobFile) -> str:
+    """The region that the local environment says it is."""
+    local = jobfile.environments.get("local")
+    return (local and local.region) or LOCAL_REGION

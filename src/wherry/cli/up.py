@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the engine in the foreground."""
-    from wherry.cli.serving import serve
+    from wherry.cli.serving import serve_again
     from wherry.local.engine import Engine
     from wherry.local.solo import Host
     from wherry.local.support import refuse_unsupported
@@ -32,11 +32,10 @@ def execute(arguments: argparse.Namespace) -> int:
     jobfile = workspace.jobfile
     refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
     host = Host()
-    with (
-        contextlib.closing(workspace),
-        EngineSeat(workspace.home) as seat,
-        serve(workspace, host, arguments.port) as gateway,
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(workspace))
+        seat = stack.enter_context(EngineSeat(workspace.home))
+        gateway = stack.enter_context(serve_again(workspace, host, arguments.port))
         engine = Engine(workspace, seat, access_for=gateway.access_for, host=host, listener=_report)
         _stop_on_signals(engine)
         output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")

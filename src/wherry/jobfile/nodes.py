@@ -152,7 +152,7 @@ def describe(node: Node) -> str:
     return f"the {node.type} `{shorten(node.text)}`"
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, width: int = _SHOWN) -> str:
     """The text on one line, cut where it would fill the screen."""
-    line = " ".join(text.split("\n"))
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= width else line[: width - 1] + "…"

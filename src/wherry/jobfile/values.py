@@ -32,18 +32,27 @@ _WORDS: Final = {
 _MEGABYTES: Final = {"": 1, "m": 1, "mb": 1, "mi": 1, "mib": 1, "g": 1024, "gb": 1024, "gi": 1024, "gib": 1024}
 
 
+class BadValue(ValueError):
+    """A text that does not mean such a value; the message completes "`timeout` ..."."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        #: What to write instead, or None.
+        self.hint = hint
+
+
 def parse_duration(text: str) -> timedelta:
-    """The length of time that `90s`, `1h30m` or `500ms` means; raises ValueError with the reason."""
+    """The length of time that `90s`, `1h30m` or `500ms` means; raises BadValue."""
     if not re.fullmatch(DURATION_PATTERN, text):
-        raise ValueError("is not a duration")
-    duration = timedelta(0)
-    for amount, unit in re.findall(r"([0-9]+)([a-z]+)", text):
-        if int(amount) * _UNITS[unit] > MAX_DURATION:
-            raise ValueError("is longer than 365d")
-        duration += int(amount) * _UNITS[unit]
-    if duration > MAX_DURATION:
-        raise ValueError("is longer than 365d")
-    return duration
+        meant = suggest_duration(text)
+        raise BadValue(
+            f"must be a duration such as `90s`, `10m` or `1h30m`, not `{text}`", f"write `{meant}`" if meant else None
+        )
+    amounts = [int(amount) * _UNITS[unit] for amount, unit in re.findall(r"([0-9]+)([a-z]+)", text)]
+    # each is checked before their sum: together they could be more than a timedelta holds
+    if max(amounts) > MAX_DURATION or sum(amounts, timedelta(0)) > MAX_DURATION:
+        raise BadValue(f"must be at most `{format_duration(MAX_DURATION)}`")
+    return sum(amounts, timedelta(0))
 
 
 def format_duration(duration: timedelta) -> str:
@@ -72,17 +81,20 @@ def suggest_duration(text: str) -> str | None:
 
 
 def parse_size(text: str) -> int:
-    """The bytes that `512MB` or `4GB` means; raises ValueError with the reason.
+    """The bytes that `512MB` or `4GB` means; raises BadValue.
 
     MB and MiB are both 2**20 bytes and GB and GiB both 2**30: ECS counts so, and a limit that means something else
     here than there would help nobody.
     """
     match = re.fullmatch(r"([0-9.]+)([MG])i?B", text) if re.fullmatch(SIZE_PATTERN, text) else None
     if match is None:
-        raise ValueError("is not a size")
+        meant = suggest_size(text)
+        raise BadValue(f"must be a size such as `512MB` or `4GB`, not `{text}`", f"write `{meant}`" if meant else None)
     megabytes = float(match[1]) * (1024 if match[2] == "G" else 1)
+    if megabytes == 0:
+        raise BadValue("must be more than `0MB`")
     if megabytes != int(megabytes):
-        raise ValueError("is not a whole number of megabytes")
+        raise BadValue("must be a whole number of megabytes", f"write `{round(megabytes) or 1}MB`")
     return int(megabytes) * MEGABYTE
 
 
@@ -106,15 +118,18 @@ MAX_VCPU: Final = 192
 
 
 def parse_cpu(value: float) -> float:
-    """The vCPUs of `0.25` (vCPU) or `256` (ECS units); raises ValueError with the reason."""
+    """The vCPUs of `0.25` (vCPU) or `256` (ECS units); raises BadValue."""
     if value <= 0:
-        raise ValueError("must be more than 0")
+        raise BadValue("must be more than 0")
     if value <= LAST_VCPU:
         return float(value)
     if value < FIRST_UNITS:
-        raise ValueError(f"could be vCPUs or ECS units: write {value / 1024:g} (vCPU) or {value * 1024:.0f} (ECS units)")
+        raise BadValue(
+            f"could mean {value:g} vCPUs or {value:g} ECS units",
+            f"write `{value * 1024:.0f}` for the vCPUs or `{value / 1024:g}` for the ECS units",
+        )
     if value != int(value):
-        raise ValueError("must be a whole number when it counts ECS units")
+        raise BadValue("must be a whole number when it counts ECS units")
     if value > MAX_VCPU * 1024:
-        raise ValueError(f"is more than the {MAX_VCPU} vCPUs of the largest ECS task")
+        raise BadValue(f"is more than the {MAX_VCPU} vCPUs of the largest ECS task")
     return value / 1024

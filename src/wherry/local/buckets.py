@@ -1,137 +1,441 @@
-"""Buckets as plain folders: objects received, read, listed, copied and deleted; durable, atomic, never held in memory.
+"""Buckets as plain folders: objects received, read, listed and deleted; durable, atomic, never held in memory.
 
-The order that makes a put safe: the bytes are on disk in `spool/` -> one transaction writes the object's row (naming the
-spooled file) and announces it -> the file is renamed to its place. The commit is the moment the object exists; a
-reader that finds the row ahead of the rename reads the spooled file, and a restart finishes renames that a crash cut off.
+What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then one transaction, alone
+among all processes of this folder, renames the file to its place, writes the object's row and announces it. The row
+says which file it describes (inode, size, time) and under which name it was spooled: should a power cut undo the
+rename but not the row, a restart does it again. A put costs two fsyncs: the file's, and the commit that it shares.
+
+A file that its row does not describe was changed by hand. Whoever finds it first, a reader or the watcher, adopts
+it: its row is made anew, and it is announced like any upload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import Self
 
+from wherry.local import places
 from wherry.local.clock import Clock
-from wherry.local.database import Database, Transaction
+from wherry.local.database import Database, Row, Transaction
 from wherry.local.home import Home
+from wherry.local.notices import created, deleted
+from wherry.local.objects import (
+    ANY,
+    SQL,
+    Attributes,
+    Conditions,
+    ObjectError,
+    ObjectInfo,
+    describes,
+    info_of,
+    sequencer_after,
+    upper_bound,
+)
 from wherry.model import Event
 
+#: Called inside the transaction that creates or deletes an object, with the event that says so.
+Announce = Callable[[Transaction, Event], None]
 
-@dataclass(frozen=True, kw_only=True)
-class Attributes:
-    """What a client said of an object, and what is known of its content."""
-
-    content_type: str = "binary/octet-stream"
-    #: Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires: lower-case header -> value.
-    headers: Mapping[str, str] = field(default_factory=dict)
-    #: User metadata: lower-case name without `x-amz-meta-` -> value.
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    #: Algorithm (`CRC32`, `SHA256` ...) -> Base64 value, as S3 writes it.
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    #: `FULL_OBJECT` or `COMPOSITE`.
-    checksum_type: str = "FULL_OBJECT"
-    #: Sizes of the parts of a multipart upload, in order; empty for a plain put.
-    part_sizes: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectInfo:
-    """One object, without its content."""
-
-    bucket: str
-    key: str
-    size: int
-    #: Without quotes: the MD5 of the content, or `MD5-of-MD5s-N` of a multipart upload.
-    etag: str
-    modified: datetime
-    sequencer: str
-    attributes: Attributes = Attributes()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """When a write may happen (S3 User Guide, "Conditional writes")."""
-
-    #: Only if there is no object of that key.
-    if_none_match: bool = False
-    #: Only if the object has this ETag.
-    if_match: str | None = None
+_CHUNK = 1 << 20
+_BEING_WRITTEN_NS = 1_000_000_000
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_numbers = itertools.count()
 
 
 class OpenObject:
     """An object open for reading; a context manager. `descriptor` is a plain file's, fit for `os.sendfile`."""
 
-    info: ObjectInfo
-    descriptor: int
+    def __init__(self, info: ObjectInfo, descriptor: int) -> None:
+        self.info = info
+        self.descriptor = descriptor
 
-    def __enter__(self) -> OpenObject:
-        raise NotImplementedError
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        self.close()
 
 
-class Incoming:
-    """An object (or part) being received into `spool/`; hashes as it writes. Leaving the context without `commit` discards it."""
+class Spooled:
+    """A file being received into `spool/`; a context manager that discards what was not taken."""
+
+    def __init__(self, home: Home) -> None:
+        # The pid tells a restart whether somebody is still writing it.
+        self.name = f"{os.getpid()}-{next(_numbers)}-{os.urandom(4).hex()}"
+        self.path = f"{home.spool}/{self.name}"
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
-        raise NotImplementedError
+        self._md5.update(data)
+        self.size += len(data)
+        while data:
+            written = os.write(self.descriptor, data)
+            if written == len(data):
+                return
+            data = memoryview(data)[written:]
 
     def md5(self) -> bytes:
         """The MD5 of what was written so far."""
-        raise NotImplementedError
+        return self._md5.digest()
 
-    def commit(self, attributes: Attributes, conditions: Conditions = Conditions()) -> ObjectInfo:
-        """Make it the object, durably; raises PreconditionFailed. Announces `Object Created` to the bus."""
-        raise NotImplementedError
+    def hash_content(self) -> None:
+        """Take the sums of what is in the file, of one that was filled without `write`."""
+        self._md5 = md5_of(self.descriptor)
+        self.size = os.fstat(self.descriptor).st_size
 
-    def __enter__(self) -> Incoming:
-        raise NotImplementedError
+    def sync(self) -> os.stat_result:
+        """Bring it to the disk; gives its stat."""
+        os.fdatasync(self.descriptor)
+        return os.fstat(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        os.close(self.descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
 
 
-#: Called inside the transaction that creates or deletes an object, with the event that says so.
-Announce = Callable[[Transaction, Event], None]
+class Incoming(Spooled):
+    """An object being received. Leaving the context without `commit` discards it."""
+
+    def __init__(self, buckets: Buckets, bucket: str, key: str) -> None:
+        super().__init__(buckets.home)
+        self._buckets = buckets
+        self._bucket = bucket
+        self._key = key
+
+    def commit(self, attributes: Attributes, conditions: Conditions = ANY, reason: str = "PutObject") -> ObjectInfo:
+        """Make it the object, durably; raises ObjectError PreconditionFailed. Announces `Object Created`."""
+        return self._buckets.take(self, self._bucket, self._key, self.md5().hex(), attributes, conditions, reason)
 
 
 class Buckets:
-    """All buckets of one environment."""
+    """All buckets of one environment; safe to share between threads and processes."""
 
-    def __init__(self, home: Home, database: Database, names: Iterator[str], clock: Clock, announce: Announce) -> None:
-        raise NotImplementedError
-
-    def recover(self) -> None:
-        """After a start: finish renames that a crash cut off, discard what was never committed."""
-        raise NotImplementedError
+    def __init__(self, home: Home, database: Database, names: Iterable[str], clock: Clock, announce: Announce) -> None:
+        self.home = home
+        self.database = database
+        self.clock = clock
+        self._announce = announce
+        self._folders = {name: f"{home.buckets}/{name}" for name in names}
+        for folder in self._folders.values():
+            os.makedirs(folder, exist_ok=True)
+        #: What is being put at this moment, so that the watcher need not wonder.
+        self.taking: set[tuple[str, str]] = set()
+        self._exact = places.holds_names_exactly(home.root)
 
     def names(self) -> list[str]:
         """The buckets, sorted."""
-        raise NotImplementedError
+        return sorted(self._folders)
+
+    def folder(self, bucket: str) -> str:
+        """The bucket's folder; raises ObjectError NoSuchBucket."""
+        try:
+            return self._folders[bucket]
+        except KeyError:
+            known = ", ".join(f"`{name}`" for name in self.names()) or "none"
+            raise ObjectError(
+                "NoSuchBucket",
+                f"there is no bucket `{bucket}` in the job file (there are: {known}): add `{bucket}: {{}}` to `buckets`",
+            ) from None
 
     def receive(self, bucket: str, key: str) -> Incoming:
-        """Begin to receive an object; raises NoSuchBucket, KeyTooLong, InvalidKey."""
-        raise NotImplementedError
+        """Begin to receive an object; raises ObjectError."""
+        self.folder(bucket)
+        places.check_key(key)
+        return Incoming(self, bucket, key)
+
+    def take(
+        self,
+        spooled: Spooled,
+        bucket: str,
+        key: str,
+        etag: str,
+        attributes: Attributes,
+        conditions: Conditions,
+        reason: str,
+        also: Callable[[Transaction], object] = lambda _: None,
+    ) -> ObjectInfo:
+        """Make a spooled file the object; `also` joins the transaction."""
+        found = spooled.sync()
+        self.taking.add((bucket, key))
+
+        def work(transaction: Transaction) -> Row:
+            row = self._row_within(transaction, bucket, key)
+            conditions.check(row, key)
+            place = self._move_in(spooled.path, bucket, key)
+            if row is not None and row["place"] != place:
+                with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                    os.unlink(self._path(bucket, key, row["place"]))
+            new = {"place": place, "spooled": spooled.name, "etag": etag, "attributes": attributes.dump()}
+            row = self._write(transaction, bucket, key, found, row, new)
+            also(transaction)
+            self._announce(transaction, created(info_of(row), reason, self.clock()))
+            return row
+
+        try:
+            return info_of(self.database.write(work))
+        finally:
+            self.taking.discard((bucket, key))
 
     def open(self, bucket: str, key: str) -> OpenObject:
-        """Open an object; raises NoSuchKey."""
-        raise NotImplementedError
+        """Open an object; raises ObjectError NoSuchKey."""
+        folder = self.folder(bucket)
+        places.check_key(key)
+        with self.database.reading() as connection:
+            row = connection.execute(SQL["get"], {"bucket": bucket, "key": key}).fetchone()
+        if row is not None:
+            descriptor = self._open_file(folder, bucket, key, row["place"])
+            if descriptor is not None:
+                if describes(row, os.fstat(descriptor)):
+                    return OpenObject(info_of(row), descriptor)
+                os.close(descriptor)
+        elif not self._can_be_path(key) or not os.path.lexists(f"{folder}/{key}"):
+            raise _no_such_key(key)
+        return self._open_changed(bucket, key)
+
+    def _open_changed(self, bucket: str, key: str) -> OpenObject:
+        """Open an object whose file was found to differ from its row."""
+        while (info := self.adopt(bucket, key)) is not None:
+            row = self.row(bucket, key)
+            descriptor = self._open_file(self.folder(bucket), bucket, key, row["place"] if row else None)
+            if descriptor is None:
+                continue
+            if row is not None and describes(row, os.fstat(descriptor)):
+                return OpenObject(info_of(row), descriptor)
+            if time.time_ns() - os.fstat(descriptor).st_mtime_ns < _BEING_WRITTEN_NS:
+                # Somebody writes into it at this moment: give what there is, as any reader of a file would.
+                return OpenObject(dataclasses.replace(info, size=os.fstat(descriptor).st_size), descriptor)
+            os.close(descriptor)
+        raise _no_such_key(key)
 
     def head(self, bucket: str, key: str) -> ObjectInfo:
-        """What is known of an object; raises NoSuchKey."""
-        raise NotImplementedError
+        """What is known of an object; raises ObjectError NoSuchKey."""
+        with self.open(bucket, key) as opened:
+            return opened.info
 
     def listing(self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[ObjectInfo]:
         """Up to `limit` objects whose key starts with `prefix` and sorts after `after`, in S3's (UTF-8 byte) order."""
-        raise NotImplementedError
+        self.folder(bucket)
+        bounds = {"bucket": bucket, "first": prefix, "after": after, "last": upper_bound(prefix), "limit": limit}
+        with self.database.reading() as connection:
+            return [info_of(row) for row in connection.execute(SQL["page"], bounds)]
 
-    def delete(self, bucket: str, key: str) -> bool:
-        """Delete an object; False when there was none (which is no error). Announces `Object Deleted`."""
-        raise NotImplementedError
+    def delete(self, bucket: str, *keys: str) -> None:
+        """Delete objects, durably; those that do not exist are no error. Announces `Object Deleted`."""
+        self.folder(bucket)
+
+        def work(transaction: Transaction) -> None:
+            folders = {self._remove(transaction, bucket, key) for key in keys}
+            for folder in filter(None, folders):
+                _sync_folder(folder)
+
+        self.database.write(work)
+
+    def adopt(self, bucket: str, key: str) -> ObjectInfo | None:
+        """Bring the row of an object in line with its file, which was changed by hand; None when the file is gone.
+
+        First all writers before us are waited for: then a difference is no put in progress.
+        """
+        row = self.database.write(lambda transaction: self._row_within(transaction, bucket, key))
+        descriptor = self._open_file(self.folder(bucket), bucket, key, row["place"] if row else None)
+        if descriptor is None and row is not None and row["place"] is not None:
+            descriptor = self._open_file(self.folder(bucket), bucket, key, None)
+        if descriptor is None:
+            if row is not None:
+                self.delete(bucket, key)
+            return None
+        try:
+            found = os.fstat(descriptor)
+            if row is not None and describes(row, found):
+                return info_of(row)
+            etag = md5_of(descriptor).hexdigest()
+        finally:
+            os.close(descriptor)
+
+        def work(transaction: Transaction) -> Row | None:
+            present = self._row_within(transaction, bucket, key)
+            if present is not None and describes(present, found):
+                return present
+            new = {"place": None, "spooled": None, "etag": etag, "attributes": Attributes().dump()}
+            made = self._write(transaction, bucket, key, found, present, new)
+            self._announce(transaction, created(info_of(made), "PutObject", self.clock()))
+            return made
+
+        made = self.database.write(work)
+        return info_of(made) if made else None
+
+    def known(self, bucket: str) -> dict[str, Row]:
+        """The rows of a bucket by key; for comparing them with the folder."""
+        with self.database.reading() as connection:
+            return {row["key"]: row for row in connection.execute(SQL["all"], {"bucket": bucket})}
+
+    def row(self, bucket: str, key: str) -> Row | None:
+        """The row of an object, or None."""
+        with self.database.reading() as connection:
+            row: Row | None = connection.execute(SQL["get"], {"bucket": bucket, "key": key}).fetchone()
+        return row
+
+    def recover(self) -> None:
+        """After a start: redo renames that a power cut undid, discard what was never taken."""
+        for name in os.listdir(self.home.spool):
+            self.database.write(lambda transaction, name=name: self._recover(transaction, name))
+
+    def _recover(self, transaction: Transaction, name: str) -> None:
+        path = f"{self.home.spool}/{name}"
+        row = transaction.execute(SQL["of_spooled"], {"spooled": name}).fetchone()
+        if row is not None:
+            self._move_in(path, row["bucket"], row["key"])
+        elif not transaction.execute(SQL["part_file"], {"file": name}).fetchone() and not _is_being_written(name):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def _can_be_path(self, key: str) -> bool:
+        return places.can_be_path(key, exact=self._exact)
+
+    def _row_within(self, transaction: Transaction, bucket: str, key: str) -> Row | None:
+        row: Row | None = transaction.execute(SQL["get"], {"bucket": bucket, "key": key}).fetchone()
+        return row
+
+    def _write(
+        self,
+        transaction: Transaction,
+        bucket: str,
+        key: str,
+        found: os.stat_result,
+        before: Row | None,
+        new: dict[str, str | None],
+    ) -> Row:
+        """Write the row of a file; gives it as it then is."""
+        values = {
+            "bucket": bucket,
+            "key": key,
+            "size": found.st_size,
+            "modified_ns": found.st_mtime_ns,
+            "inode": found.st_ino,
+            "sequencer": sequencer_after(before),
+            **new,
+        }
+        transaction.execute(SQL["put"], values)
+        row = self._row_within(transaction, bucket, key)
+        assert row is not None  # noqa: S101 - it was written a line before
+        return row
+
+    def _move_in(self, path: str, bucket: str, key: str) -> str | None:
+        """Rename a spooled file to its object's place; gives the place, None for the plain one."""
+        folder = self._folders.get(bucket, f"{self.home.buckets}/{bucket}")
+        if self._can_be_path(key) and not ("/" in key and places.leads_through_link(folder, key)):
+            target = f"{folder}/{key}"
+            # Refused for `a` beside `a/b`, and for a name that this file system cannot hold.
+            with contextlib.suppress(OSError):
+                try:
+                    os.rename(path, target)
+                except FileNotFoundError:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    os.rename(path, target)
+                return None
+        place = places.kept_place(bucket, key)
+        os.makedirs(f"{self.home.kept}/{bucket}", exist_ok=True)
+        os.rename(path, f"{self.home.root}/{place}")
+        return place
+
+    def _remove(self, transaction: Transaction, bucket: str, key: str) -> str | None:
+        """Remove an object's file and row; gives the folder to be synced, None when there was nothing."""
+        row = self._row_within(transaction, bucket, key)
+        if row is None and not self._can_be_path(key):
+            return None
+        path = self._path(bucket, key, row["place"] if row else None)
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            if row is None:
+                return None
+        if row is not None:
+            transaction.execute(SQL["delete"], {"bucket": bucket, "key": key})
+            self._announce(transaction, deleted(info_of(row), self.clock()))
+        return self._remove_empty_parents(bucket, path)
+
+    def _remove_empty_parents(self, bucket: str, path: str) -> str:
+        root = self.folder(bucket)
+        parent = os.path.dirname(path)
+        while parent.startswith(f"{root}/"):
+            try:
+                os.rmdir(parent)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                break
+            parent = os.path.dirname(parent)
+        return parent
+
+    def _path(self, bucket: str, key: str, place: str | None) -> str:
+        return f"{self.home.root}/{place}" if place else f"{self._folders[bucket]}/{key}"
+
+    def _open_file(self, folder: str, bucket: str, key: str, place: str | None) -> int | None:
+        """The object's file, open; None when there is none that may be it."""
+        if place is None and (not self._can_be_path(key) or ("/" in key and places.leads_through_link(folder, key))):
+            return None
+        try:
+            descriptor = os.open(self._path(bucket, key, place), _READ)
+        except OSError:
+            return None
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+def _no_such_key(key: str) -> ObjectError:
+    return ObjectError("NoSuchKey", f"there is no object `{key}`")
+
+
+def md5_of(descriptor: int) -> hashlib._Hash:
+    """The MD5 of a file's content."""
+    digest = hashlib.md5(usedforsecurity=False)
+    offset = 0
+    while chunk := os.pread(descriptor, _CHUNK, offset):
+        digest.update(chunk)
+        offset += len(chunk)
+    return digest
+
+
+def _is_being_written(name: str) -> bool:
+    pid = name.partition("-")[0]
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def pages(buckets: Buckets, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+    """All objects under a prefix."""
+    after = ""
+    while page := buckets.listing(bucket, prefix=prefix, after=after):
+        yield from page
+        after = page[-1].key

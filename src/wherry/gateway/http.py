@@ -1,0 +1,338 @@
+"""A lean HTTP/1.1 server for one machine: threads, blocking sockets, bodies as streams, files by `sendfile`.
+
+The standard library's server parses heads with the e-mail package, which costs more than all the rest of a small
+request here. What is understood: request line and headers within limits, Content-Length or chunked bodies,
+`Expect: 100-continue`, keep-alive. What is ambiguous is refused and the connection closed (RFC 9112, section 11.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+#: The longest request line and headers together, in bytes.
+LONGEST_HEAD = 65_536
+MOST_HEADERS = 100
+#: How much of a body is held at once, in bytes.
+CHUNK = 1 << 18
+#: A body that the handler left unread is read away up to this size, to keep the connection; else it is closed.
+DRAIN = 1 << 20
+#: A silent connection is closed after this many seconds.
+IDLE_SECONDS = 120
+#: Bodies from this size on are worth a system call of their own.
+SEPARATE_BODY = 1 << 16
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+class BadRequest(Exception):
+    """The bytes are no HTTP request; the connection is closed."""
+
+
+class Disconnected(Exception):
+    """The client went away in mid-request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileBody:
+    """A part of an open file; closed when it was sent."""
+
+    descriptor: int
+    offset: int
+    length: int
+    close: Callable[[], None]
+
+
+@dataclass(kw_only=True)
+class Response:
+    """What is answered."""
+
+    status: int = 200
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes | FileBody = b""
+    #: What a HEAD request is told of a body that is not sent, in bytes.
+    length: int | None = None
+    #: Pieces sent as they come, chunked; used instead of `body`.
+    pieces: Iterator[bytes] | None = None
+
+
+class Body:
+    """A request's body, read once, as a stream."""
+
+    def __init__(self, connection: _Connection, length: int, *, chunked: bool, expects: bool) -> None:
+        self._connection = connection
+        #: What is left, in bytes; of a chunked body, what is left of the current chunk.
+        self._left = length
+        self._chunked = chunked
+        self._expects = expects
+        self._ended = not chunked and length == 0
+        self.length = None if chunked else length
+
+    def read(self, most: int = CHUNK) -> bytes:
+        """Up to `most` bytes; empty at the end. Raises Disconnected, BadRequest."""
+        if self._ended:
+            return b""
+        if self._expects:
+            self._expects = False
+            self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._chunked and self._left == 0 and not self._next_chunk():
+            return b""
+        data = self._connection.receive(min(most, self._left))
+        self._left -= len(data)
+        if self._left == 0:
+            if self._chunked:
+                self._connection.line()
+            else:
+                self._ended = True
+        return data
+
+    def read_all(self, limit: int) -> bytes | None:
+        """The whole body, or None when it is longer than `limit` bytes."""
+        pieces, size = [], 0
+        while piece := self.read():
+            size += len(piece)
+            if size > limit:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def drain(self) -> bool:
+        """Read away what is left; False when that is too much to be worth it."""
+        if self._expects and not self._ended:
+            return False  # the client waits for a word that will not come
+        size = 0
+        while piece := self.read():
+            size += len(piece)
+            if size > DRAIN:
+                return False
+        return True
+
+    def _next_chunk(self) -> bool:
+        size = self._connection.line().partition(b";")[0].strip()
+        try:
+            self._left = int(size, 16) if size.isalnum() else -1
+        except ValueError:
+            self._left = -1
+        if self._left < 0:
+            raise BadRequest("a chunk without a size")
+        if self._left == 0:
+            while self._connection.line():
+                pass
+            self._ended = True
+        return not self._ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request; names of headers are lower case."""
+
+    method: str
+    #: As it was sent, percent-encoded.
+    path: str
+    #: As it was sent, without the question mark.
+    query: str
+    headers: dict[str, str]
+    body: Body = field(repr=False)
+
+
+class _Connection:
+    """One client's socket, with what was received and not yet used."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self, most: int) -> bytes:
+        """Some bytes, at least one."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:most], self._buffer[most:]
+            return data
+        data = self._socket.recv(most)
+        if not data:
+            raise Disconnected
+        return data
+
+    def line(self) -> bytes:
+        """A line of a chunked body, without its end."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > LONGEST_HEAD:
+                raise BadRequest("a line that does not end")
+            data = self._socket.recv(4096)
+            if not data:
+                raise Disconnected
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    def request(self) -> Request | None:
+        """The next request; None when the client has closed."""
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > LONGEST_HEAD:
+                raise BadRequest("the head is too long")
+            data = self._socket.recv(65_536)
+            if not data:
+                if self._buffer.strip():
+                    raise Disconnected
+                return None
+            self._buffer += data
+        head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
+        return self._parse(head.decode("latin-1").lstrip("\r\n"))
+
+    def _parse(self, head: str) -> Request:
+        first, *lines = head.split("\r\n")
+        parts = first.split(" ")
+        if len(parts) != 3 or parts[2] not in ("HTTP/1.1", "HTTP/1.0") or len(lines) > MOST_HEADERS:
+            raise BadRequest("no request line")
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or not name or name != name.strip() or "\r" in line or "\n" in line or "\0" in line:
+                raise BadRequest("no header line")
+            name = name.lower()
+            # Repeated headers are one list (RFC 9110, 5.3).
+            headers[name] = f"{headers[name]},{value.strip()}" if name in headers else value.strip()
+        target, _, query = parts[1].partition("?")
+        if target.startswith(("http://", "https://")):
+            target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
+        if not target.startswith("/"):
+            raise BadRequest("no path")
+        return Request(method=parts[0], path=target, query=query, headers=headers, body=self._body(headers))
+
+    def _body(self, headers: dict[str, str]) -> Body:
+        coding = headers.get("transfer-encoding")
+        length = headers.get("content-length")
+        if coding is not None and (coding.lower() != "chunked" or length is not None):
+            raise BadRequest("a body of two lengths, or of an unknown coding")
+        if length is not None and not (length.isascii() and length.isdigit()):
+            raise BadRequest("no length")
+        expects = headers.get("expect", "").lower() == "100-continue"
+        return Body(self, int(length or 0), chunked=coding is not None, expects=expects)
+
+    def respond(self, request: Request, response: Response, *, keep: bool) -> None:
+        """Send the answer; a small one in a single packet."""
+        head = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}"]
+        head += [f"{name}: {value}" for name, value in response.headers]
+        body = response.body
+        length = body.length if isinstance(body, FileBody) else len(body)
+        if response.pieces is not None:
+            head.append("Transfer-Encoding: chunked")
+        elif response.status not in (204, 304):
+            head.append(f"Content-Length: {length if response.length is None else response.length}")
+        if not keep:
+            head.append("Connection: close")
+        data = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1", "replace")
+        if request.method == "HEAD" or response.status in (204, 304):
+            self.send(data)
+        elif response.pieces is not None:
+            self.send(data)
+            for piece in response.pieces:
+                self.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.send(b"0\r\n\r\n")
+        elif isinstance(body, FileBody):
+            self._send_file(data, body)
+        elif len(body) < SEPARATE_BODY:
+            self.send(data + body)
+        else:
+            self.send(data)
+            self.send(body)
+
+    def _send_file(self, head: bytes, body: FileBody) -> None:
+        if body.length <= SEPARATE_BODY:
+            content = os.pread(body.descriptor, body.length, body.offset)
+            if len(content) != body.length:
+                raise Disconnected
+            self.send(head + content)
+            return
+        self.send(head)
+        offset, left = body.offset, body.length
+        while left:
+            # A blocking sendfile: the socket has no timeout while it sends.
+            sent = os.sendfile(self._socket.fileno(), body.descriptor, offset, min(left, 1 << 24))
+            if sent == 0:
+                raise Disconnected  # the file became shorter under our hands
+            offset, left = offset + sent, left - sent
+
+
+Handler = Callable[[Request], Response]
+
+
+class Server:
+    """Serves a handler on loopback, one thread a connection."""
+
+    def __init__(self, handler: Handler, port: int = 0) -> None:
+        self._handler = handler
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
+        self.port: int = self._socket.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._accept, name="gateway", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the door and every connection."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True, name="client").start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._open.add(sock)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A timeout in the kernel: Python's own would make the socket non-blocking, and sendfile with it.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, IDLE_SECONDS.to_bytes(8, "little") + bytes(8))
+            connection = _Connection(sock)
+            while self._one(connection):
+                pass
+        except (OSError, Disconnected):
+            pass  # the client is gone: nobody is there to be told
+        finally:
+            with self._lock:
+                self._open.discard(sock)
+            sock.close()
+
+    def _one(self, connection: _Connection) -> bool:
+        """Serve one request; False when the connection ends."""
+        try:
+            request = connection.request()
+            if request is None:
+                return False
+            response = self._handler(request)
+            keep = request.headers.get("connection", "").lower() != "close" and request.body.drain()
+        except BadRequest as error:
+            text = f"400: {error}\n".encode()
+            connection.send(
+                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+            )
+            return False
+        try:
+            connection.respond(request, response, keep=keep)
+        finally:
+            if isinstance(response.body, FileBody):
+                response.body.close()
+        return keep

@@ -1,0 +1,197 @@
+"""S3: multipart uploads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from wherry.gateway.context import Call
+from wherry.gateway.errors import AwsError
+from wherry.gateway.http import Response
+from wherry.gateway.s3_conditions import check_read, range_of, write_conditions
+from wherry.gateway.s3_objects import attributes_of, copy_source, open_for, receive, small_document
+from wherry.gateway.xml import HEADER, document, element, elements, parse
+from wherry.local.checksums import HEADERS
+from wherry.local.multipart import Upload, copy
+from wherry.local.objects import ObjectError, ObjectInfo
+
+#: A completion that takes longer is answered with white space until it is done, so that no client gives up; seconds.
+_PATIENCE = 5.0
+
+
+def create(call: Call, bucket: str, key: str) -> Response:
+    """CreateMultipartUpload."""
+    call.services.buckets.folder(bucket)
+    call.services.guard.may_write(call.caller, bucket)
+    upload_id = call.services.multipart.start(bucket, key, attributes_of(call))
+    content = elements([("Bucket", bucket), ("Key", key), ("UploadId", upload_id)])
+    headers = []
+    algorithm = call.request.headers.get("x-amz-checksum-algorithm")
+    if algorithm:
+        headers.append(("x-amz-checksum-algorithm", algorithm))
+        headers.append(("x-amz-checksum-type", call.request.headers.get("x-amz-checksum-type", "COMPOSITE")))
+    return document("InitiateMultipartUploadResult", content, headers)
+
+
+def upload_part(call: Call, bucket: str, key: str) -> Response:
+    """UploadPart; with x-amz-copy-source UploadPartCopy."""
+    upload = _upload(call, bucket, key)
+    number = call.query.get("partNumber", "")
+    if not number.isdigit():
+        raise AwsError("InvalidArgument", "partNumber must be a number", 400)
+    if "x-amz-copy-source" in call.request.headers:
+        return _copy_part(call, upload, int(number))
+    with call.services.multipart.receive(upload, int(number)) as part:
+        sums = receive(call, part)
+        etag = part.commit(sums)
+    return Response(headers=[("ETag", f'"{etag}"'), *((HEADERS[name], value) for name, value in sums.items())])
+
+
+def _copy_part(call: Call, upload: Upload, number: int) -> Response:
+    bucket, key = copy_source(call)
+    with open_for(call, bucket, key) as opened, call.services.multipart.receive(upload, number) as part:
+        check_read(call.request.headers, opened.info, "x-amz-copy-source-")
+        wanted = range_of(call.request.headers.get("x-amz-copy-source-range"), opened.info.size)
+        offset, length = wanted or (0, opened.info.size)
+        copy(opened.descriptor, offset, part.descriptor, 0, length)
+        part.hash_content()
+        etag = part.commit({})
+    now = call.services.clock()
+    content = elements([("LastModified", f"{now:%Y-%m-%dT%H:%M:%S}.000Z"), ("ETag", f'"{etag}"')])
+    return document("CopyPartResult", content)
+
+
+def complete(call: Call, bucket: str, key: str) -> Response:
+    """CompleteMultipartUpload."""
+    wanted = [
+        (int(node.findtext("PartNumber") or 0), node.findtext("ETag") or "")
+        for node in parse(small_document(call)).findall("Part")
+        if (node.findtext("PartNumber") or "").isdigit()
+    ]
+    conditions = write_conditions(call.request.headers)
+    upload = _upload(call, bucket, key)
+    job = _Completion(lambda: call.services.multipart.complete(upload, wanted, conditions))
+    if job.wait(_PATIENCE):
+        return _completed(call, job.result())
+    return Response(headers=[("Content-Type", "application/xml")], pieces=_slowly(call, job))
+
+
+class _Completion:
+    """A completion in a thread of its own."""
+
+    def __init__(self, work: object) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._info: ObjectInfo | None = None
+        self._error: Exception | None = None
+        threading.Thread(target=self._run, name="complete").start()
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(seconds)
+
+    def result(self) -> ObjectInfo:
+        if self._error:
+            raise self._error
+        assert self._info is not None  # noqa: S101 - set when there is no error
+        return self._info
+
+    def _run(self) -> None:
+        try:
+            self._info = self._work()  # type: ignore[operator]
+        except Exception as error:  # noqa: BLE001 - raised in the thread that answers
+            self._error = error
+        finally:
+            self._done.set()
+
+
+def _completed(call: Call, info: ObjectInfo) -> Response:
+    content = [("Location", f"/{info.bucket}/{info.key}"), ("Bucket", info.bucket), ("Key", info.key)]
+    content.append(("ETag", f'"{info.etag}"'))
+    content += [(f"Checksum{name}", value) for name, value in info.attributes.checksums.items()]
+    if info.attributes.checksums:
+        content.append(("ChecksumType", info.attributes.checksum_type))
+    return document("CompleteMultipartUploadResult", elements(content))
+
+
+def _slowly(call: Call, job: _Completion) -> Iterator[bytes]:
+    """White space until it is done, then the document, or an error under the status 200: so does S3."""
+    yield HEADER.encode()
+    while not job.wait(_PATIENCE):
+        yield b" "
+    try:
+        body = _completed(call, job.result()).body
+        assert isinstance(body, bytes)  # noqa: S101 - a document
+        yield body.removeprefix(HEADER.encode())
+    except (AwsError, ObjectError) as error:
+        yield f"<Error>{elements([('Code', error.code), ('Message', error.message)])}</Error>".encode()
+
+
+def abort(call: Call, bucket: str, key: str) -> Response:
+    """AbortMultipartUpload."""
+    call.services.multipart.abort(_upload(call, bucket, key))
+    return Response(status=204)
+
+
+def list_parts(call: Call, bucket: str, key: str) -> Response:
+    """ListParts."""
+    upload = _upload(call, bucket, key)
+    after, limit = _number(call, "part-number-marker", 0), min(_number(call, "max-parts", 1000), 1000)
+    behind = [part for part in call.services.multipart.parts(upload) if part.number > after]
+    page = behind[:limit]
+    listed = "".join(
+        "<Part>"
+        + elements(
+            [
+                ("PartNumber", part.number),
+                ("LastModified", f"{part.modified:%Y-%m-%dT%H:%M:%S}.000Z"),
+                ("ETag", f'"{part.etag}"'),
+                ("Size", part.size),
+                *((f"Checksum{name}", value) for name, value in part.checksums.items()),
+            ]
+        )
+        + "</Part>"
+        for part in page
+    )
+    head = elements(
+        [
+            ("Bucket", bucket),
+            ("Key", key),
+            ("UploadId", upload.id),
+            ("PartNumberMarker", after),
+            ("NextPartNumberMarker", page[-1].number if page else 0),
+            ("MaxParts", limit),
+            ("IsTruncated", len(behind) > limit),
+            ("StorageClass", "STANDARD"),
+        ]
+    )
+    return document("ListPartsResult", head + listed)
+
+
+def list_uploads(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG001 - every operation has one shape
+    """ListMultipartUploads, in one page."""
+    uploads = call.services.multipart.uploads(bucket)
+    call.services.guard.may_write(call.caller, bucket)
+    prefix = call.query.get("prefix", "")
+    listed = "".join(
+        "<Upload>"
+        + elements([("Key", upload.key), ("UploadId", upload.id), ("StorageClass", "STANDARD")])
+        + element("Initiated", f"{upload.started_at:%Y-%m-%dT%H:%M:%S}.000Z")
+        + "</Upload>"
+        for upload in uploads
+        if upload.key.startswith(prefix)
+    )
+    head = elements([("Bucket", bucket), ("Prefix", prefix), ("MaxUploads", 1000), ("IsTruncated", False)])
+    return document("ListMultipartUploadsResult", head + listed)
+
+
+def _upload(call: Call, bucket: str, key: str) -> Upload:
+    call.services.buckets.folder(bucket)
+    call.services.guard.may_write(call.caller, bucket)
+    return call.services.multipart.get(call.query["uploadId"], bucket, key)
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    text = call.query.get(name, str(default))
+    if not text.isdigit():
+        raise AwsError("InvalidArgument", f"{name} must be a number", 400)
+    return int(text)

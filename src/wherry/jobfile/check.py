@@ -1,0 +1,263 @@
+"""What no value alone can tell: names that must be declared, limits that must agree, circles.
+
+Every check takes the values that were read and notes problems; a value that was wrong is missing here, and what is
+missing is not complained about twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+from wherry.jobfile import values as units
+from wherry.jobfile.convert import Values, trigger, with_defaults
+from wherry.jobfile.nodes import Mapping, shorten
+from wherry.jobfile.report import Spot
+
+#: More circles than anybody reads about at once.
+_MAX_CIRCLES = 10
+
+
+def check(values: Values, root: Spot) -> None:
+    """All cross checks of a file; `root` is the spot of the whole."""
+    _check_buckets(values, root)
+    for name, queue in values.get("queues", {}).items():
+        _check_upload(queue.get("from"), root.at(f"queues.{name}.from"))
+    for name, job in values.get("jobs", {}).items():
+        _check_job(name, job, values.get("defaults", {}), root)
+    defaults = root.at("defaults")
+    _check_retry(values.get("defaults", {}).get("retry", {}), defaults, {})
+    _check_circles(values, root)
+    for name, environment in values.get("environments", {}).items():
+        _check_environment(name, environment, root.at(f"environments.{name}"))
+
+
+def declared(noun: str, root: Spot) -> list[str]:
+    """The names under `buckets`, `queues` or `jobs`, also of those whose values are wrong."""
+    node = root.document.values.get(f"{noun}s")
+    return [key.text for key, _ in node.entries] if isinstance(node, Mapping) else []
+
+
+def check_reference(noun: str, name: str, spot: Spot) -> None:
+    """Note that a bucket, queue or job is not declared."""
+    names = declared(noun, spot)
+    if name not in names:
+        spot.problem(
+            spot.value_place, f"there is no {noun} `{shorten(name)}` under `{noun}s`", missing_hint(noun, name, names)
+        )
+
+
+def missing_hint(noun: str, name: str, names: list[str]) -> str:
+    """What to do about a name that is not declared."""
+    import difflib  # costs 10 ms, and only mistakes need it
+
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    if noun == "job":
+        return "known: " + ", ".join(f"`{known}`" for known in names)
+    return (
+        f"declare it: `{noun}s: {{{shorten(name)}: {{}}}}`"
+        if not names
+        else f"add `{shorten(name)}: {{}}` under `{noun}s`"
+    )
+
+
+def _check_buckets(values: Values, root: Spot) -> None:
+    """Two names for one bucket would make permissions and uploads ambiguous."""
+    known: dict[str, str] = {}
+    for name, bucket in values.get("buckets", {}).items():
+        physical = bucket.get("existing", name)
+        if physical in known:
+            place = root.at(f"buckets.{name}").place
+            root.problem(place, f"buckets `{known[physical]}` and `{name}` are both `{physical}`", "declare it once")
+        known.setdefault(physical, name)
+
+
+def _check_upload(upload: Values | None, spot: Spot) -> None:
+    if upload and "bucket" in upload:
+        check_reference("bucket", upload["bucket"], spot.key("bucket"))
+
+
+def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
+    spot = root.at(f"jobs.{name}")
+    for permission in ("reads", "writes"):
+        for number, bucket in enumerate(job.get(permission, ())):
+            if bucket is not None:
+                check_reference("bucket", bucket, spot.key(permission).item(number))
+    _check_what_runs(name, spot)
+    _check_task_definition(job, spot)
+    for variable in job.get("secrets", {}):
+        if variable in job.get("env", {}):
+            place = spot.at(f"{spot.path}.secrets.{variable}").place
+            spot.problem(place, f"`{variable}` is in `env` as well as in `secrets`", "keep one of them")
+    merged = with_defaults(job, defaults)
+    _check_limits(job, merged, spot)
+    if "retry" in job:
+        _check_retry(merged["retry"], spot, job["retry"])
+    for number, value in enumerate(job.get("on", ())):
+        if value is not None:
+            _check_trigger(name, value, spot.key("on").item(number))
+    _check_repetition(job, spot)
+
+
+def _check_what_runs(name: str, spot: Spot) -> None:
+    present = [key for key in ("command", "build", "image", "task_definition") if spot.has(key)]
+    if not present:
+        spot.problem(
+            spot.place,
+            f"job `{name}` has nothing to run",
+            "add `command: [PROGRAM, ARGUMENT]`, or the `image`, `build` or `task_definition` that brings its own",
+        )
+    if "build" in present and "image" in present:
+        spot.problem(
+            spot.key("image").place,
+            f"job `{name}` has both `build` and `image`",
+            "keep `build` to make the image from a Dockerfile, or `image` to use one that exists",
+        )
+
+
+def _check_task_definition(job: Values, spot: Spot) -> None:
+    if "task_definition" not in job:
+        return
+    place = spot.key("task_definition").value_place
+    path = os.path.join(os.path.dirname(spot.source.filename), job["task_definition"])
+    try:
+        with open(path, "rb") as file:
+            definition = json.load(file)
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        spot.problem(
+            place, f"`{job['task_definition']}` cannot be read: {reason}", "the path is relative to the job file"
+        )
+    except (ValueError, RecursionError) as error:
+        where = f", line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+        spot.problem(place, f"`{job['task_definition']}` is not JSON{where}")
+    else:
+        if not isinstance(definition, dict):
+            spot.problem(place, f"`{job['task_definition']}` is not a task definition: it holds no JSON object")
+
+
+def _check_limits(job: Values, merged: Values, spot: Spot) -> None:
+    timeout, deadline = merged.get("timeout"), merged.get("deadline")
+    if timeout is None or deadline is None or deadline >= timeout or not job.keys() & {"timeout", "deadline"}:
+        return
+    own = spot.key("deadline" if "deadline" in job else "timeout")
+    spot.problem(
+        own.value_place,
+        f"`deadline` ({units.format_duration(deadline)}) is shorter than `timeout` ({units.format_duration(timeout)})",
+        "`timeout` bounds one attempt, `deadline` all attempts and the waits between them",
+    )
+
+
+def _check_retry(retry: Values, spot: Spot, own: Values) -> None:
+    where = spot.key("retry")
+    if retry and not own and spot.path == "defaults":
+        own = retry
+    if own and "attempts" not in retry and not where.has("attempts") and spot.path != "defaults":
+        spot.problem(where.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
+    if "cap" in retry and "backoff" in retry and retry["cap"] < retry["backoff"]:
+        wrong = next((key for key in ("cap", "backoff") if key in own), "cap")
+        spot.problem(
+            where.key(wrong).value_place,
+            f"`cap` ({units.format_duration(retry['cap'])}) is shorter than "
+            f"`backoff` ({units.format_duration(retry['backoff'])})",
+            "`backoff` is the first wait, `cap` the longest",
+        )
+
+
+def _check_trigger(job: str, value: Values, spot: Spot) -> None:
+    match value:
+        case {"upload": upload}:
+            _check_upload(upload, spot.key("upload"))
+        case {"queue": queue}:
+            check_reference("queue", queue, spot.key("queue"))
+            _check_workers(value.get("workers", {}), spot.key("workers"))
+        case {"after": after} if after == job:
+            place = spot.key("after").value_place
+            spot.problem(place, f"job `{job}` would run after itself for ever", "`retry` repeats a job that failed")
+        case {"after": after}:
+            check_reference("job", after, spot.key("after"))
+
+
+def _check_workers(workers: Values, spot: Spot) -> None:
+    if "min" in workers and "max" in workers and workers["min"] > workers["max"]:
+        spot.problem(
+            spot.key("min").value_place,
+            f"`min` ({workers['min']}) is more than `max` ({workers['max']})",
+            "`min` workers are always there, up to `max` come with the messages",
+        )
+
+
+def _check_repetition(job: Values, spot: Spot) -> None:
+    """The same trigger twice would be one firing, or two runs that nobody asked for."""
+    seen: dict[str, Spot] = {}
+    for number, value in enumerate(job.get("on", ())):
+        identity = _identity(value)
+        item = spot.key("on").item(number)
+        if identity in seen:
+            line = seen[identity].place.line
+            spot.problem(item.place, f"this trigger is the same as the one in line {line}", "remove one of them")
+        elif identity is not None:
+            seen[identity] = item
+
+
+def _identity(value: Values | None) -> str | None:
+    """What makes two triggers the same, or None for one that is wrong."""
+    try:
+        made = trigger(value or {})
+    except KeyError:
+        return None
+    return json.dumps(made.pattern, sort_keys=True) if made.kind == "event" else made.label
+
+
+def _check_circles(values: Values, root: Spot) -> None:
+    """Jobs that run after each other would never begin, or never end."""
+    jobs = values.get("jobs", {})
+    after = {name: {target for _, target in _afters(job)} - {name} for name, job in jobs.items()}
+    if not any(after.values()):
+        return
+    import graphlib
+
+    for _ in range(_MAX_CIRCLES):
+        try:
+            graphlib.TopologicalSorter(after).prepare()
+        except graphlib.CycleError as error:
+            circle: list[str] = error.args[1][:-1]
+        else:
+            return
+        first = min(circle, key=list(jobs).index)
+        start = circle.index(first)
+        circle = circle[start:] + circle[:start]
+        _report_circle(circle, jobs, root)
+        after[first].discard(circle[-1])
+
+
+def _report_circle(circle: list[str], jobs: Values, root: Spot) -> None:
+    first, last = circle[0], circle[-1]
+    number = next(number for number, target in _afters(jobs[first]) if target == last)
+    route = " -> ".join(f"`{name}`" for name in [*circle, first])
+    place = root.at(f"jobs.{first}.on.{number}.after").value_place
+    root.problem(place, f"these jobs run after each other in a circle: {route}", "remove one of the `after` triggers")
+
+
+def _afters(job: Values) -> Iterator[tuple[int, str]]:
+    for number, value in enumerate(job.get("on", ())):
+        if value is not None and "after" in value:
+            yield number, value["after"]
+
+
+def _check_environment(name: str, environment: Values, spot: Spot) -> None:
+    if name != "local" and "aws" in environment:
+        spot.problem(
+            spot.key("aws").place,
+            f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
+            "delete it, or move it to `environments: local:`",
+        )
+    if name == "local" and "capacity" in environment:
+        spot.problem(
+            spot.key("capacity").place,
+            "the environment `local` is this machine and has no `capacity`",
+            "delete it, or move it to an environment on AWS",
+        )

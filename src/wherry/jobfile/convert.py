@@ -1,0 +1,107 @@
+"""Values -> model. Only values that are right come here; what is missing gets the model's own default.
+
+The values of `defaults` reach every job: mappings (`env`, `retry`) are merged key by key, the job's own keys winning;
+anything else the job says replaces the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from wherry.errors import Place
+from wherry.model import (
+    AfterTrigger,
+    Bucket,
+    Environment,
+    EventTrigger,
+    Job,
+    JobFile,
+    Queue,
+    QueueTrigger,
+    Retry,
+    ScheduleTrigger,
+    Trigger,
+    UploadTrigger,
+)
+
+#: What the table's kinds read: a mapping of the file's keys.
+Values: TypeAlias = Mapping[str, Any]
+
+
+def to_model(values: Values, *, filename: str, places: Mapping[str, Place]) -> JobFile:
+    """The job file that the values of a whole, checked document mean."""
+    defaults = values.get("defaults", {})
+    return JobFile(
+        path=os.path.abspath(filename),
+        app=values["app"],
+        buckets={name: Bucket(name=name, **value) for name, value in values.get("buckets", {}).items()},
+        queues={name: _queue(name, value) for name, value in values.get("queues", {}).items()},
+        jobs={name: _job(name, with_defaults(value, defaults)) for name, value in values.get("jobs", {}).items()},
+        environments={name: Environment(name=name, **value) for name, value in values.get("environments", {}).items()},
+        places=places,
+    )
+
+
+def with_defaults(job: Values, defaults: Values) -> dict[str, Any]:
+    """A job's values with those of `defaults` where it says nothing."""
+    merged = {**defaults, **job}
+    for name in ("env", "retry"):
+        if name in defaults and name in job:
+            merged[name] = {**defaults[name], **job[name]}
+    # ECS refuses a variable that is both, and what the job itself says wins
+    for variable in job.get("secrets", {}):
+        if variable in merged.get("env", {}) and variable not in job.get("env", {}):
+            merged["env"] = {name: value for name, value in merged["env"].items() if name != variable}
+    return merged
+
+
+def _queue(name: str, values: Values) -> Queue:
+    rest = {key: value for key, value in values.items() if key != "from"}
+    if "from" not in values:
+        return Queue(name=name, **rest)
+    upload = dict(values["from"])
+    return Queue(name=name, source_bucket=upload.pop("bucket"), **upload, **rest)
+
+
+def _job(name: str, values: Values) -> Job:
+    made = {
+        "on": lambda triggers: {"triggers": tuple(trigger(value) for value in triggers)},
+        "retry": lambda retry: {"retry": _retry(retry)},
+    }
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        arguments |= made[key](value) if key in made else {key: value}
+    return Job(name=name, **arguments)
+
+
+def _retry(values: Values) -> Retry:
+    arguments = dict(values)
+    if "exit_codes" in values:
+        arguments["exit_codes"] = frozenset(values["exit_codes"])
+    if "backoff" in values and "cap" not in values:
+        # a wait that somebody asks for is not cut by a default
+        arguments["cap"] = max(Retry().cap, values["backoff"])
+    return Retry(**arguments)
+
+
+def trigger(values: Values) -> Trigger:
+    """The trigger of one item of `on`; raises KeyError when a key is missing without which it is none."""
+    match values:
+        case {"schedule": expression, **rest}:
+            return ScheduleTrigger(expression=expression, **rest)
+        case {"upload": {"bucket": bucket, **rest}}:
+            return UploadTrigger(bucket=bucket, **rest)
+        case {"event": pattern}:
+            return EventTrigger(pattern=pattern)
+        case {"queue": queue}:
+            return QueueTrigger(queue=queue, batch=values.get("batch", 1), **_workers(values.get("workers", {})))
+        case {"after": job, **rest}:
+            return AfterTrigger(job=job, **rest)
+    raise KeyError("no kind of trigger")
+
+
+def _workers(values: Values) -> dict[str, int]:
+    least: int = values.get("min", 0)
+    return {"min_workers": least, "max_workers": values.get("max", max(1, least))}

@@ -1,0 +1,379 @@
+"""The job file's keys, one line each: what is read, what is checked, what editors and the JSON Schema say of it.
+
+A new key is a new line here, and a line in `convert.py` that puts its value into the model.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from wherry.jobfile import names
+from wherry.jobfile.kinds import (
+    Choice,
+    Cpu,
+    Duration,
+    EventPattern,
+    Integer,
+    KeyPart,
+    Name,
+    Number,
+    Reference,
+    Size,
+    Text,
+    Verbatim,
+)
+from wherry.jobfile.shapes import Command, Key, ListOf, MapOf, OneOrMany, Record, Variants, keys_of
+
+
+def _elsewhere(name: str) -> str | None:
+    """Where a key belongs that stands in the wrong place, as a hint; None when it belongs nowhere."""
+    if name in _MISTAKEN:
+        return _MISTAKEN[name]
+    for path, record in keys_of(JOB_FILE):
+        if any(key.name == name for key in record.keys):
+            return f"`{name}` is a key of {record.noun}" + (f": `{path}.{name}`" if path else "")
+    return None
+
+
+#: Keys of neighbours -> what they are called here.
+_MISTAKEN: Final = {
+    "environment": "the variables of a job are its `env`",
+    "variables": "the variables of a job are its `env`",
+    "vars": "the variables of a job are its `env`",
+    "cron": 'write `- schedule: "cron(0 5 * * ? *)"` under the job\'s `on`',
+    "triggers": "why a job runs is written under its `on`",
+    "run": "what a job runs is its `command`",
+    "script": "what a job runs is its `command`",
+    "entrypoint": "what a job runs is its `command`",
+    "args": "arguments are items of the job's `command`",
+    "retries": "write `retry: {attempts: 3}`",
+    "max_attempts": "write `retry: {attempts: 3}`",
+    "depends_on": "write `- after: JOB` under the job's `on`",
+    "needs": "write `- after: JOB` under the job's `on`",
+    "dockerfile": "`build` names the folder of the Dockerfile",
+    "tz": "`timezone` is a key of a schedule trigger",
+    "mem": "write `memory: 512MB`",
+    "name": "the name is the key itself, the application's name is `app`",
+    "version": "a job file has no version: delete this line",
+}
+
+_POSITIVE: Final = 1_000_000
+_LONGEST_VISIBILITY: Final = timedelta(hours=12)
+
+_BUCKET: Final = Reference("bucket", "user-uploads")
+_BUCKETS: Final = ListOf(_BUCKET, "bucket names", "[user-uploads]")
+_ENV: Final = MapOf(names.VARIABLE, Verbatim(), "{LOG_LEVEL: INFO}")
+_TIMEZONE: Final = Text("the name of a time zone", "Europe/Berlin")
+
+_PREFIX: Final = Key(name="prefix", kind=KeyPart("in/"), about="only objects whose key begins with this text")
+_SUFFIX: Final = Key(name="suffix", kind=KeyPart(".csv"), about="only objects whose key ends with this text")
+_FROM_BUCKET: Final = Key(name="bucket", kind=_BUCKET, about="a name under `buckets`", required=True)
+
+UPLOAD: Final = Record(
+    noun="an upload",
+    keys=(_FROM_BUCKET, _PREFIX, _SUFFIX),
+    example="{bucket: user-uploads, suffix: .csv}",
+    elsewhere=_elsewhere,
+)
+
+WORKERS: Final = Record(
+    noun="`workers`",
+    keys=(
+        Key(name="min", kind=Integer(0, 1000, "0"), about="workers that are always there (0)"),
+        Key(name="max", kind=Integer(1, 1000, "8"), about="no more workers than this (1, or `min`)"),
+    ),
+    example="{min: 0, max: 8}",
+    elsewhere=_elsewhere,
+)
+
+RETRY: Final = Record(
+    noun="`retry`",
+    keys=(
+        Key(name="attempts", kind=Integer(1, 1000, "3"), about="attempts in all, the first included (1)"),
+        Key(
+            name="backoff",
+            kind=Duration("10s", least=timedelta(0)),
+            about="the wait before the second attempt (0s)",
+        ),
+        Key(name="factor", kind=Number(1, 100, "2"), about="each further wait is this many times the one before (2)"),
+        Key(name="cap", kind=Duration("1h", least=timedelta(0)), about="no wait is longer than this (1h)"),
+        Key(name="jitter", kind=Number(0, 1, "0.5"), about="the part of a wait that chance may take away (0)"),
+        Key(
+            name="exit_codes",
+            kind=ListOf(
+                Integer(1, 255, "75", refused=((0, "exit code 0 is success, which is never tried again"),)),
+                "exit codes",
+                "[75]",
+                least=1,
+            ),
+            about="the exit codes worth another attempt (all but 0)",
+        ),
+    ),
+    example="{attempts: 3, backoff: 10s}",
+    elsewhere=_elsewhere,
+)
+
+
+def _trigger(*keys: Key) -> Record:
+    """A trigger's record; the first key is the one that decides its kind."""
+    return Record(noun=f"{_article(keys[0].name)} trigger", keys=keys, example="", elsewhere=_elsewhere)
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+TRIGGER: Final = Variants(
+    noun="a trigger",
+    records=(
+        (
+            "schedule",
+            _trigger(
+                Key(
+                    name="schedule",
+                    kind=Text("a schedule such as `cron(0 5 * * ? *)` or `rate(1 day)`", '"cron(0 5 * * ? *)"'),
+                    about="`cron(...)`, `rate(...)` or `at(...)` as in EventBridge, or five-field cron",
+                    required=True,
+                ),
+                Key(name="timezone", kind=_TIMEZONE, about="the zone whose wall time the schedule means (UTC)"),
+                Key(
+                    name="catch_up",
+                    kind=Choice(("none", "latest", "all")),
+                    about="what to do with firings missed while nothing was running (none)",
+                ),
+            ),
+        ),
+        (
+            "upload",
+            _trigger(Key(name="upload", kind=UPLOAD, about="when an object is created in a bucket", required=True)),
+        ),
+        (
+            "event",
+            _trigger(Key(name="event", kind=EventPattern(), about="when an event matches this pattern", required=True)),
+        ),
+        (
+            "queue",
+            _trigger(
+                Key(
+                    name="queue",
+                    kind=Reference("queue", "geojson"),
+                    about="for every message of a queue; a name under `queues`",
+                    required=True,
+                ),
+                Key(name="workers", kind=WORKERS, about="how many workers take messages at once"),
+                Key(name="batch", kind=Integer(1, 10, "10"), about="messages of one run (1)"),
+            ),
+        ),
+        (
+            "after",
+            _trigger(
+                Key(
+                    name="after", kind=Reference("job", "nightly"), about="when a run of that job ended", required=True
+                ),
+                Key(
+                    name="when",
+                    kind=Choice(("success", "failure", "any")),
+                    about="how that run must have ended (success)",
+                ),
+            ),
+        ),
+    ),
+    example='schedule: "cron(0 5 * * ? *)"',
+    mistaken=(
+        ("cron", 'write `- schedule: "cron(0 5 * * ? *)"`'),
+        ("rate", 'write `- schedule: "rate(1 day)"`'),
+        ("at", 'write `- schedule: "at(2026-03-01T10:00:00)"`'),
+        ("manual", "every job can be run by hand: `wherry run JOB`"),
+        ("invoke", "every job can be invoked; there is nothing to declare"),
+        ("bucket", "write `- upload: {bucket: NAME}`"),
+        ("suffix", "write `- upload: {bucket: NAME, suffix: .csv}`"),
+        ("prefix", "write `- upload: {bucket: NAME, prefix: in/}`"),
+        ("source", "write `- event: {source: [...]}`"),
+        ("detail-type", "write `- event: {detail-type: [...]}`"),
+        ("s3", "write `- upload: {bucket: NAME}`"),
+        ("sqs", "write `- queue: NAME`"),
+    ),
+)
+
+_TIMEOUT: Final = Key(name="timeout", kind=Duration("1h"), about="bounds one attempt and kills it (no limit)")
+_DEADLINE: Final = Key(
+    name="deadline", kind=Duration("6h"), about="bounds the run, queueing and all attempts included (no limit)"
+)
+_CPU: Final = Key(name="cpu", kind=Cpu(), about="vCPUs (0.25), or ECS units from 256 on (1024 are one vCPU)")
+_MEMORY: Final = Key(name="memory", kind=Size("512MB"), about="MB and GB count as in ECS: 1GB is 1024MB, 2**30 bytes")
+_RETRY: Final = Key(name="retry", kind=RETRY, about="when a failed attempt is worth another one")
+_OVERLAP: Final = Key(
+    name="overlap",
+    kind=Choice(("skip", "wait", "allow")),
+    about="what a new run does while another one of the job is active (allow)",
+)
+_VARIABLES: Final = Key(
+    name="env", kind=_ENV, about="environment variables; `$.path` and `${...}` take values of the event"
+)
+
+JOB: Final = Record(
+    noun="a job",
+    keys=(
+        Key(name="command", kind=Command(), about="what to run: a list of arguments, or text for the shell"),
+        Key(name="build", kind=Text("the path of a folder", "."), about="the folder of the image's Dockerfile"),
+        Key(
+            name="image",
+            kind=Text(
+                "the name of an image such as `python:3.12-slim`",
+                "python:3.12-slim",
+                pattern=r"[A-Za-z0-9][A-Za-z0-9._/@-]*(:[A-Za-z0-9._/@:-]+)?",
+                hint="a registry's address stands there without `https://`",
+            ),
+            about="a container image, as in `docker run`",
+        ),
+        Key(
+            name="task_definition",
+            kind=Text("the path of a JSON file", "task-definition.json"),
+            about="an existing ECS task definition, a JSON file",
+        ),
+        Key(
+            name="on",
+            kind=ListOf(TRIGGER, "triggers", '[{schedule: "rate(1 day)"}]', distinct=False),
+            about="why to run it; any of these starts a run",
+        ),
+        _VARIABLES,
+        Key(
+            name="secrets",
+            kind=MapOf(names.VARIABLE, Name(names.SECRET, "api-token"), "{API_TOKEN: api-token}"),
+            about="environment variables filled from secrets: variable -> secret's name",
+        ),
+        Key(name="reads", kind=_BUCKETS, about="the buckets it may read; nothing else is permitted"),
+        Key(name="writes", kind=_BUCKETS, about="the buckets it may write; nothing else is permitted"),
+        _CPU,
+        _MEMORY,
+        _RETRY,
+        _TIMEOUT,
+        _DEADLINE,
+        _OVERLAP,
+        Key(
+            name="concurrency",
+            kind=Integer(1, _POSITIVE, "4"),
+            about="how many runs of this job at once (no limit of its own)",
+        ),
+    ),
+    example="{command: [python, etl.py]}",
+    elsewhere=_elsewhere,
+    further=(
+        (
+            "anyOf",
+            [{"required": [key]} for key in ("command", "build", "image", "task_definition")],
+        ),
+        ("not", {"required": ["build", "image"]}),
+    ),
+)
+
+DEFAULTS: Final = Record(
+    noun="`defaults`",
+    keys=(_CPU, _MEMORY, _TIMEOUT, _DEADLINE, _RETRY, _OVERLAP, _VARIABLES),
+    example="{cpu: 0.25, memory: 512MB}",
+    elsewhere=_elsewhere,
+)
+
+BUCKET: Final = Record(
+    noun="a bucket",
+    keys=(
+        Key(
+            name="existing",
+            kind=Name(names.BUCKET, "acme-landing-zone"),
+            about="somebody else's bucket of this name: never created, never deleted",
+        ),
+    ),
+    example="{}",
+    elsewhere=_elsewhere,
+)
+
+QUEUE: Final = Record(
+    noun="a queue",
+    keys=(
+        Key(name="from", kind=UPLOAD, about="uploads that become messages of this queue"),
+        Key(
+            name="visibility",
+            kind=Duration("10m", least=timedelta(0), most=_LONGEST_VISIBILITY, whole_seconds=True),
+            about="how long a received message stays hidden from other receivers (30s)",
+        ),
+        Key(
+            name="max_receives",
+            kind=Integer(1, 1000, "3"),
+            about="a message received this often without success goes to the dead letters (3)",
+        ),
+    ),
+    example="{}",
+    elsewhere=_elsewhere,
+)
+
+ENVIRONMENT: Final = Record(
+    noun="an environment",
+    keys=(
+        Key(
+            name="region",
+            kind=Text(
+                "an AWS region such as `eu-central-1`",
+                "eu-central-1",
+                pattern=r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}",
+                hint="`eu-central-1a` is a zone of the region `eu-central-1`",
+            ),
+            about="the AWS region",
+        ),
+        Key(
+            name="capacity",
+            kind=Choice(("fargate", "fargate-spot", "ec2")),
+            about="what the tasks run on",
+        ),
+        Key(
+            name="alerts",
+            kind=OneOrMany(
+                Text(
+                    "an e-mail address, an `https://` URL or the ARN of an SNS topic",
+                    "ops@example.com",
+                    pattern=r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|https://[^\s/]+\S*|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+",
+                ),
+                "addresses",
+            ),
+            about="where failures are reported: e-mail addresses, https URLs, SNS topics",
+        ),
+        Key(
+            name="aws",
+            kind=Choice(("inherit",)),
+            about="`inherit`: jobs get the caller's own AWS configuration (`local` only)",
+        ),
+    ),
+    example="{region: eu-central-1}",
+    elsewhere=_elsewhere,
+)
+
+JOB_FILE: Final = Record(
+    noun="a job file",
+    keys=(
+        Key(
+            name="app",
+            kind=Name(names.APP, "sales-etl"),
+            about="the application's name; what it creates is named after it",
+            required=True,
+        ),
+        Key(name="defaults", kind=DEFAULTS, about="what every job has unless it says otherwise"),
+        Key(
+            name="buckets",
+            kind=MapOf(names.BUCKET, BUCKET, "{user-uploads: {}}"),
+            about="a folder here, an S3 bucket on AWS",
+        ),
+        Key(name="queues", kind=MapOf(names.QUEUE, QUEUE, "{work: {}}"), about="queues of messages, as in SQS"),
+        Key(
+            name="jobs",
+            kind=MapOf(names.JOB, JOB, "{nightly: {command: [python, etl.py]}}"),
+            about="what to run, and why",
+        ),
+        Key(
+            name="environments",
+            kind=MapOf(names.ENVIRONMENT, ENVIRONMENT, "{prod: {region: eu-central-1}}"),
+            about="where to run; `local` is this machine",
+        ),
+    ),
+    example="{app: sales-etl}",
+    elsewhere=_elsewhere,
+)

@@ -1,0 +1,153 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from wherry.errors import WherryError
+from wherry.local.database import Database
+
+INSERT = "insert into events values (?, 0, '{}')"
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(str(tmp_path / "wherry.db"))
+    yield database
+    database.close()
+
+
+def count(database: Database) -> int:
+    with database.reading() as connection:
+        return connection.execute("select count(*) from events").fetchone()[0]
+
+
+def test_a_write_is_there_for_every_reader(database):
+    assert database.write(lambda tx: tx.execute(INSERT, ("a",)).rowcount) == 1
+    assert count(database) == 1
+
+
+def test_a_failed_write_leaves_nothing_and_raises_in_its_own_thread(database):
+    def work(transaction):
+        transaction.execute(INSERT, ("a",))
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        database.write(work)
+    assert count(database) == 0
+
+
+def test_callbacks_run_after_the_commit_and_not_after_a_failure(database):
+    seen = []
+
+    def good(transaction):
+        transaction.execute(INSERT, ("a",))
+        transaction.after_commit(lambda: seen.append(count(database)))
+
+    def bad(transaction):
+        transaction.after_commit(lambda: seen.append("never"))
+        raise KeyError
+
+    database.write(good)
+    with pytest.raises(KeyError):
+        database.write(bad)
+    assert seen == [1]
+
+
+def test_many_writers_share_transactions_and_one_failure_is_one_writers_own(database):
+    commits = []
+    database._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "commit" else None)
+    failures = []
+
+    def write(number: int) -> None:
+        def work(transaction):
+            transaction.execute(INSERT, (f"{number}",))
+            if number % 10 == 0:
+                raise ValueError(number)
+
+        try:
+            database.write(work)
+        except ValueError as error:
+            failures.append(error.args[0])
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(failures) == list(range(0, 200, 10))
+    assert count(database) == 180
+    assert len(commits) <= 200
+
+
+def test_a_waiting_writer_is_committed_by_the_one_before_it(database):
+    """Group commit, made certain: while the first writer holds the turn, ten more come; two commits do for all."""
+    commits = []
+    database._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "commit" else None)
+    started, go_on = threading.Event(), threading.Event()
+
+    def first(transaction):
+        started.set()
+        go_on.wait(10)
+        transaction.execute(INSERT, ("first",))
+
+    threads = [threading.Thread(target=database.write, args=(first,))]
+    threads[0].start()
+    started.wait(10)
+    for number in range(10):
+        work = lambda tx, number=number: tx.execute(INSERT, (f"{number}",))  # noqa: E731
+        threads.append(threading.Thread(target=database.write, args=(work,)))
+        threads[-1].start()
+    while len(database._waiting) < 10:
+        pass
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert count(database) == 11
+    assert len(commits) == 2
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path):
+    """A process that writes as fast as it can is killed; every number that it printed is in the file."""
+    program = (
+        "import sys; from wherry.local.database import Database\n"
+        "database = Database(sys.argv[1])\n"
+        "for number in range(100000):\n"
+        f"    database.write(lambda tx: tx.execute({INSERT!r}, (str(number),)))\n"
+        "    print(number, flush=True)\n"
+    )
+    path = str(tmp_path / "wherry.db")
+    process = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, text=True)
+    last = -1
+    for line in process.stdout:
+        last = int(line)
+        if last == 50:
+            os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    database = Database(path)
+    assert last >= 50
+    assert count(database) in (last + 1, last + 2)  # the very last may be committed and not yet printed
+    database.close()
+
+
+def test_two_processes_take_turns(tmp_path):
+    program = (
+        "import sys; from wherry.local.database import Database\n"
+        "database = Database(sys.argv[1])\n"
+        "for number in range(100):\n"
+        f"    database.write(lambda tx: tx.execute({INSERT!r}, (sys.argv[2] + str(number),)))\n"
+    )
+    path = str(tmp_path / "wherry.db")
+    processes = [subprocess.Popen([sys.executable, "-c", program, path, name]) for name in "abc"]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    database = Database(path)
+    assert count(database) == 300
+    database.close()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path):
+    with pytest.raises(WherryError, match="the store .* cannot be used: unable to open database file"):
+        Database(str(tmp_path / "missing" / "wherry.db"))
