@@ -1,236 +1,321 @@
-"""Values of the job file that are filled in when a run starts: `$.path`, and `${...}` inside longer text.
+"""Values in the job file: `$.detail.object.key`, and `${...}` within longer text.
 
-A value that begins with `$.` (or `$[`, or is `$` alone) is one path into the event, as EventBridge writes it: names of
-letters, digits, `-` and `_`, and indices `[0]`. Inside text, `${event.PATH}` is the same thing, `${bucket.NAME}` the
-physical name of a bucket, `${queue.NAME.url}` a queue's URL, `${interval.start}` and `${interval.end}` what a scheduled
-run covers, `${event.file}` the file that a queue's message came as. `$${` is a plain `${`.
-
-Source: Amazon EventBridge User Guide, "Amazon EventBridge input transformation".
+`parse` makes a frozen `Template`, which `render` fills from a `Context`. A value that is nothing but a path is written
+as EventBridge writes it (`$.path`; User Guide, "Amazon EventBridge input transformation": the subset of JSONPath with
+dots, dashes, underscores and array indices). In longer text the same path stands as `${event.path}`; `$${` is a literal
+`${`, and any other `$`, as in `$5` or `$HOME`, is itself.
 """
 
 from __future__ import annotations
 
-import functools
+import difflib
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Any, Final, Literal, NoReturn
 
 from wherry.errors import MappingError, MissingValue
-from wherry.model import did_you_mean
 
-Kind = Literal["event", "bucket", "queue", "interval", "file"]
-#: Names and indices on the way into the event.
-Steps = tuple[str | int, ...]
+Kind = Literal["event", "file", "bucket", "queue", "interval"]
+Step = str | int
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]{1,9})\]")
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
-_MOST_SHOWN = 6
+_STEP: Final = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]{1,9})\]")
+_MOST_NAMES: Final = 10
+_LONGEST: Final = 80
+#: From here on JavaScript, and so JSONata's `$string`, writes whole numbers with an exponent.
+_EXPONENT_FROM: Final = 1e21
+_NAMESPACES: Final = ("event", "bucket", "queue", "interval")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What references are filled with."""
+    """What references can name when a value is rendered."""
 
+    #: The event's document, None when there is no event.
     event: Mapping[str, Any] | None = None
     #: Name in the job file -> physical name.
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Name in the job file -> URL.
     queues: Mapping[str, str] = field(default_factory=dict)
-    #: Start and end of what a scheduled run covers.
+    #: [start, end) of a scheduled run, as ISO 8601.
     interval: tuple[str, str] | None = None
-    #: The file that a queue's message came as.
+    #: The path of the message's file, None outside queue jobs.
     file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """One thing to be filled in."""
+    """One `$.path` or `${...}` of a template."""
 
     kind: Kind
-    #: As it was written.
-    text: str
-    #: Where it begins in the value, from 0.
+    #: As it stands in the text.
+    written: str
+    #: Characters before it in the text.
     offset: int
-    #: The way into the event; of an `event` reference.
-    steps: Steps = ()
-    #: The bucket's or queue's name, or `start` or `end`.
+    #: The bucket's or queue's name, or `start` or `end` of the interval; empty for the event and its file.
     name: str = ""
+    #: The path into the event; none for the whole of it.
+    steps: tuple[Step, ...] = ()
 
     @property
     def is_safe_in_shell(self) -> bool:
-        """True when nobody outside decides what it will be: such a text can stand in a shell command."""
+        """True when the value cannot hold anything that a shell would execute: names and times of our own making.
+
+        What comes with an event, its file's path included, is anybody's text.
+        """
         return self.kind in ("bucket", "queue", "interval")
 
-    def value(self, context: Context) -> str:
-        """What it stands for, as text; raises MissingValue."""
+    def resolve(self, context: Context) -> str:
+        """The value as text; raises MissingValue with what is there instead."""
         match self.kind:
             case "event":
-                return to_text(_follow(self, context.event))
+                return as_text(_follow(self, context.event))
             case "bucket":
                 return _named(self, context.buckets)
             case "queue":
                 return _named(self, context.queues)
             case "interval":
                 if context.interval is None:
-                    raise MissingValue(f"`{self.text}` needs a run that covers an interval: a scheduled one")
-                return context.interval[self.name == "end"]
+                    raise MissingValue(f"`{self.written}` needs a scheduled run or a backfill")
+                return context.interval[0 if self.name == "start" else 1]
             case "file":
                 if context.file is None:
-                    raise MissingValue(f"`{self.text}` needs a run that a queue's message started")
+                    raise MissingValue(f"`{self.written}` needs a message of a queue")
                 return context.file
 
 
 @dataclass(frozen=True)
 class Template:
-    """A value, taken apart: plain text and references in turn."""
+    """A value of the job file, understood: literal text and references in their order."""
 
     parts: tuple[str | Reference, ...]
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """The references, in order."""
+        """The references, in the order of the text."""
         return tuple(part for part in self.parts if isinstance(part, Reference))
 
     def render(self, context: Context) -> str:
-        """The value, filled in; raises MissingValue."""
-        return "".join(part if isinstance(part, str) else part.value(context) for part in self.parts)
+        """The text with every reference replaced; raises MissingValue, also for a bucket or queue the context lacks."""
+        return "".join(part if isinstance(part, str) else part.resolve(context) for part in self.parts)
 
 
-@functools.lru_cache(maxsize=1024)
 def parse(text: str) -> Template:
-    """Take a value apart; raises MappingError."""
+    """Understand a value; raises MappingError for a path or `${...}` that cannot be."""
     if text == "$" or text.startswith(("$.", "$[")):
-        return Template((Reference(kind="event", text=text, offset=0, steps=_steps(text, text[1:])),))
+        steps = _parse_path(text[1:], written=text)
+        return Template((Reference(kind="event", written=text, offset=0, steps=steps),))
     parts: list[str | Reference] = []
-    end = 0
-    for match in _PLACEHOLDER.finditer(text):
-        parts.append(text[end : match.start()])
-        end = match.end()
-        if match[0] == "$${":
-            parts.append("${")
-        elif not match[2]:
-            raise MappingError(f"`{match[0][:30]}` has no end", hint="close it with `}`, or write `$${` for `${` itself")
+    literal, at = "", 0
+    while at < len(text):
+        if text.startswith("$${", at):
+            literal, at = f"{literal}${{", at + 3
+        elif text.startswith("${", at):
+            reference = _parse_reference(text, at)
+            parts += [literal, reference] if literal else [reference]
+            literal, at = "", at + len(reference.written)
         else:
-            parts.append(_reference(match[1], match[0], match.start()))
-    parts.append(text[end:])
-    return Template(tuple(part for part in parts if part != ""))
+            following = text.find("$", at + 1)
+            end = len(text) if following < 0 else following
+            literal, at = literal + text[at:end], end
+    return Template(tuple([*parts, literal] if literal or not parts else parts))
 
 
-def to_text(value: Any) -> str:
-    """A value of an event as text: strings as they are, everything else as compact JSON, whole numbers without `.0`."""
+def as_text(value: Any) -> str:
+    """A JSON value as text, as JSONata's `$string` writes it: text as it is, anything else as compact JSON."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float):
+        return _number(value)
+    return json.dumps(_whole_numbers(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _number(value: float) -> str:
+    """A double as JavaScript writes it: `5`, `0.1`, `1e+21`, `1e-7`."""
+    if value.is_integer() and abs(value) < _EXPONENT_FROM:
         return str(int(value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    mantissa, e, exponent = repr(value).partition("e")
+    if not e:
+        return mantissa if mantissa[-1].isdigit() else json.dumps(value)
+    if -7 < int(exponent) < 0:
+        return format(Decimal(repr(value)), "f")
+    return f"{mantissa}e{int(exponent):+d}"
 
 
-def _reference(inner: str, text: str, offset: int) -> Reference:
-    space, _, rest = inner.partition(".")
-    match space:
-        case "event" if inner == "event.file":
-            return Reference(kind="file", text=text, offset=offset)
+def _whole_numbers(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {name: _whole_numbers(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_whole_numbers(item) for item in value]
+        case float() if value.is_integer() and abs(value) < _EXPONENT_FROM:
+            return int(value)
+        case _:
+            return value
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+def _parse_reference(text: str, at: int) -> Reference:
+    end = text.find("}", at)
+    if end < 0:
+        raise MappingError(
+            f"`{_cut(text[at:])}` has no closing `}}`", hint="close it, or write `$${` for the text `${` itself"
+        )
+    written, inner = text[at : end + 1], text[at + 2 : end]
+    if not inner.strip():
+        raise MappingError(f"`{written}` is empty", hint="for example `${event.detail.object.key}`")
+    namespace = re.split(r"[.\[]", inner, maxsplit=1)[0]
+    rest = inner[len(namespace) :]
+    match namespace:
+        case "event" if rest == ".file":
+            return Reference(kind="file", written=written, offset=at)
         case "event":
-            return Reference(kind="event", text=text, offset=offset, steps=_steps(text, inner[len("event") :]))
-        case "bucket" if _is_name(rest):
-            return Reference(kind="bucket", text=text, offset=offset, name=rest)
-        case "queue" if rest.endswith(".url") and _NAME.fullmatch(rest.removesuffix(".url")):
-            return Reference(kind="queue", text=text, offset=offset, name=rest.removesuffix(".url"))
-        case "interval" if rest in ("start", "end"):
-            return Reference(kind="interval", text=text, offset=offset, name=rest)
-    raise MappingError(f"`{text}` cannot be filled in", hint=_advice(inner, space))
+            return Reference(kind="event", written=written, offset=at, steps=_parse_path(rest, written=written))
+        case "bucket":
+            return Reference(kind="bucket", written=written, offset=at, name=_parse_bucket(rest, written))
+        case "queue":
+            return Reference(kind="queue", written=written, offset=at, name=_parse_queue(rest, written))
+        case "interval":
+            return Reference(kind="interval", written=written, offset=at, name=_parse_interval(rest, written))
+        case _:
+            _refuse_namespace(written, inner, namespace)
 
 
-def _is_name(text: str) -> bool:
-    """True for what can be a bucket's name, dots included."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) is not None
+def _parse_bucket(rest: str, written: str) -> str:
+    found = re.fullmatch(r"\.([A-Za-z0-9][A-Za-z0-9._-]*)", rest)
+    if not found:
+        raise MappingError(f"`{written}` names no bucket", hint="write `${bucket.NAME}`")
+    return found[1]
 
 
-def _advice(inner: str, space: str) -> str:
-    shapes = {
-        "bucket": "write `${bucket.NAME}`",
-        "queue": "write `${queue.NAME.url}`",
-        "interval": "there are `${interval.start}` and `${interval.end}`",
-    }
-    if space in shapes:
-        return shapes[space]
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", inner):
-        return f"for the shell's own variable write `${inner}`, or `$${{{inner}}}` for the text itself"
-    return "there are `${event.PATH}`, `${bucket.NAME}`, `${queue.NAME.url}`, `${interval.start}` and `${interval.end}`"
+def _parse_queue(rest: str, written: str) -> str:
+    found = re.fullmatch(r"\.([A-Za-z0-9_-]+(?:\.fifo)?)\.url", rest)
+    if found:
+        return found[1]
+    name = re.fullmatch(r"\.([A-Za-z0-9_-]+(?:\.fifo)?)(?:\..*)?", rest)
+    raise MappingError(
+        f"`{written}` is not a queue's URL", hint=f"write `${{queue.{name[1] if name else 'NAME'}.url}}`"
+    )
 
 
-def _steps(text: str, path: str) -> Steps:
-    """The steps of `.name[0].other`; raises MappingError for what EventBridge would refuse."""
-    steps: list[str | int] = []
-    end = 0
-    while end < len(path):
-        match = _STEP.match(path, end)
-        if not match:
-            raise MappingError(f"`{text}` is not a path: stuck at `{path[end:]}`", hint=_path_advice(path[end:]))
-        steps.append(match[1] if match[1] is not None else int(match[2]))
-        end = match.end()
+def _parse_interval(rest: str, written: str) -> str:
+    if rest not in (".start", ".end"):
+        raise MappingError(
+            f"`{written}` is no bound of an interval", hint="write `${interval.start}` or `${interval.end}`"
+        )
+    return rest[1:]
+
+
+def _refuse_namespace(written: str, inner: str, namespace: str) -> NoReturn:
+    if inner != inner.strip():
+        raise MappingError(f"`{written}` has spaces", hint=f"write `${{{inner.strip()}}}`")
+    meant = difflib.get_close_matches(namespace, _NAMESPACES, n=1)
+    if meant and inner != namespace:
+        raise MappingError(f"`{written}` is unknown", hint=f"did you mean `${{{meant[0]}{inner[len(namespace) :]}}}`?")
+    own = f"`${namespace}`, or " if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", inner) else ""
+    raise MappingError(
+        f"`{written}` is unknown: there are `event`, `bucket`, `queue` and `interval`",
+        hint=f"for the shell's own variable write {own}`${written}` for the text itself",
+    )
+
+
+def _parse_path(path: str, *, written: str) -> tuple[Step, ...]:
+    """The steps of `.detail.items[0]`; raises MappingError for what EventBridge's paths do not have."""
+    steps: list[Step] = []
+    at = 0
+    while at < len(path):
+        found = _STEP.match(path, at)
+        if not found:
+            _refuse_step(path[at:], written)
+        steps.append(found[1] if found[2] is None else int(found[2]))
+        at = found.end()
     return tuple(steps)
 
 
-def _path_advice(rest: str) -> str:
-    if rest.startswith((".*", "[*")):
-        return "`*` would be many values: name one, as in `$.detail.items[0]`"
-    if rest.startswith(".."):
-        return "there is no `..`: write the whole way"
-    if rest.startswith("[?"):
-        return "there are no filters in an event path"
-    if rest.startswith(("['", '["')):
-        return "EventBridge has no quoted names: a path is `$.detail.name[0]`"
-    return "a path is names of letters, digits, - and _, and indices: `$.detail.items[0].name`"
+#: How something that is no step begins -> what it is, and what to do.
+_NOT_STEPS: Final = (
+    ("..", "`..` is not possible", "name every step of the path"),
+    (".*", "`*` is not possible", "name one field or item, or take the whole with its path"),
+    ("[*", "`*` is not possible", "name one field or item, or take the whole with its path"),
+    ("[?", "filters are not possible", "take the list with its path and filter it in the job"),
+    ("['", "quoted names are not possible", "names with dots or spaces cannot be reached; take the object around it"),
+    ('["', "quoted names are not possible", "names with dots or spaces cannot be reached; take the object around it"),
+    ("[-", "an index counts from the start", "write `[0]` for the first item"),
+    ("[", "an index is a number in brackets", "for example `[0]`"),
+    (".", "a name is missing after the dot", "names have letters, digits, `-` and `_`"),
+)
+
+
+def _refuse_step(rest: str, written: str) -> NoReturn:
+    for beginning, problem, hint in _NOT_STEPS:
+        if rest.startswith(beginning) and (len(beginning) > 1 or not re.match(r"\.[A-Za-z0-9_-]", rest)):
+            raise MappingError(f"`{written}` is no path into an event: {problem}", hint=hint)
+    hint = "a path stands alone; within longer text write `${event.…}`" if written.startswith(("$.", "$[")) else None
+    raise MappingError(f"`{written}` is no path into an event: `{_cut(rest)}` is no step of it", hint=hint)
+
+
+# ------------------------------------------------------------------------------------------------- resolving
 
 
 def _follow(reference: Reference, event: Mapping[str, Any] | None) -> Any:
     if event is None:
-        raise MissingValue(f"`{reference.text}` needs an event")
-    value: Any = event
-    walked = ""
-    for step in reference.steps:
-        here = walked or "the event"
-        if isinstance(step, str):
-            walked = f"{walked}.{step}" if walked else step
-            if not isinstance(value, Mapping) or step not in value:
-                raise _missing(walked, here, step, value)
+        raise MissingValue(f"`{reference.written}` needs an event, and there is none")
+    node: Any = event
+    for done, step in enumerate(reference.steps):
+        if isinstance(step, str) and isinstance(node, Mapping) and step in node:
+            node = node[step]
+        elif isinstance(step, int) and isinstance(node, list | tuple) and step < len(node):
+            node = node[step]
         else:
-            walked = f"{walked}[{step}]"
-            if not _is_list(value) or step >= len(value):
-                raise _missing(walked, here, step, value)
-        value = value[step]
-    return value
+            _refuse_missing(reference.steps, done, node)
+    return node
 
 
-def _missing(path: str, here: str, step: str | int, value: Any) -> MissingValue:
-    what, hint = _what_is_there(step, value)
-    where = here if here == "the event" else f"`{here}`"
-    return MissingValue(f"the event has no `{path}`: {where} {what}", hint=hint)
+def _refuse_missing(steps: Sequence[Step], done: int, node: Any) -> NoReturn:
+    step, so_far = steps[done], _path(steps[:done])
+    where = f"`{so_far}`" if so_far else "it"
+    hint = None
+    match node:
+        case Mapping() if isinstance(step, int):
+            there, hint = "is an object", f"its fields are reached by name, not by `[{step}]`"
+        case Mapping():
+            there = f"has {_listed(node)}"
+            meant = difflib.get_close_matches(step, [str(name) for name in node], n=1)
+            if meant:
+                hint = f"did you mean `{_path([*steps[:done], meant[0]])}`?"
+        case list() | tuple() if isinstance(step, str):
+            there, hint = "is a list", f"its items are reached by number: `{so_far}[0]`"
+        case list() | tuple():
+            there = "is an empty list" if not node else f"has {len(node)} item{'s' if len(node) > 1 else ''}"
+            hint = "the first item is `[0]`" if step == len(node) else None
+        case _:
+            there = f"is {_cut(json.dumps(node, ensure_ascii=False, default=repr))}, which has no parts"
+    raise MissingValue(f"the event has no `{_path(steps)}`: {where} {there}", hint=hint)
 
 
-def _what_is_there(step: str | int, value: Any) -> tuple[str, str | None]:
-    if isinstance(value, Mapping):
-        names = list(value)
-        shown = ", ".join(f"`{name}`" for name in names[:_MOST_SHOWN]) + (", ..." if len(names) > _MOST_SHOWN else "")
-        hint = did_you_mean(step, names) if isinstance(step, str) else None
-        return f"has {shown}" if names else "is empty", hint if hint and hint.startswith("did") else None
-    if _is_list(value):
-        return f"is a list of {len(value)}", f"write `[0]` to `[{len(value) - 1}]`" if value else None
-    return f"is {to_text(value)[:40]!r}, which has no parts", None
+def _listed(node: Mapping[str, Any]) -> str:
+    names = [f"`{name}`" for name in node]
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more]) or "no fields"
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+def _path(steps: Iterable[Step]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
-def _named(reference: Reference, names: Mapping[str, str]) -> str:
-    if reference.name not in names:
-        raise MissingValue(f"`{reference.text}`: there is no {reference.kind} `{reference.name}` in the job file")
-    return names[reference.name]
+def _named(reference: Reference, values: Mapping[str, str]) -> str:
+    if reference.name in values:
+        return values[reference.name]
+    meant = difflib.get_close_matches(reference.name, values, n=1)
+    raise MissingValue(
+        f"`{reference.written}`: there is no {reference.kind} `{reference.name}`",
+        hint=f"did you mean `{meant[0]}`?" if meant else None,
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

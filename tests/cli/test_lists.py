@@ -203,7 +203,7 @@ def test_an_engine_comes_back_to_its_port(demo):
 
 def test_an_engine_refuses_by_name_what_it_cannot_yet_do(project):
     project.jobfile(
-        "app: demo\nbuckets: {b: {}}\nqueues:\n  q: {from: {bucket: b}}\njobs:\n"
+        "app: demo\nbuckets: {bkt: {}}\nqueues:\n  q: {from: {bucket: bkt}}\njobs:\n"
         "  a:\n    command: 'true'\n    on:\n      - queue: q\n      - after: b\n"
         "      - {schedule: rate(1 hour), catch_up: latest}\n  b: {command: 'true'}\n"
     )

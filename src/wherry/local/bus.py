@@ -1,110 +1,199 @@
-"""Which rules an event matches, without trying every rule.
+"""Which rules want an event, without trying every rule.
 
-Most patterns ask of some field that it is one of a few strings: the source, the detail-type, a bucket's name. Each rule
-is filed under the one of its fields whose strings are rarest among all rules. An event is looked up under the few paths
-that are filed by, and only what is found there is tried; what asks for no exact string is tried each time.
+Each combination of a pattern's fields is filed under its rarest condition that a table can look up: an exact value, or
+how a text begins or ends. An event's values then lead to a few candidates, and the compiled pattern decides about those.
+Filing a rule under a condition that it needs can only bring too many candidates, never too few.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from wherry.pattern import Field, Pattern, Rule, Text
+from wherry import pattern
+from wherry.pattern import Entry, Field, Pattern, Rule
 
-Name = TypeVar("Name")
-#: A rule: its number, which is its place in the order they were given in, and the pattern.
-_Rule = tuple[int, Pattern]
+T = TypeVar("T")
+
+#: How a condition is looked up, the cheapest first.
+EXACT, PREFIX, SUFFIX = range(3)
+#: A kind of condition and what it looks up: a text, the bytes of an address, a double.
+Anchor = tuple[int, Hashable]
 
 
-class RuleIndex(Generic[Name]):
-    """Rules, indexed once and matched often; safe to share between threads."""
+class RuleIndex(Generic[T]):
+    """Rules by what they need. Building takes time in proportion to the rules, matching does not."""
 
-    def __init__(self, rules: Iterable[tuple[Name, Pattern]]) -> None:
+    def __init__(self, rules: Iterable[tuple[T, Pattern]]) -> None:
         given = list(rules)
-        self._names = [name for name, _ in given]
-        conjunctions = [
-            (number, pattern, fields)
-            for number, (_, pattern) in enumerate(given)
-            for fields in pattern.rules
-        ]
-        popularity = Counter(
-            (each.path, text) for _, _, fields in conjunctions for each in fields.fields for text in _exact(each)
-        )
-        #: Path -> string -> rules.
-        self._filed: dict[tuple[str, ...], dict[str, list[_Rule]]] = {}
-        self._tried: list[_Rule] = []
-        for number, pattern, fields in conjunctions:
-            self._file((number, pattern), fields, popularity)
-        self._order = list(self._filed.items())
+        self._rules = [(name, whole.matches) for name, whole in given]
+        combinations = [(number, rule) for number, (_, whole) in enumerate(given) for rule in whole.rules]
+        popularity: Counter[tuple[str, Anchor]] = Counter()
+        for _, rule in combinations:
+            popularity.update({(path, anchor) for path, anchors in _ways_to_file(rule) for anchor in anchors})
+        self._root = _Node()
+        self._tables: dict[str, _Table] = {}
+        #: The rules that no table can find.
+        self._unfiled: list[int] = []
+        for number, rule in combinations:
+            ways = [_rated(path, anchors, popularity) for path, anchors in _ways_to_file(rule)]
+            if ways:
+                _, _, path, anchors = min(ways)
+                self._table(path).file(anchors, number)
+            elif not self._unfiled or self._unfiled[-1] != number:
+                self._unfiled.append(number)
+        self._wanted = pattern.prefixes(self._tables)
 
-    def _file(self, rule: _Rule, fields: Rule, popularity: Counter[tuple[str, str]]) -> None:
-        best = None
-        for each in fields.fields:
-            texts = _exact(each)
-            if texts:
-                cost = sum(popularity[each.path, text] for text in texts)
-                if best is None or cost < best[0]:
-                    best = (cost, tuple(each.path.split('.')), texts)
-        if best is None:
-            if rule not in self._tried:
-                self._tried.append(rule)
-            return
-        by_text = self._filed.setdefault(best[1], {})
-        for text in best[2]:
-            filed = by_text.setdefault(text, [])
-            if not filed or filed[-1][0] != rule[0]:
-                filed.append(rule)
+    def match(self, event: Mapping[str, Any]) -> list[T]:
+        """The names of the rules whose patterns match, in the order in which they were given."""
+        candidates = list(self._unfiled)
+        if not self._root.collect(event, candidates):
+            candidates = list(self._unfiled)
+            self._collect_everywhere(event, candidates)
+        if len(candidates) > 1:
+            candidates = sorted(set(candidates))
+        rules = self._rules
+        return [rules[number][0] for number in candidates if rules[number][1](event)]
 
-    def match(self, event: Mapping[str, Any]) -> list[Name]:
-        """The names of the rules that match, in the order they were given in."""
-        candidates = list(self._tried)
-        for path, by_text in self._order:
-            value: Any = event
-            for key in path:
-                if type(value) is not dict or "." in "".join(value):
+    def _table(self, path: str) -> _Table:
+        if path not in self._tables:
+            table = self._tables[path] = _Table()
+            self._root.place(path.split("."), table)
+        return self._tables[path]
+
+    def _collect_everywhere(self, event: Mapping[str, Any], candidates: list[int]) -> None:
+        for path, values in pattern.occurrences(event, self._wanted).items():
+            table = self._tables.get(path)
+            if table is not None:
+                for value, _ in values:
+                    table.look_up(value, candidates)
+
+
+def _rated(
+    path: str, anchors: tuple[Anchor, ...], popularity: Counter[tuple[str, Anchor]]
+) -> tuple[int, tuple[int, int], str, tuple[Anchor, ...]]:
+    """Sorts by the number of rules found with it, then by the cost of looking."""
+    kinds = max(kind for kind, _ in anchors)
+    return sum(popularity[path, anchor] for anchor in anchors), (kinds, path.count(".")), path, anchors
+
+
+def _ways_to_file(rule: Rule) -> Iterator[tuple[str, tuple[Anchor, ...]]]:
+    """Conditions of which each alone is necessary: a path, and anchors of which its value must have one."""
+    for part in rule.fields:
+        for kind in (PREFIX, SUFFIX):
+            anchors = _anchors(part, kind)
+            if anchors is not None:
+                yield part.path, anchors
+                if all(found == EXACT for found, _ in anchors):
                     break
-                value = value.get(key)
-            else:
-                if type(value) is str:
-                    candidates += by_text.get(value, ())
-                    continue
-                if type(value) is not list:
-                    continue
-            if type(value) is dict or type(value) is list:
-                # An array, or a key with a dot: the strings must be looked for.
-                for text in _texts_at(event, ".".join(path)):
-                    candidates += by_text.get(text, ())
-        names = self._names
-        if len(candidates) == 1:
-            number, pattern = candidates[0]
-            return [names[number]] if pattern.matches(event) else []
-        found: list[Name] = []
-        last = -1
-        for number, pattern in sorted(candidates, key=itemgetter(0)):
-            if number != last and pattern.matches(event):
-                last = number
-                found.append(names[number])
-        return found
 
 
-def _exact(field: Field) -> frozenset[str]:
-    """The strings of which the field must be one; empty when it may be something else."""
-    texts = [entry.value for entry in field.entries if isinstance(entry, Text)]
-    return frozenset(texts) if len(texts) == len(field.entries) else frozenset()
+def _anchors(part: Field, kind: int) -> tuple[Anchor, ...] | None:
+    """One anchor for each entry of the field, None when an entry has none; `kind` is how wildcards are filed."""
+    found = {_anchor(entry, kind) for entry in part.entries}
+    return None if None in found else tuple(sorted((a for a in found if a is not None), key=repr))
 
 
-def _texts_at(value: Any, path: str, prefix: str = "") -> set[str]:
-    """The strings at a dotted path, whatever arrays and dotted keys are on the way."""
-    if isinstance(value, list):
-        return {text for inner in value for text in _texts_at(inner, path, prefix)}
-    if isinstance(value, dict):
-        found: set[str] = set()
-        for key, inner in value.items():
-            longer = f"{prefix}.{key}" if prefix else key
-            if path == longer or path.startswith(f"{longer}."):
-                found |= _texts_at(inner, path, longer)
-        return found
-    return {value} if isinstance(value, str) and prefix == path else set()
+def _anchor(entry: Entry, kind: int) -> Anchor | None:
+    match entry:
+        case pattern.Text(text):
+            return EXACT, text
+        case pattern.Address(octets):
+            # A number can pass for an address (`Address.number_test`), but for none that starts with a zero or a letter.
+            return (EXACT, octets) if octets.hex()[0] in "0abcdef" else None
+        case pattern.Number(number):
+            double = pattern.as_double(number)
+            return None if double is None else (EXACT, double)
+        case pattern.Prefix(text, ignore_case=False) if text and not text.endswith('"'):
+            return PREFIX, text
+        case pattern.Suffix(text, ignore_case=False) if text and not text.startswith('"'):
+            return SUFFIX, text
+        case pattern.Wildcard(pieces) if len(pieces) == 1:
+            return EXACT, pieces[0]
+        case pattern.Wildcard(pieces):
+            end = pieces[0] if kind == PREFIX else pieces[-1]
+            return (kind, end) if end else None
+        case _:
+            return None
+
+
+@dataclass
+class _Table:
+    """The rules that ask for the value of one path."""
+
+    exact: dict[Hashable, list[int]] = field(default_factory=dict)
+    prefixes: dict[Hashable, list[int]] = field(default_factory=dict)
+    suffixes: dict[Hashable, list[int]] = field(default_factory=dict)
+    prefix_lengths: list[int] = field(default_factory=list)
+    suffix_lengths: list[int] = field(default_factory=list)
+    has_addresses: bool = False
+
+    def file(self, anchors: Iterable[Anchor], number: int) -> None:
+        """Remember a rule that needs one of these."""
+        for kind, key in anchors:
+            if kind == EXACT:
+                self.exact.setdefault(key, []).append(number)
+                self.has_addresses = self.has_addresses or isinstance(key, bytes)
+                continue
+            ends, lengths = (
+                (self.prefixes, self.prefix_lengths) if kind == PREFIX else (self.suffixes, self.suffix_lengths)
+            )
+            ends.setdefault(key, []).append(number)
+            if len(str(key)) not in lengths:
+                lengths.append(len(str(key)))
+
+    def look_up(self, value: Any, candidates: list[int]) -> None:
+        """Add the rules that this value may satisfy."""
+        if value.__class__ is str:
+            if value in self.exact:
+                candidates += self.exact[value]
+            for length in self.prefix_lengths:
+                candidates += self.prefixes.get(value[:length], ())
+            for length in self.suffix_lengths:
+                candidates += self.suffixes.get(value[-length:], ())
+            if self.has_addresses:
+                candidates += self.exact.get(pattern.as_address(value), ())
+        elif isinstance(value, int | float) and value.__class__ is not bool:
+            double = pattern.as_double(value)
+            if double is not None:
+                candidates += self.exact.get(double, ())
+
+
+@dataclass
+class _Node:
+    """One step of the paths that have tables, to be walked together with the event."""
+
+    tables: dict[str, _Table] = field(default_factory=dict)
+    inner: dict[str, _Node] = field(default_factory=dict)
+
+    def place(self, steps: list[str], table: _Table) -> None:
+        """Put a table at the end of its path."""
+        step, *rest = steps
+        if rest:
+            self.inner.setdefault(step, _Node()).place(rest, table)
+        else:
+            self.tables[step] = table
+
+    def collect(self, node: Mapping[str, Any], candidates: list[int]) -> bool:
+        """Add the candidates of one dict of the event; False when an array or a dotted key makes paths ambiguous."""
+        tables, inner = self.tables, self.inner
+        # Whichever is shorter: an index over ten thousand fields must not cost an event of ten ten thousand steps.
+        for name in tables if len(tables) <= len(node) else node.keys() & tables.keys():
+            value = node.get(name)
+            if value.__class__ is list or value.__class__ is tuple:
+                return False
+            tables[name].look_up(value, candidates)
+        if not inner:
+            return True
+        if "." in "".join(node):
+            return False
+        for name in inner if len(inner) <= len(node) else node.keys() & inner.keys():
+            child = node.get(name)
+            if child.__class__ is dict:
+                if not inner[name].collect(child, candidates):
+                    return False
+            elif isinstance(child, list | tuple | Mapping):
+                return False
+        return True

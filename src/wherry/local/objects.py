@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wherry.errors import WherryError
+from wherry.errors import UserError
 from wherry.local.clock import from_ms
 from wherry.local.database import Row, load_sql
 
 SQL = load_sql("objects")
 
 
-class ObjectError(WherryError):
+class ObjectError(UserError):
     """S3 would refuse this; `code` is S3's name for it (Amazon S3 API Reference, "Error responses")."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -99,9 +99,7 @@ class _Compiler:
                 branches = self._alternatives(branches, path, value)
                 continue
             if within_or and name in RESERVED:
-                raise _OrMisused(
-                    f"{name} is Ruler reserved fieldName which cannot be used inside $or.", hint=_at(path)
-                )
+                raise _OrMisused(f"{name} is Ruler reserved fieldName which cannot be used inside $or.", hint=_at(path))
             here = name if path is None else f"{path}.{name}"
             if isinstance(value, Mapping):
                 branches = self.object(branches, here, value, within_or=within_or)

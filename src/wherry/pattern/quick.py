@@ -41,9 +41,7 @@ def _walk(fields: list[tuple[list[str], Field]]) -> _Walk:
     for steps, field in fields:
         if len(steps) > 1:
             below.setdefault(steps[0], []).append((steps[1:], field))
-    inner = [
-        (name, _walk(group), all(field.accepts_absence for _, field in group)) for name, group in below.items()
-    ]
+    inner = [(name, _walk(group), all(field.accepts_absence for _, field in group)) for name, group in below.items()]
 
     def walk(node: Mapping[str, Any]) -> Verdict:
         for name, leaf in leaves:

@@ -1,0 +1,94 @@
+"""One real engine for all tests of the gateway, and real clients that know it by `wherry env` alone."""
+
+import json
+import os
+import subprocess
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.conftest import BIN, Project
+
+JOBFILE = """\
+app: gateway
+buckets:
+  data: {}
+  other: {}
+  sealed: {}
+jobs:
+  reader:
+    command: [sleep, "600"]
+    reads: [data]
+    writes: [other]
+    secrets: {TOKEN: api-token}
+"""
+
+
+@pytest.fixture(scope="package")
+def engine(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("gateway"))
+    project.jobfile(JOBFILE)
+    project.wherry("secrets", "set", "api-token", stdin="s3cr3t")
+    project.wherry("secrets", "set", "prod/key", "--from-file", "/dev/stdin", stdin="plain")
+    process = project.up()
+    project.pid = process.pid
+    project.variables = json.loads(project.wherry("env", "--json").stdout)
+    yield project
+    project.close()
+
+
+@pytest.fixture
+def variables(engine, monkeypatch):
+    """The environment as `eval "$(wherry env)"` leaves it."""
+    for name, value in engine.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return engine.variables
+
+
+@pytest.fixture
+def client(variables):
+    made = []
+
+    def make(service, **config):
+        made.append(boto3.session.Session().client(service, config=Config(retries={"max_attempts": 1}, **config)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def s3(client):
+    s3 = client("s3")
+    for bucket in ("data", "other"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if keys:
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    return s3
+
+
+@pytest.fixture
+def aws(variables, tmp_path):
+    """The AWS CLI in a process of its own."""
+
+    def run(*arguments, code=0, stdin=None):
+        done = subprocess.run(
+            [f"{BIN}/aws", *arguments], cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False, timeout=100
+        )
+        assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def rss_mb(pid: int) -> float:
+    """The most memory that a process has had, in MB."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    raise AssertionError(os.getpid())
