@@ -170,6 +170,8 @@ def _parse_reference(text: str, at: int) -> Reference:
         raise MappingError(f"`{written}` is empty", hint="for example `${event.detail.object.key}`")
     namespace = re.split(r"[.\[]", inner, maxsplit=1)[0]
     rest = inner[len(namespace) :]
+    if namespace not in _NAMESPACES:
+        _refuse_namespace(written, inner, namespace)
     match namespace:
         case "event" if rest == ".file":
             return Reference(kind="file", written=written, offset=at)
@@ -179,10 +181,8 @@ def _parse_reference(text: str, at: int) -> Reference:
             return Reference(kind="bucket", written=written, offset=at, name=_parse_bucket(rest, written))
         case "queue":
             return Reference(kind="queue", written=written, offset=at, name=_parse_queue(rest, written))
-        case "interval":
-            return Reference(kind="interval", written=written, offset=at, name=_parse_interval(rest, written))
         case _:
-            _refuse_namespace(written, inner, namespace)
+            return Reference(kind="interval", written=written, offset=at, name=_parse_interval(rest, written))
 
 
 def _parse_bucket(rest: str, written: str) -> str:
@@ -254,8 +254,10 @@ def _refuse_step(rest: str, written: str) -> NoReturn:
     for beginning, problem, hint in _NOT_STEPS:
         if rest.startswith(beginning) and (len(beginning) > 1 or not re.match(r"\.[A-Za-z0-9_-]", rest)):
             raise MappingError(f"`{written}` is no path into an event: {problem}", hint=hint)
-    hint = "a path stands alone; within longer text write `${event.…}`" if written.startswith(("$.", "$[")) else None
-    raise MappingError(f"`{written}` is no path into an event: `{_cut(rest)}` is no step of it", hint=hint)
+    raise MappingError(
+        f"`{written}` is no path into an event: `{_cut(rest)}` is no step of it",
+        hint="a path stands alone; within longer text write `${event.detail.…}`" if written[1] != "{" else None,
+    )
 
 
 # ------------------------------------------------------------------------------------------------- resolving
@@ -266,25 +268,26 @@ def _follow(reference: Reference, event: Mapping[str, Any] | None) -> Any:
         raise MissingValue(f"`{reference.written}` needs an event, and there is none")
     node: Any = event
     for done, step in enumerate(reference.steps):
-        if isinstance(step, str) and isinstance(node, Mapping) and step in node:
-            node = node[step]
-        elif isinstance(step, int) and isinstance(node, list | tuple) and step < len(node):
-            node = node[step]
+        if isinstance(node, Mapping):
+            found = step in node
         else:
+            found = isinstance(node, list | tuple) and isinstance(step, int) and step < len(node)
+        if not found:
             _refuse_missing(reference.steps, done, node)
+        node = node[step]
     return node
 
 
 def _refuse_missing(steps: Sequence[Step], done: int, node: Any) -> NoReturn:
     step, so_far = steps[done], _path(steps[:done])
     where = f"`{so_far}`" if so_far else "it"
-    hint = None
+    hint: str | None = None
     match node:
         case Mapping() if isinstance(step, int):
             there, hint = "is an object", f"its fields are reached by name, not by `[{step}]`"
         case Mapping():
             there = f"has {_listed(node)}"
-            meant = difflib.get_close_matches(step, [str(name) for name in node], n=1)
+            meant = difflib.get_close_matches(str(step), [str(name) for name in node], n=1)
             if meant:
                 hint = f"did you mean `{_path([*steps[:done], meant[0]])}`?"
         case list() | tuple() if isinstance(step, str):

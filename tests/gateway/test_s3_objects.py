@@ -289,14 +289,22 @@ def test_a_reader_sees_the_old_or_the_new(s3, client):
         thread.join()
 
 
-def test_presigned_urls(s3):
-    put = s3.generate_presigned_url("put_object", Params={"Bucket": "data", "Key": "a b/é.txt"}, ExpiresIn=60)
-    with urllib.request.urlopen(urllib.request.Request(put, data=b"by url", method="PUT")) as answer:
+@pytest.mark.parametrize("version", [None, "s3v4"])
+def test_presigned_urls(s3, client, version):
+    """boto3's own choice is Signature Version 2 in us-east-1, also where it signs everything else with Version 4."""
+    signer = client("s3", signature_version=version)
+    where = {"Bucket": "data", "Key": "a b/é.txt"}
+    put = signer.generate_presigned_url("put_object", Params={**where, "ContentType": "text/plain"}, ExpiresIn=60)
+    upload = urllib.request.Request(put, data=b"by url", method="PUT", headers={"Content-Type": "text/plain"})
+    with urllib.request.urlopen(upload) as answer:
         assert answer.status == 200
-    get = s3.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "a b/é.txt"}, ExpiresIn=60)
+    get = signer.generate_presigned_url("get_object", Params={**where, "ResponseContentType": "x/y"}, ExpiresIn=60)
     with urllib.request.urlopen(get) as answer:
         assert answer.read() == b"by url"
-    for wrong in (get.replace("X-Amz-Expires=60", "X-Amz-Expires=61"), get.replace("a%20b", "a%20c")):
+        assert answer.headers["Content-Type"] == "x/y"
+    expired = signer.generate_presigned_url("get_object", Params=where, ExpiresIn=-1 if version is None else 60)
+    expired = expired.replace("X-Amz-Expires=60", "X-Amz-Expires=61")
+    for wrong in (expired, get.replace("a%20b", "a%20c"), get.replace("x%2Fy", "z")):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(wrong)
 

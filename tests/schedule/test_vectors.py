@@ -6,6 +6,7 @@ import itertools
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def first(expression, after, count, **how):
+def first(expression: str, after: str, count: int, **how: Any) -> list[datetime]:
     firings = schedule.parse(expression).firings(at(after), **how)
     return [firing.at for firing in itertools.islice(firings, count)]
 
@@ -214,6 +215,8 @@ def test_the_ends_of_time_are_no_trap():
         first_minute = parsed.next_after(at("0001-01-01T00:00:00Z"), timezone=zone)
         last_minute = parsed.previous_before(at("9999-12-31T23:59:59Z"), timezone=zone)
         zone_of = schedule.find_zone(zone)
+        assert first_minute
+        assert last_minute
         assert first_minute.astimezone(zone_of).isoformat()[:16] == "1970-01-01T00:00"
         assert last_minute.astimezone(zone_of).isoformat()[:16] == "2199-12-31T23:59"
 
@@ -223,7 +226,7 @@ def test_the_ends_of_time_are_no_trap():
     [
         ("9999-12-31T23:59:59", "Pacific/Kiritimati", "9999-12-31T09:59:59Z"),
         ("9999-12-31T23:59:59", "Pacific/Pago_Pago", None),
-        ("0001-01-01T00:00:00", "Pacific/Kiritimati", None),
+        ("0001-01-01T00:00:00", "Asia/Tokyo", None),
     ],
 )
 def test_at_the_ends_of_the_calendar(wall, zone, due):
@@ -234,7 +237,8 @@ def test_at_the_ends_of_the_calendar(wall, zone, due):
 
 def test_far_firings_are_found_at_once():
     friday = schedule.parse("0 0 */28 2 5")  # a Friday that is the 1st or the 29th of February
-    assert friday.next_after(at("2027-01-01T00:00:00Z")) == at("2036-02-01T00:00:00Z") - timedelta(days=0)
+    assert friday.next_after(at("2030-02-02T00:00:00Z")) == at("2036-02-01T00:00:00Z")
+    assert friday.next_after(at("2036-02-01T00:00:00Z")) == at("2036-02-29T00:00:00Z")
     leap_monday = schedule.parse("cron(0 0 29 2 ? 2096)")
     assert leap_monday.next_after(at("2026-01-01T00:00:00Z")) == at("2096-02-29T00:00:00Z")
     assert leap_monday.previous_before(at("2199-01-01T00:00:00Z")) == at("2096-02-29T00:00:00Z")

@@ -183,6 +183,8 @@ class _Connection:
                     raise Disconnected
                 return None
             self._buffer += data
+        if end > LONGEST_HEAD:
+            raise BadRequest("the head is too long")
         head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         return self._parse(head.decode("latin-1").lstrip("\r\n"))
 

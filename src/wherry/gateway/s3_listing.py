@@ -149,6 +149,6 @@ def _token(last: str) -> str:
 
 def _after(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise AwsError("InvalidArgument", "the continuation token provided is incorrect", 400) from None

@@ -7,22 +7,25 @@ JSON with the operation in `X-Amz-Target`.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from wherry import __version__
-from wherry.gateway import events, parameters, s3, sts
+from wherry.gateway import events, parameters, s3, sigv2, sigv4, sts
 from wherry.gateway.context import Call, Services
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Request, Response, Server
-from wherry.gateway.sigv4 import verify
 from wherry.gateway.xml import HEADER, elements
 from wherry.local.objects import ObjectError
 
 #: The largest body of a request that is not S3's, in bytes.
 LARGEST_BODY = 4 << 20
+
+#: KEY/DAY/REGION/SERVICE/aws4_request
+_SCOPE = re.compile(r"Credential=[^/\s]+/\d{8}/[^/\s]+/([^/\s]+)/aws4_request")
 
 JsonOperation = Callable[[Call, dict[str, Any]], dict[str, Any]]
 #: X-Amz-Target -> operation.
@@ -56,7 +59,7 @@ class Gateway:
         if request.path == "/_wherry/health":
             return _json({"status": "ok", "version": __version__}, "")
         request_id = secrets.token_hex(8).upper()
-        is_s3 = "x-amz-target" not in request.headers and not _is_form(request)
+        is_s3 = _service_of(request) == "s3"
         try:
             call = self._verified(request, request_id, is_s3=is_s3)
             if is_s3:
@@ -73,7 +76,11 @@ class Gateway:
     def _verified(self, request: Request, request_id: str, *, is_s3: bool) -> Call:
         guard = self._services.guard
         body = b"" if is_s3 else _small_body(request)
-        signature = verify(request, guard.secret_of, self._services.clock(), lambda: body)
+        now = self._services.clock()
+        if "AWSAccessKeyId=" in request.query:
+            signature = sigv2.verify_query(request, guard.secret_of, now)
+        else:
+            signature = sigv4.verify(request, guard.secret_of, now, lambda: body)
         return Call(
             request=request,
             signature=signature,
@@ -118,11 +125,10 @@ def _query(text: str) -> dict[str, str]:
     return {unquote(name): unquote(value.replace("+", " ")) for name, _, value in pairs}
 
 
-def _is_form(request: Request) -> bool:
-    content = request.headers.get("content-type", "")
-    return request.method == "POST" and content.startswith(
-        ("application/x-www-form-urlencoded", "application/x-amz-json", "application/cbor")
-    )
+def _service_of(request: Request) -> str:
+    """The service that a request says it is signed for; S3 when it does not say."""
+    match = _SCOPE.search(request.headers.get("authorization", "")) or _SCOPE.search(unquote(request.query))
+    return match[1] if match else "s3"
 
 
 def _small_body(request: Request) -> bytes:
@@ -139,9 +145,10 @@ def _json(value: dict[str, Any], request_id: str) -> Response:
 
 def _error(request: Request, error: AwsError | ObjectError, request_id: str) -> Response:
     status = error.status if isinstance(error, AwsError) else 400
-    if "x-amz-target" in request.headers:
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         response = _json({"__type": error.code, "message": error.message, "Message": error.message}, request_id)
         response.status = status
+        response.headers = [*response.headers, ("x-amzn-errortype", error.code)]
         return response
     text = elements([("Type", "Sender"), ("Code", error.code), ("Message", error.message)])
     body = f"{HEADER}<ErrorResponse><Error>{text}</Error>{elements([('RequestId', request_id)])}</ErrorResponse>"

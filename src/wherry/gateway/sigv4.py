@@ -66,8 +66,6 @@ def verify(request: Request, secret_of: Callable[[str], str], now: datetime, bod
         return _verify_header(request, authorization, secret_of, now, body_of)
     if "X-Amz-Signature=" in request.query:
         return _verify_query(request, secret_of, now)
-    if "Signature=" in request.query:
-        raise AwsError("InvalidRequest", "Signature Version 2 is not spoken here: use AWS4-HMAC-SHA256", 400)
     raise AwsError("AccessDenied", 'the request is not signed; `eval "$(wherry env)"` gives a client credentials', 403)
 
 

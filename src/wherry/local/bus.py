@@ -1,8 +1,8 @@
 """Which rules want an event, without trying every rule.
 
 Each combination of a pattern's fields is filed under its rarest condition that a table can look up: an exact value, or
-how a text begins or ends. An event's values then lead to a few candidates, and the compiled pattern decides about those.
-Filing a rule under a condition that it needs can only bring too many candidates, never too few.
+how a text begins or ends. An event's values then lead to a few candidates, and the compiled pattern decides about
+those. Filing a rule under a condition that it needs can only bring too many candidates, never too few.
 """
 
 from __future__ import annotations
@@ -97,26 +97,25 @@ def _anchors(part: Field, kind: int) -> tuple[Anchor, ...] | None:
 
 
 def _anchor(entry: Entry, kind: int) -> Anchor | None:
+    anchor: Anchor | None = None
     match entry:
         case pattern.Text(text):
-            return EXACT, text
-        case pattern.Address(octets):
-            # A number can pass for an address (`Address.number_test`), but for none that starts with a zero or a letter.
-            return (EXACT, octets) if octets.hex()[0] in "0abcdef" else None
-        case pattern.Number(number):
-            double = pattern.as_double(number)
-            return None if double is None else (EXACT, double)
+            anchor = EXACT, text
+        # A number can pass for an address (`Address.number_test`), but for none with a zero or a letter in front.
+        case pattern.Address(octets) if octets.hex()[0] in "0abcdef":
+            anchor = EXACT, octets
+        case pattern.Number(number) if (double := pattern.as_double(number)) is not None:
+            anchor = EXACT, double
+        # A quotation mark may mean the one around the value (`texts.starts_with`).
         case pattern.Prefix(text, ignore_case=False) if text and not text.endswith('"'):
-            return PREFIX, text
+            anchor = PREFIX, text
         case pattern.Suffix(text, ignore_case=False) if text and not text.startswith('"'):
-            return SUFFIX, text
-        case pattern.Wildcard(pieces) if len(pieces) == 1:
-            return EXACT, pieces[0]
-        case pattern.Wildcard(pieces):
-            end = pieces[0] if kind == PREFIX else pieces[-1]
-            return (kind, end) if end else None
-        case _:
-            return None
+            anchor = SUFFIX, text
+        case pattern.Wildcard((text,)):
+            anchor = EXACT, text
+        case pattern.Wildcard(pieces) if text := pieces[0 if kind == PREFIX else -1]:
+            anchor = kind, text
+    return anchor
 
 
 @dataclass

@@ -104,9 +104,9 @@ class Network(Entry):
     def number_test(self) -> Test:
         """event-ruler's slip: a number whose digits, read as a hexadecimal address, fall into the network.
 
-        It decides at the first digit that settles the question, so `5` is in `0.0.0.0/0` (`ByteMachine`, "as soon as you
-        see the match, you've matched"). Where a field has numbers among its entries, numbers are compared as such and
-        this does not happen.
+        It decides at the first digit that settles the question, so `5` is in `0.0.0.0/0` (`ByteMachine`: "as soon as
+        you see the match, you've matched"). Where a field has numbers among its entries, numbers are compared as such
+        and this does not happen.
         """
         low, high = self.first.hex().upper(), self.last.hex().upper()
         return lambda value: is_number(value) and _falls_between(str(value), low, high)

@@ -31,9 +31,8 @@ def occurrences(event: Mapping[str, Any], wanted: frozenset[str]) -> Occurrences
     found: Occurrences = {}
     arrays = 0
     # A list of things to do rather than recursion: an event may be nested as deeply as its JSON could be read.
-    waiting: list[tuple[Any, str, Membership]] = [
-        (value, name, ()) for name, value in reversed(event.items()) if name in wanted
-    ]
+    waiting: list[tuple[Any, str, Membership]] = [(value, name, ()) for name, value in event.items() if name in wanted]
+    waiting.reverse()
     while waiting:
         node, path, where = waiting.pop()
         if isinstance(node, Mapping):

@@ -1,7 +1,7 @@
 """What one JSON value is to an event pattern: a number as a double, a text as an IP address.
 
-EventBridge's matcher (aws/event-ruler) is written in Java and takes Java's view of both; so does this module, also where
-Python's own `ipaddress` is stricter.
+EventBridge's matcher (aws/event-ruler) is written in Java and takes Java's view of both; so does this module, also
+where Python's own `ipaddress` is stricter.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from wherry.errors import PatternError
 
@@ -22,7 +22,7 @@ _LONGEST_IPV4: Final = 15
 class HugeNumber(float):
     """A JSON number beyond the range of a double. It is infinite to arithmetic; only its own text equals it."""
 
-    def __new__(cls, text: str) -> HugeNumber:
+    def __new__(cls, text: str) -> Self:
         """The number that this JSON text means."""
         number = super().__new__(cls, "-inf" if text.startswith("-") else "inf")
         number.text = text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from wherry.pattern import entries, texts
@@ -147,7 +147,7 @@ def _numeric(value: Any) -> Entry:
     return entries.Range(bound, low_included=included)
 
 
-def _two_sided(value: list[Any], low: float) -> Entry:
+def _two_sided(value: Sequence[Any], low: float) -> Entry:
     operator = value[2]
     if not isinstance(operator, str):
         raise Refusal(f"Bad value in numeric range: {_token(operator)}")
@@ -165,7 +165,7 @@ class _End:
     """What stands after the last item of an array."""
 
 
-def _item(array: list[Any], at: int) -> Any:
+def _item(array: Sequence[Any], at: int) -> Any:
     return array[at] if at < len(array) else _End()
 
 

@@ -7,7 +7,7 @@ of two values for the same path the later one stands (`JsonRuleCompiler`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from wherry.errors import PatternError
@@ -22,9 +22,12 @@ LONGEST_PATTERN: Final = 2048
 MOST_COMBINATIONS: Final = 1000
 #: No field inside `$or` may be called so: event-ruler would take the object for an operator (`Constants`).
 RESERVED: Final = frozenset(
-    "exactly equals-ignore-case prefix suffix anything-but exists wildcard numeric cidr = < <= > >= regex not-wildcard "
-    "not-equals-ignore-case date-after date-on-or-after date-before date-on-or-before in-date-range ip-address-in-range "
-    "ip-address-not-in-range".split()
+    {
+        *("exactly", "prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "exists", "numeric", "cidr"),
+        *("=", "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case", "in-date-range"),
+        *("date-after", "date-on-or-after", "date-before", "date-on-or-before"),
+        *("ip-address-in-range", "ip-address-not-in-range"),
+    }
 )
 
 _Branch = dict[str, Field]
@@ -33,8 +36,8 @@ _Branch = dict[str, Field]
 def parse(source: str | Mapping[str, Any]) -> Pattern:
     """The pattern that a JSON text or document means.
 
-    Raises PatternError with EventBridge's own reason where it would refuse the pattern; the hint names the field. A text
-    that is not JSON is refused with line and column.
+    Raises PatternError with EventBridge's own reason where it would refuse the pattern; the hint names the field. A
+    text that is not JSON is refused with line and column.
     """
     document = loads(source) if isinstance(source, str) else source
     if not isinstance(document, Mapping):
@@ -120,7 +123,7 @@ class _Compiler:
         self._combinations *= max(1, len(value))
         if self._combinations > MOST_COMBINATIONS:
             raise PatternError(
-                f"the $or lists make {self._combinations} combinations, more than the {MOST_COMBINATIONS} that are allowed",
+                f"the $or lists make {self._combinations} combinations, more than {MOST_COMBINATIONS}",
                 hint=_at(path),
             )
         combined: list[_Branch] = []
@@ -134,7 +137,7 @@ class _Compiler:
         return combined
 
 
-def _field(path: str, values: list[Any]) -> Field:
+def _field(path: str, values: Sequence[Any]) -> Field:
     try:
         entries = tuple(read_entry(value) for value in values)
     except Refusal as refusal:

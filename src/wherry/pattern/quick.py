@@ -41,7 +41,7 @@ def _walk(fields: list[tuple[list[str], Field]]) -> _Walk:
     for steps, field in fields:
         if len(steps) > 1:
             below.setdefault(steps[0], []).append((steps[1:], field))
-    inner = [(name, _walk(group), all(field.accepts_absence for _, field in group)) for name, group in below.items()]
+    inner = [(name, _descent(group)) for name, group in below.items()]
 
     def walk(node: Mapping[str, Any]) -> Verdict:
         for name, leaf in leaves:
@@ -50,19 +50,25 @@ def _walk(fields: list[tuple[list[str], Field]]) -> _Walk:
                 return verdict
         if inner and "." in "".join(node):
             return None
-        for name, descend, absence_matches in inner:
-            child = node.get(name, _ABSENT)
-            if child.__class__ is dict:
-                verdict = descend(child)
-            elif child is _ABSENT or child.__class__ in _SCALARS:
-                verdict = absence_matches
-            else:
-                verdict = None
+        for name, descend in inner:
+            verdict = descend(node.get(name, _ABSENT))
             if verdict is not True:
                 return verdict
         return True
 
     return walk
+
+
+def _descent(group: list[tuple[list[str], Field]]) -> Callable[[Any], Verdict]:
+    """The function for what stands where a dict should, with the fields below it."""
+    walk, absence_matches = _walk(group), all(field.accepts_absence for _, field in group)
+
+    def descend(child: Any) -> Verdict:
+        if child.__class__ is dict:
+            return walk(child)
+        return absence_matches if child is _ABSENT or child.__class__ in _SCALARS else None
+
+    return descend
 
 
 def _leaf(field: Field) -> Callable[[Any], Verdict]:

@@ -15,9 +15,9 @@ class WildcardError(ValueError):
 def ignoring_case(text: str) -> str:
     """A regular expression for a text in any case, character by character.
 
-    Each UTF-16 unit may stand as its lower or its upper case, both of full length: `ß` is `ß` or `SS` but not `ss`, and
-    `S` is no `ſ`. A character outside the Basic Multilingual Plane is two units, and Java makes `?` of half a pair: it
-    matches `??` and not itself. That is what EventBridge does (event-ruler's `EqualsIgnoreCaseParser`).
+    Each UTF-16 unit may stand as its lower or its upper case, both of full length: `ß` is `ß` or `SS` but not `ss`,
+    and `S` is no long s. A character outside the Basic Multilingual Plane is two units, and Java makes `?` of half a
+    pair: it matches `??` and not itself. That is what EventBridge does (event-ruler's `EqualsIgnoreCaseParser`).
     """
     return "".join(_one_character(character) for character in text)
 

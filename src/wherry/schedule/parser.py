@@ -7,10 +7,12 @@ import re
 from wherry.errors import ScheduleError
 from wherry.schedule.base import Schedule
 from wherry.schedule.eventbridge import parse_at, parse_cron, parse_rate
-from wherry.schedule.kinds import LONGEST_EXPRESSION
 from wherry.schedule.unix import parse_macro, parse_unix
 
 _FORMS = "write `cron(0 5 * * ? *)`, `rate(5 minutes)`, `at(2026-07-01T09:00:00)`, or five fields as in `30 2 * * 1-5`"
+
+#: AWS's limit, in characters.
+LONGEST_EXPRESSION = 256
 
 _UNIX_FIELDS = 5
 

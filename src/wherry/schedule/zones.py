@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta, tzinfo
-from importlib import resources
 from zoneinfo import ZoneInfo
 
 from wherry.errors import ScheduleError
@@ -32,6 +31,8 @@ def _named_zone(name: str) -> ZoneInfo:
 @functools.cache
 def _zone_names() -> frozenset[str]:
     """All IANA names. `zoneinfo.available_timezones` opens 600 files to learn the same."""
+    from importlib import resources  # costs 10 ms, and not every command asks for a zone
+
     return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
@@ -45,9 +46,10 @@ def _suggestion(name: str) -> str:
 
     wanted = name.strip().replace(" ", "_").casefold()
     names = sorted(_zone_names())
-    same = [known for known in names if wanted in (known.casefold(), known.casefold().rpartition("/")[2])]
-    # `Europe/Berlin` before `posix`-like aliases such as `Eire`: names of a continent and a city are the current ones
-    close = sorted(same, key=lambda known: "/" not in known) or difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+    # the right name in the wrong case, or a city without its continent
+    same = [known for known in names if known.casefold() == wanted]
+    same += [known for known in names if known.casefold().rpartition("/")[2] == wanted]
+    close = same or difflib.get_close_matches(name, names, n=1, cutoff=0.7)
     return f"did you mean `{close[0]}`?" if close else "write an IANA name such as `Europe/Berlin`, or `UTC`"
 
 

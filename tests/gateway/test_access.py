@@ -1,0 +1,136 @@
+"""Who may do what: signatures, the owner, runs and their declared reads and writes."""
+
+import http.client
+import json
+import re
+import subprocess
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import BIN, wait_for
+
+
+def test_a_wrong_secret_is_refused(variables):
+    s3 = boto3.client("s3", aws_secret_access_key="wrong", aws_access_key_id=variables["AWS_ACCESS_KEY_ID"])
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        s3.list_buckets()
+
+
+def test_a_foreign_key_is_refused(variables):
+    s3 = boto3.client("s3", aws_secret_access_key="x", aws_access_key_id="AKIAIOSFODNN7EXAMPLE")
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        s3.list_buckets()
+
+
+def test_an_unsigned_request_is_refused(variables):
+    host = variables["AWS_ENDPOINT_URL"].removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    connection.request("GET", "/data?list-type=2")
+    answer = connection.getresponse()
+    assert (answer.status, b"<Code>AccessDenied</Code>" in answer.read()) == (403, True)
+    connection.request("GET", "/_wherry/health")
+    assert json.loads(connection.getresponse().read())["status"] == "ok"
+    connection.close()
+
+
+@pytest.fixture
+def running(engine):
+    """A run of `reader`, and clients with its own credentials."""
+    process = subprocess.Popen([f"{BIN}/wherry", "run", "reader"], cwd=engine.folder, stderr=subprocess.PIPE)
+    run = wait_for(
+        lambda: [run for run in json.loads(engine.wherry("runs", "--json").stdout) if run["status"] == "running"],
+        "the run",
+    )[0]
+    environ = wait_for(lambda: _environment(engine, run["id"]), "its process")
+
+    def client(service):
+        return boto3.client(
+            service,
+            endpoint_url=environ["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+            region_name=environ["AWS_REGION"],
+        )
+
+    yield client, run["id"], process
+    if process.poll() is None:
+        process.send_signal(2)
+        process.wait(20)
+    process.stderr.close()
+
+
+def _environment(engine, run_id):
+    for pid in subprocess.run(["pgrep", "-x", "sleep"], capture_output=True, text=True, check=False).stdout.split():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                pairs = dict(pair.split("=", 1) for pair in file.read().decode().split("\0") if "=" in pair)
+        except OSError:
+            continue
+        if pairs.get("WHERRY_RUN_ID") == run_id:
+            return pairs
+    return None
+
+
+def message(function, **arguments) -> str:
+    with pytest.raises(ClientError) as caught:
+        function(**arguments)
+    return caught.value.response["Error"]["Message"]
+
+
+def test_a_run_reaches_what_its_job_declares_and_nothing_else(running, s3, engine):
+    client, run_id, process = running
+    mine = client("s3")
+    s3.put_object(Bucket="data", Key="x", Body=b"1")
+    assert mine.get_object(Bucket="data", Key="x")["Body"].read() == b"1"
+    assert mine.list_objects_v2(Bucket="data")["KeyCount"] == 1
+    mine.put_object(Bucket="other", Key="y", Body=b"2")
+    mine.upload_fileobj(open("/dev/null", "rb"), "other", "z")  # noqa: SIM115 - closed by the transfer
+    assert [bucket["Name"] for bucket in mine.list_buckets()["Buckets"]] == ["data", "other"]
+    place = re.escape("(wherry.yaml:10:")
+    denied = message(mine.put_object, Bucket="data", Key="x", Body=b"2")
+    assert re.fullmatch(rf"job `reader` may not write to bucket `data`: add `data` to its `writes` {place}\d+\)", denied)
+    denied = message(mine.get_object, Bucket="sealed", Key="x")
+    assert denied.startswith("job `reader` may not read bucket `sealed`: add `sealed` to its `reads` (wherry.yaml:9:")
+    assert "add `nope: {}` to `buckets`" in message(mine.get_object, Bucket="nope", Key="x")
+    secrets = client("secretsmanager")
+    assert secrets.get_secret_value(SecretId="api-token")["SecretString"] == "s3cr3t"
+    denied = message(secrets.get_secret_value, SecretId="prod/key")
+    assert "job `reader` may not read the secret `prod/key`: add `PROD_KEY: prod/key` to `secrets`" in denied
+    assert client("sts").get_caller_identity()["Arn"] == f"arn:aws:sts::000000000000:assumed-role/reader/{run_id}"
+    process.send_signal(2)
+    process.wait(20)
+    with pytest.raises(ClientError, match="has ended"):
+        mine.get_object(Bucket="data", Key="x")
+    shown = engine.wherry("show", run_id).stdout
+    assert "may not write to bucket `data`" in shown
+
+
+JOBFILE = """\
+app: fix
+buckets:
+  uploads: {}
+  results: {}
+jobs:
+  copy:
+    command: [python, job.py]
+    reads: [uploads]
+"""
+PROGRAM = """\
+import boto3
+boto3.client("s3").put_object(Bucket="results", Key="x", Body=b"1")
+print("done")
+"""
+
+
+def test_a_missing_permission_fails_with_the_line_to_add_and_adding_it_mends_the_run(project):
+    project.jobfile(JOBFILE)
+    project.file("job.py", PROGRAM)
+    failed = project.wherry("run", "copy", code=1)
+    line = re.search(r"add `(writes: \[results\])` \(wherry\.yaml:(\d+):\d+\)", failed.stderr)
+    assert line, failed.stderr
+    assert JOBFILE.splitlines()[int(line[2]) - 1] == "  copy:"
+    project.jobfile(JOBFILE + f"    {line[1]}\n")
+    assert project.wherry("run", "copy").stdout == "done\n"
+    assert project.wherry("cp", "s3://results/x", "-").stdout == "1"
