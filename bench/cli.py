@@ -29,9 +29,13 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wherry.yaml"
-        path.write_text("app: bench\njobs:\n  a: {command: 'true', on: [{event: {source: [bench]}}]}\n", encoding="utf-8")
+        path.write_text(
+            "app: bench\njobs:\n  a: {command: 'true', on: [{event: {source: [bench]}}]}\n", encoding="utf-8"
+        )
         events = json.dumps([{"source": "bench", "detail-type": "tick", "detail": {"n": n}} for n in range(200)])
-        subprocess.run([f"{BIN}/wherry", "emit", "-"], cwd=folder, input=events, text=True, capture_output=True, check=True)
+        subprocess.run(
+            [f"{BIN}/wherry", "emit", "-"], cwd=folder, input=events, text=True, capture_output=True, check=True
+        )
         results = {name: median_ms(command, folder, arguments.count) for name, command in COMMANDS.items()}
     if arguments.json:
         print(json.dumps(results, indent=2))

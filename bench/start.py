@@ -43,7 +43,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, engine(Path(folder)) as environment:
         s3 = boto3.client("s3", **environment)
         results["upload -> start"] = measure(
-            Path(folder), arguments.count, lambda n: s3.put_object(Bucket="incoming", Key=f"{n}.csv", Body=b"a,b\n1,2\n")
+            Path(folder),
+            arguments.count,
+            lambda n: s3.put_object(Bucket="incoming", Key=f"{n}.csv", Body=b"a,b\n1,2\n"),
         )
         events = boto3.client("events", **environment)
         results["event -> start"] = measure(

@@ -51,7 +51,9 @@ class Project:
             timeout=60,
             check=False,
         )
-        assert code is None or done.returncode == code, f"{arguments} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert code is None or done.returncode == code, (
+            f"{arguments} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     def up(self) -> subprocess.Popen[str]:

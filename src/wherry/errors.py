@@ -18,8 +18,7 @@ backticks, and there is no full stop at the end; the hint is the next thing to t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class WherryError(Exception):
@@ -40,8 +39,7 @@ class UserError(WherryError):
     exit_code = 2
 
 
-@dataclass(frozen=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A position in a text file; line and column count from 1, as editors do."""
 
     file: str
@@ -52,8 +50,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong in a job file."""
 
     place: Place

@@ -67,7 +67,10 @@ def test_an_event_with_the_same_id_starts_a_job_once(demo):
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ("{", "error: `{` is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        (
+            "{",
+            "error: `{` is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
         ("no-such-file", "error: `no-such-file` is neither JSON nor a file"),
         ("[1]", "error: an event is a JSON object"),
         ('{"source": "x"}', "error: an event needs `source` and `detail-type`"),
@@ -110,7 +113,9 @@ def test_a_file_dropped_while_no_engine_ran_is_announced_by_the_next(demo):
 def test_cp_refuses_what_it_cannot_do(demo):
     assert "one of SRC and DST must be s3://BUCKET/KEY" in demo.wherry("cp", "a", "b", code=2).stderr
     assert "there is no bucket `incomming`" in demo.wherry("cp", "wherry.yaml", "s3://incomming/x", code=2).stderr
-    assert "`nope` cannot be read: no such file or directory" in demo.wherry("cp", "nope", "s3://incoming/", code=2).stderr
+    assert (
+        "`nope` cannot be read: no such file or directory" in demo.wherry("cp", "nope", "s3://incoming/", code=2).stderr
+    )
     missing = demo.wherry("cp", "s3://incoming/nope", "here", code=2)
     assert "nope" in missing.stderr
     assert not (demo.folder / "here").exists()
@@ -151,9 +156,7 @@ def test_runs_are_filtered(demo):
 def test_logs_follow_a_run_to_its_end(demo):
     demo.jobfile(JOBFILE + "  slow:\n    command: [sh, -c, 'for i in 1 2 3; do echo $i; sleep 0.2; done']\n")
     demo.up()
-    process = subprocess.Popen(
-        [f"{BIN}/wherry", "run", "slow"], cwd=demo.folder, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([f"{BIN}/wherry", "run", "slow"], cwd=demo.folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "1\n"
     assert demo.wherry("logs", "-f", runs(demo)[0]["id"]).stdout == "1\n2\n3\n"
     process.communicate(timeout=20)

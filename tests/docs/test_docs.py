@@ -19,8 +19,8 @@ def test_every_verb_has_its_section_and_its_help(verb):
     assert f"\n## {verb}\n" in (ROOT / "docs/commands.md").read_text()
     shown = subprocess.run([f"{BIN}/wherry", verb, "--help"], capture_output=True, text=True, check=True).stdout
     assert shown.startswith(f"usage: wherry {verb}")
-    assert VERBS[verb].HELP[0].islower()
-    assert not VERBS[verb].HELP.endswith(".")
+    assert VERBS[verb][0].islower()
+    assert not VERBS[verb].endswith(".")
 
 
 def test_every_verb_that_the_documents_show_exists():

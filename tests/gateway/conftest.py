@@ -77,7 +77,13 @@ def aws(variables, tmp_path):
 
     def run(*arguments, code=0, stdin=None):
         done = subprocess.run(
-            [f"{BIN}/aws", *arguments], cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False, timeout=100
+            [f"{BIN}/aws", *arguments],
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
         )
         assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -90,7 +90,9 @@ def test_a_run_reaches_what_its_job_declares_and_nothing_else(running, s3, engin
     assert [bucket["Name"] for bucket in mine.list_buckets()["Buckets"]] == ["data", "other"]
     place = re.escape("(wherry.yaml:10:")
     denied = message(mine.put_object, Bucket="data", Key="x", Body=b"2")
-    assert re.fullmatch(rf"job `reader` may not write to bucket `data`: add `data` to its `writes` {place}\d+\)", denied)
+    assert re.fullmatch(
+        rf"job `reader` may not write to bucket `data`: add `data` to its `writes` {place}\d+\)", denied
+    )
     denied = message(mine.get_object, Bucket="sealed", Key="x")
     assert denied.startswith("job `reader` may not read bucket `sealed`: add `sealed` to its `reads` (wherry.yaml:9:")
     assert "add `nope: {}` to `buckets`" in message(mine.get_object, Bucket="nope", Key="x")

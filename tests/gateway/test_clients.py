@@ -52,7 +52,9 @@ def test_sync_of_two_thousand_files_both_ways(s3, aws, tmp_path):
     ]
     assert len(keys) == 2000
     aws("s3", "sync", "--quiet", "s3://data/tree", "back")
-    names = sorted(os.path.join(os.path.relpath(base, source), name) for base, _, files in os.walk(source) for name in files)
+    names = sorted(
+        os.path.join(os.path.relpath(base, source), name) for base, _, files in os.walk(source) for name in files
+    )
     assert len(names) == 2000
     for name in names:
         assert (tmp_path / "back" / name).read_text() == (source / name).read_text()

@@ -23,7 +23,9 @@ def server(tmp_path):
             return Response(pieces=iter([b"one", b"two"]))
         if request.path == "/unread":
             return Response(body=b"ok")
-        return Response(body=request.method.encode() + b" " + request.path.encode() + b" " + (request.body.read_all(1 << 20) or b""))
+        return Response(
+            body=request.method.encode() + b" " + request.path.encode() + b" " + (request.body.read_all(1 << 20) or b"")
+        )
 
     server = Server(handle)
     server.start()
@@ -53,7 +55,9 @@ def test_several_requests_on_one_connection(server):
 
 
 def test_a_request_in_single_bytes(server):
-    request = b"POST /slow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+    request = (
+        b"POST /slow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+    )
     assert b"POST /slow abcde" in talk(server, *(bytes([byte]) for byte in request))
 
 

@@ -91,7 +91,9 @@ def test_multipart_by_hand(s3):
     assert listed["IsTruncated"]
     assert refused(s3.head_object, **where) == "404"
     complete = {**where, "UploadId": upload}
-    assert refused(s3.complete_multipart_upload, **complete, MultipartUpload={"Parts": parts[::-1]}) == "InvalidPartOrder"
+    assert (
+        refused(s3.complete_multipart_upload, **complete, MultipartUpload={"Parts": parts[::-1]}) == "InvalidPartOrder"
+    )
     wrong = [{**parts[0], "ETag": '"0"'}]
     assert refused(s3.complete_multipart_upload, **complete, MultipartUpload={"Parts": wrong}) == "InvalidPart"
     done = s3.complete_multipart_upload(**complete, MultipartUpload={"Parts": parts})
@@ -137,8 +139,7 @@ def test_transfers_of_a_large_file_keep_the_engine_small(s3, engine, tmp_path):
     path, back = tmp_path / "big.bin", tmp_path / "back.bin"
     block = os.urandom(1 << 20)
     with open(path, "wb") as file:
-        for _ in range(300):
-            file.write(block)
+        file.writelines(block for _ in range(300))
     config = TransferConfig(max_concurrency=4)
     s3.upload_file(str(path), "data", "big.bin", Config=config)
     s3.download_file("data", "big.bin", str(back), Config=config)

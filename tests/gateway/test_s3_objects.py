@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 ODD_KEYS = [
     "a b+c%20d.csv",
     "é/ü/日本.txt",
-    'quotes "and" \'more\'',
+    "quotes \"and\" 'more'",
     "new\nline",
     "tab\tand\x01control",
     "../outside",

@@ -49,7 +49,10 @@ def test_secrets(client):
     assert secrets.get_secret_value(SecretId=got["ARN"])["SecretString"] == "s3cr3t"
     assert secrets.describe_secret(SecretId="prod/key")["Name"] == "prod/key"
     assert refused(secrets.get_secret_value, SecretId="nope") == "ResourceNotFoundException"
-    assert refused(secrets.get_secret_value, SecretId="api-token", VersionStage="AWSPREVIOUS") == "ResourceNotFoundException"
+    assert (
+        refused(secrets.get_secret_value, SecretId="api-token", VersionStage="AWSPREVIOUS")
+        == "ResourceNotFoundException"
+    )
 
 
 def test_a_secret_that_is_no_text(client, engine):

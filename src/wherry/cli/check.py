@@ -7,8 +7,6 @@ import argparse
 from wherry.cli import output
 from wherry.cli.context import jobfile_path, load_jobfile
 
-HELP = "check the job file; all problems at once"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -11,8 +11,6 @@ from wherry.cli.context import add_environment, open_target
 from wherry.errors import UserError
 from wherry.target import Target
 
-HELP = "copy a file to or from a bucket: s3://BUCKET/KEY"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

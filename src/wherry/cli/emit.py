@@ -14,8 +14,6 @@ from wherry.cli.context import add_environment, add_json, open_target
 from wherry.errors import UserError
 from wherry.model import Event, complete_event
 
-HELP = "put an event on the bus"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

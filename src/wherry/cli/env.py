@@ -8,8 +8,6 @@ import shlex
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
 
-HELP = 'print what makes any AWS client talk to the running engine: eval "$(wherry env)"'
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -11,8 +11,6 @@ from wherry.cli.context import JOBFILE
 from wherry.errors import UserError
 from wherry.model import did_you_mean
 
-HELP = "make a job file that runs: hello, nightly or upload"
-
 #: Template -> what to type next.
 TEMPLATES = {
     "hello": ["wherry run hello", "wherry run hello -- and more arguments"],

@@ -8,8 +8,6 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, open_target
 from wherry.errors import NotFound
 
-HELP = "print what a run wrote"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

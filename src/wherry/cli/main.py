@@ -3,51 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from wherry import __version__
-from wherry.cli import (
-    check,
-    cp,
-    emit,
-    env,
-    init,
-    logs,
-    output,
-    pattern,
-    runs,
-    schedule,
-    schema,
-    secrets,
-    show,
-    status,
-    up,
-)
-from wherry.cli import (
-    run as run_verb,
-)
-from wherry.cli.verb import Verb
 from wherry.errors import WherryError
 
-#: Every verb, in the order of the help.
-VERBS: dict[str, Verb] = {
-    "init": init,
-    "check": check,
-    "schema": schema,
-    "run": run_verb,
-    "up": up,
-    "emit": emit,
-    "cp": cp,
-    "runs": runs,
-    "show": show,
-    "logs": logs,
-    "status": status,
-    "secrets": secrets,
-    "env": env,
-    "schedule": schedule,
-    "pattern": pattern,
+if TYPE_CHECKING:
+    from wherry.cli.verb import Verb
+
+#: Every verb, in the order of the help, and what it says of itself. The module `wherry.cli.VERB` is imported when it is
+#: used: the help, and a quick question like `wherry runs`, must not pay for the engine.
+VERBS = {
+    "init": "make a job file that runs: hello, nightly or upload",
+    "check": "check the job file; all problems at once",
+    "schema": "print the JSON Schema of job files, for editors",
+    "run": "run a job now, show its log, and exit with its exit code",
+    "up": "run the engine here: schedules, uploads, events; until Ctrl-C",
+    "emit": "put an event on the bus",
+    "cp": "copy a file to or from a bucket: s3://BUCKET/KEY",
+    "runs": "list runs, newest first",
+    "show": "show one run: why it started, what it ran, how it ended",
+    "logs": "print what a run wrote",
+    "status": "the environment at a glance: engine, runs of the last day, next firings, failures",
+    "secrets": "set, list and remove secrets",
+    "env": 'print what makes any AWS client talk to the running engine: eval "$(wherry env)"',
+    "schedule": "say when a schedule fires",
+    "pattern": "try an event pattern on an event",
 }
 
 DESCRIPTION = """\
@@ -65,16 +51,17 @@ def run() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one command line; gives the exit code."""
     # What stands behind `--` belongs to the job, whatever it looks like.
-    own, _, rest = _split(list(argv))
-    arguments = _parser().parse_args(own)
+    own, rest = _split(list(argv))
+    name = next((word for word in own if word in VERBS), None)
+    arguments = _parser(name).parse_args(own)
     arguments.rest = rest
     try:
-        return VERBS[arguments.verb].execute(arguments)
+        return load_verb(arguments.verb).execute(arguments)
     except WherryError as failure:
-        output.error(failure)
+        _output().error(failure)
         return failure.exit_code
     except KeyboardInterrupt:
-        output.note("interrupted")
+        _output().note("interrupted")
         return 130
     except BrokenPipeError:
         # The reader had enough (`| head`). Python would complain once more when it flushes at exit.
@@ -84,24 +71,38 @@ def main(argv: Sequence[str]) -> int:
         return _report_bug()
 
 
-def _split(argv: list[str]) -> tuple[list[str], bool, list[str]]:
+def load_verb(name: str) -> Verb:
+    """The module of a verb."""
+    verb: Verb = importlib.import_module(f"wherry.cli.{name}")
+    return verb
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
     if "--" not in argv:
-        return argv, False, []
+        return argv, []
     place = argv.index("--")
-    return argv[:place], True, argv[place + 1 :]
+    return argv[:place], argv[place + 1 :]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The parser; of the verbs only the one that is wanted knows its options."""
     parser = argparse.ArgumentParser(
         prog="wherry", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"wherry {__version__}")
     parser.add_argument("-f", "--file", metavar="FILE", help="the job file (default: the nearest wherry.yaml)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
-    for name, verb in VERBS.items():
-        text = verb.HELP
-        verb.configure(verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    for name, text in VERBS.items():
+        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == wanted:
+            load_verb(name).configure(verb)
     return parser
+
+
+def _output() -> ModuleType:
+    from wherry.cli import output
+
+    return output
 
 
 def _report_bug() -> int:
@@ -112,6 +113,7 @@ def _report_bug() -> int:
     with tempfile.NamedTemporaryFile("w", prefix="wherry-bug-", suffix=".txt", delete=False) as file:
         file.write(f"wherry {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
         file.write(f"command: {sys.argv}\n\n{traceback.format_exc()}")
+    output = _output()
     output.note(f"{output.paint('error', 'red', sys.stderr)}: this is a bug in wherry: {sys.exc_info()[1]!r}")
     output.note(f"  what is needed to mend it is in {file.name}")
     return 1

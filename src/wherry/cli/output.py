@@ -7,20 +7,22 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wherry.errors import JobFileError, WherryError
-from wherry.model import Run, Status
+
+if TYPE_CHECKING:
+    from wherry.model import Run, Status
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
 _STATUS_COLOURS = {
-    Status.SUCCEEDED: "green",
-    Status.FAILED: "red",
-    Status.TIMED_OUT: "red",
-    Status.STOPPED: "yellow",
-    Status.SKIPPED: "grey",
-    Status.RUNNING: "blue",
-    Status.STARTING: "blue",
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "stopped": "yellow",
+    "skipped": "grey",
+    "running": "blue",
+    "starting": "blue",
 }
 
 
@@ -66,7 +68,8 @@ def paint(text: str, colour: str, stream: Any = None) -> str:
 
 def status(value: Status) -> str:
     """A status, in its colour."""
-    return paint(value.value, _STATUS_COLOURS[value]) if value in _STATUS_COLOURS else value.value
+    colour = _STATUS_COLOURS.get(value.value)
+    return paint(value.value, colour) if colour else value.value
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

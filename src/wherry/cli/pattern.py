@@ -11,8 +11,6 @@ from wherry.cli import output
 from wherry.cli.emit import read_json
 from wherry.errors import PatternError, UserError
 
-HELP = "try an event pattern on an event"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

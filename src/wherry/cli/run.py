@@ -15,8 +15,6 @@ from wherry.errors import UserError
 from wherry.model import Ending, Overrides, Run, Status
 from wherry.target import Target
 
-HELP = "run a job now, show its log, and exit with its exit code"
-
 #: As `timeout` of the coreutils does.
 _TIMED_OUT = 124
 _INTERRUPTED = 130

@@ -11,8 +11,6 @@ from wherry.cli.context import add_environment, add_json, open_target
 from wherry.errors import UserError
 from wherry.model import Run, Status, did_you_mean
 
-HELP = "list runs, newest first"
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 

@@ -16,8 +16,6 @@ from wherry.model import iso_seconds
 if TYPE_CHECKING:
     from wherry.schedule import Firing
 
-HELP = "say when a schedule fires"
-
 _DEFAULT_COUNT = 3
 _MOST = 100_000
 

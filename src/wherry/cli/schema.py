@@ -6,8 +6,6 @@ import argparse
 
 from wherry.cli import output
 
-HELP = "print the JSON Schema of job files, for editors"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """It has no options."""

@@ -9,8 +9,6 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
 from wherry.errors import UserError
 
-HELP = "set, list and remove secrets"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

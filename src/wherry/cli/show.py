@@ -11,8 +11,6 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
 from wherry.model import Attempt, Run, Status
 
-HELP = "show one run: why it started, what it ran, how it ended"
-
 _LAST_LINES = 10
 
 

@@ -9,8 +9,6 @@ from wherry.cli.context import add_environment, add_json, open_target
 from wherry.cli.runs import row
 from wherry.target import EnvironmentStatus
 
-HELP = "the environment at a glance: engine, runs of the last day, next firings, failures"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

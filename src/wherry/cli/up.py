@@ -12,8 +12,6 @@ from wherry.cli import output
 from wherry.cli.context import open_workspace
 from wherry.model import Run, Status
 
-HELP = "run the engine here: schedules, uploads, events; until Ctrl-C"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -1,4 +1,4 @@
-"""What a verb is: a module with a line of help, its options, and one function."""
+"""What a verb is: a module with its options and one function."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Protocol
 
 class Verb(Protocol):
     """Implemented by modules of `wherry.cli`."""
-
-    #: One line, lower case, without a full stop.
-    HELP: str
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""

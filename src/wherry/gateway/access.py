@@ -70,7 +70,7 @@ class Guard:
         if access_key_id != OWNER and not access_key_id.startswith(_RUN):
             raise AwsError(
                 "InvalidAccessKeyId",
-                f'the access key `{access_key_id}` is not one of this engine\'s; `eval "$(wherry env)"` sets the right one',
+                f'the access key `{access_key_id}` is not of this engine; `eval "$(wherry env)"` sets the right one',
                 403,
             )
         return _secret(self._key, access_key_id)

@@ -1,6 +1,6 @@
 """EventBridge: PutEvents on the default bus.
 
-Source: Amazon EventBridge API Reference, PutEvents and PutEventsRequestEntry; User Guide, "Calculating event entry size".
+Source: Amazon EventBridge API Reference, PutEvents; User Guide, "Calculating event entry size".
 """
 
 from __future__ import annotations

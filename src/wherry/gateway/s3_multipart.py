@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
@@ -72,14 +72,14 @@ def complete(call: Call, bucket: str, key: str) -> Response:
     upload = _upload(call, bucket, key)
     job = _Completion(lambda: call.services.multipart.complete(upload, wanted, conditions))
     if job.wait(_PATIENCE):
-        return _completed(call, job.result())
-    return Response(headers=[("Content-Type", "application/xml")], pieces=_slowly(call, job))
+        return _completed(job.result())
+    return Response(headers=[("Content-Type", "application/xml")], pieces=_slowly(job))
 
 
 class _Completion:
     """A completion in a thread of its own."""
 
-    def __init__(self, work: object) -> None:
+    def __init__(self, work: Callable[[], ObjectInfo]) -> None:
         self._work = work
         self._done = threading.Event()
         self._info: ObjectInfo | None = None
@@ -97,14 +97,14 @@ class _Completion:
 
     def _run(self) -> None:
         try:
-            self._info = self._work()  # type: ignore[operator]
+            self._info = self._work()
         except Exception as error:  # noqa: BLE001 - raised in the thread that answers
             self._error = error
         finally:
             self._done.set()
 
 
-def _completed(call: Call, info: ObjectInfo) -> Response:
+def _completed(info: ObjectInfo) -> Response:
     content = [("Location", f"/{info.bucket}/{info.key}"), ("Bucket", info.bucket), ("Key", info.key)]
     content.append(("ETag", f'"{info.etag}"'))
     content += [(f"Checksum{name}", value) for name, value in info.attributes.checksums.items()]
@@ -113,13 +113,13 @@ def _completed(call: Call, info: ObjectInfo) -> Response:
     return document("CompleteMultipartUploadResult", elements(content))
 
 
-def _slowly(call: Call, job: _Completion) -> Iterator[bytes]:
+def _slowly(job: _Completion) -> Iterator[bytes]:
     """White space until it is done, then the document, or an error under the status 200: so does S3."""
     yield HEADER.encode()
     while not job.wait(_PATIENCE):
         yield b" "
     try:
-        body = _completed(call, job.result()).body
+        body = _completed(job.result()).body
         assert isinstance(body, bytes)  # noqa: S101 - a document
         yield body.removeprefix(HEADER.encode())
     except (AwsError, ObjectError) as error:

@@ -1,4 +1,4 @@
-"""Signature Version 2 in a presigned URL: what boto3 and the AWS CLI still make in the older regions, us-east-1 among them.
+"""Signature Version 2 in a presigned URL: what boto3 and the AWS CLI still make in older regions, us-east-1 among them.
 
 Source: Amazon S3 User Guide, "Signing and authenticating REST requests (AWS signature version 2)", query string
 authentication. Requests that carry it in a header are refused: no present client sends them.

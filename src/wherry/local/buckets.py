@@ -19,6 +19,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -157,7 +158,7 @@ class Buckets:
             known = ", ".join(f"`{name}`" for name in self.names()) or "none"
             raise ObjectError(
                 "NoSuchBucket",
-                f"there is no bucket `{bucket}` in the job file (there are: {known}): add `{bucket}: {{}}` to `buckets`",
+                f"the job file has no bucket `{bucket}` (it has {known}): add `{bucket}: {{}}` to `buckets`",
             ) from None
 
     def receive(self, bucket: str, key: str) -> Incoming:
@@ -300,9 +301,9 @@ class Buckets:
     def recover(self) -> None:
         """After a start: redo renames that a power cut undid, discard what was never taken."""
         for name in os.listdir(self.home.spool):
-            self.database.write(lambda transaction, name=name: self._recover(transaction, name))
+            self.database.write(partial(self._recover, name))
 
-    def _recover(self, transaction: Transaction, name: str) -> None:
+    def _recover(self, name: str, transaction: Transaction) -> None:
         path = f"{self.home.spool}/{name}"
         row = transaction.execute(SQL["of_spooled"], {"spooled": name}).fetchone()
         if row is not None:

@@ -10,14 +10,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.errors import NotFound, UserError
-from wherry.local.solo import Serve, Solo
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
 from wherry.model import Event, JobFile, Overrides, Run, Status, did_you_mean
 from wherry.target import EnvironmentStatus, SecretEntry, StoredObject, Upcoming
+
+if TYPE_CHECKING:
+    from wherry.local.solo import Serve, Solo
 
 _CHUNK = 1 << 20
 _DAY = timedelta(days=1)
@@ -50,7 +52,10 @@ class Desk:
         refuse_unsupported(jobfile, [jobfile.job(job)], triggers=False)
         if wake_engine(self._workspace.home):
             return self._workspace.intake.by_hand(jobfile.job(job), event, overrides)
-        self._solo = self._solo or Solo(self._workspace, self._serve)
+        if self._solo is None:
+            from wherry.local.solo import Solo
+
+            self._solo = Solo(self._workspace, self._serve)
         return self._solo.start(jobfile.job(job), event, overrides)
 
     def follow(self, run_id: str) -> Iterator[bytes]:
@@ -97,7 +102,7 @@ class Desk:
 
     def put(self, bucket: str, key: str, source: BinaryIO) -> int:
         """Upload an object."""
-        from wherry.local.buckets import Attributes
+        from wherry.local.objects import Attributes
 
         with self._workspace.buckets.receive(self._local_name(bucket), key) as incoming:
             size = 0

@@ -19,9 +19,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 FOLDER = ".wherry"
 
@@ -86,14 +84,14 @@ class Home:
         """The secret from which credentials are derived; made at the first call."""
         path = f"{self.root}/key"
         try:
-            return Path(path).read_bytes()
+            return _read(path)
         except FileNotFoundError:
             pass
         # Written aside and linked, so that of two processes that come first together one wins and both agree.
-        aside = f"{path}.{os.getpid()}.{secrets.token_hex(4)}"
+        aside = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(os.urandom(32))
             file.flush()
             os.fsync(descriptor)
         try:
@@ -102,7 +100,7 @@ class Home:
             pass
         finally:
             os.unlink(aside)
-        return Path(path).read_bytes()
+        return _read(path)
 
 
 def open_home(folder: str) -> Home:
@@ -112,5 +110,11 @@ def open_home(folder: str) -> Home:
         for path in (home.root, home.buckets, home.kept, home.spool, home.runs):
             os.makedirs(path, exist_ok=True)
         os.makedirs(home.secrets, mode=0o700, exist_ok=True)
-        Path(f"{home.root}/.gitignore").write_text("*\n", encoding="utf-8")
+        with open(f"{home.root}/.gitignore", "w", encoding="ascii") as file:
+            file.write("*\n")
     return home
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,7 +1,7 @@
 """Multipart uploads: parts are files in `spool/`, named in the store; completion joins them without reading them.
 
-The parts are appended to the first part's file by the kernel. A completion that is cut off leaves its upload as it was: the
-first part's size is in the store, and the next try cuts its file back to that.
+The parts are appended to the first part's file by the kernel. A completion that is cut off leaves its upload as it
+was: the first part's size is in the store, and the next try cuts its file back to that.
 """
 
 from __future__ import annotations

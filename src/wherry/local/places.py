@@ -1,8 +1,8 @@
 """Where an object's file is: at its key's own path, or, where that cannot be, among the kept ones.
 
-A key is any text; a path is not. `../x`, `a//b`, `folder/`, a name of more than 255 bytes, or `a` beside `a/b` cannot be
-files of their own name; they are kept under `kept/BUCKET/`, named by the SHA-256 of their key. No key ever leads out of
-its bucket's folder, also not through a symbolic link.
+A key is any text; a path is not. `../x`, `a//b`, `folder/`, a name of more than 255 bytes, or `a` beside `a/b` cannot
+be files of their own name; they are kept under `kept/BUCKET/`, named by the SHA-256 of their key. No key ever leads out
+of its bucket's folder, also not through a symbolic link.
 """
 
 from __future__ import annotations

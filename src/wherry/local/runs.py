@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class RunIds:
 
     def new(self, now: datetime) -> str:
         """A new id."""
-        number = (to_ms(now) << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+        number = (to_ms(now) << _RANDOM_BITS) | int.from_bytes(os.urandom(4), "big") >> (32 - _RANDOM_BITS)
         with self._lock:
             if number <= self._last:
                 number = self._last + 1

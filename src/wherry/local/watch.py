@@ -13,6 +13,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from wherry.local import places
 from wherry.local.buckets import Buckets
@@ -178,7 +179,8 @@ def _is_text(name: str) -> bool:
         return False
 
 
-def _notifier():  # type: ignore[no-untyped-def]  # noqa: ANN202 - the package has no types
+def _notifier() -> Any:
+    """An INotify, or None where the system has none."""
     try:
         from inotify_simple import INotify
     except ImportError:
