@@ -1,4 +1,4 @@
-"""Every broken file says exactly this. `WHERRY_GOLDEN=write` rewrites the texts; then read each as its reader would."""
+"""Every broken file says exactly this. `GOLDEN=write` rewrites the texts; then read each as its reader would."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_message(path, monkeypatch):
     monkeypatch.chdir(FOLDER)
     text = said(path)
     golden = path.with_suffix(".txt")
-    if os.environ.get("WHERRY_GOLDEN") == "write":
+    if os.environ.get("GOLDEN") == "write":
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
 

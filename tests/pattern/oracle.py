@@ -6,14 +6,15 @@ Written from the documentation alone, and sharing no code with `wherry.pattern`.
 import ipaddress
 import itertools
 import re
+from typing import Any
 
 
-def matches(pattern, event):
+def matches(pattern: Any, event: Any) -> Any:
     pairs = list(flattened(event, "", ()))
     return any(rule_matches(dict(rule), pairs) for rule in combinations(pattern, ""))
 
 
-def combinations(node, path):
+def combinations(node: Any, path: Any) -> Any:
     """Every way through the `$or`s: the fields in their order, so that `dict` lets the last one win."""
     choices = []
     for name, value in node.items():
@@ -27,14 +28,14 @@ def combinations(node, path):
     return [list(itertools.chain(*way)) for way in itertools.product(*choices)]
 
 
-def flattened(node, path, where):
+def flattened(node: Any, path: Any, where: Any) -> Any:
     """(path, scalar, {array: index}); an array is known by its place in the document."""
     for place, (name, value) in enumerate(node.items()):
         here = f"{path}.{name}" if path else name
         yield from _value(value, here, dict(where), (*dict(where).items(), here, place))
 
 
-def _value(value, path, where, place):
+def _value(value: Any, path: Any, where: Any, place: Any) -> Any:
     if isinstance(value, dict):
         yield from flattened(value, path, tuple(where.items()))
     elif isinstance(value, list):
@@ -45,7 +46,7 @@ def _value(value, path, where, place):
         yield path, value, where
 
 
-def rule_matches(rule, pairs):
+def rule_matches(rule: Any, pairs: Any) -> Any:
     fields = sorted(rule.items())
     candidates = []
     for path, entries in fields:
@@ -56,7 +57,7 @@ def rule_matches(rule, pairs):
     return any(is_consistent(fields, way, pairs) for way in itertools.product(*candidates))
 
 
-def is_consistent(fields, way, pairs):
+def is_consistent(fields: Any, way: Any, pairs: Any) -> Any:
     chosen = {}
     for (path, _), where in zip(fields, way, strict=True):
         if where == "absent":
@@ -69,15 +70,15 @@ def is_consistent(fields, way, pairs):
     return True
 
 
-def agree(one, other):
+def agree(one: Any, other: Any) -> Any:
     return all(other.get(array, index) == index for array, index in one.items())
 
 
-def is_number(value):
+def is_number(value: Any) -> Any:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def address(text):
+def address(text: Any) -> Any:
     """Canonical spellings only, and ones with leading zeros."""
     try:
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text):
@@ -90,7 +91,7 @@ def address(text):
     return found.ipv4_mapped.packed if found.ipv4_mapped else found.packed
 
 
-def entry_hits(entry, value, entries):
+def entry_hits(entry: Any, value: Any, entries: Any) -> Any:
     if isinstance(entry, dict):
         ((operator, operand),) = entry.items()
         return operator_hits(operator, operand, value, entries)
@@ -101,7 +102,7 @@ def entry_hits(entry, value, entries):
     return type(entry) is type(value) and entry == value
 
 
-def operator_hits(operator, operand, value, entries):
+def operator_hits(operator: Any, operand: Any, value: Any, entries: Any) -> Any:
     if operator == "exists":
         return operand
     if operator == "anything-but":
@@ -124,7 +125,7 @@ def operator_hits(operator, operand, value, entries):
     return isinstance(value, str) and text_hits(operator, operand, value)
 
 
-def text_hits(operator, operand, value):
+def text_hits(operator: Any, operand: Any, value: Any) -> Any:
     if isinstance(operand, dict):
         # good for the plain letters that the random cases have
         operand, value = operand["equals-ignore-case"].lower(), value.lower()
@@ -139,7 +140,7 @@ def text_hits(operator, operand, value):
     }[operator]
 
 
-def in_network(value, low, high, entries):
+def in_network(value: Any, low: Any, high: Any, entries: Any) -> Any:
     if isinstance(value, str):
         found = address(value)
         return found is not None and len(found) == len(low) and low <= found <= high
@@ -152,12 +153,12 @@ def in_network(value, low, high, entries):
         if not re.fullmatch("[0-9A-F]+", digits):
             return False
         least, most = digits.ljust(len(low), "0"), digits.ljust(len(low), "F")
-        if (low < least and most < high) or (length == len(low) and low <= digits <= high):
+        if low < least and most < high or (length == len(low) and low <= digits <= high):
             return True
     return False
 
 
-def is_about_numbers(entry):
+def is_about_numbers(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return is_number(entry)
     operand = entry.get("anything-but")

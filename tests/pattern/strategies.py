@@ -1,5 +1,7 @@
 """Random patterns and events over a small world, so that they meet."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 NAMES = ["a", "b", "c", "a.b", "b.c"]
@@ -11,7 +13,7 @@ numbers = st.sampled_from(NUMBERS)
 scalars = st.one_of(texts, numbers, st.booleans(), st.none())
 
 
-def one_key(name, values):
+def one_key(name: Any, values: Any) -> Any:
     return values.map(lambda value: {name: value})
 
 
@@ -48,7 +50,7 @@ expressions = st.one_of(
 fields = st.lists(st.one_of(scalars, expressions), min_size=1, max_size=3)
 
 
-def objects(depth, *, with_or=True):
+def objects(depth: Any, *, with_or: bool = True) -> Any:
     values = fields if depth == 0 else st.one_of(fields, objects(depth - 1))
     plain = st.dictionaries(st.sampled_from(NAMES), values, min_size=1, max_size=3)
     if depth == 0 or not with_or:

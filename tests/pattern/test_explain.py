@@ -52,5 +52,7 @@ def test_different_elements():
 
 def test_long_values_are_cut():
     pattern = parse({"a": ["x"]})
-    assert len(pattern.explain({"a": "y" * 10_000})) < 300
-    assert pattern.explain({"a": [1, 2, 3, 4, 5, 6, 7]}).startswith("`a` is one of 1, 2, 3, 4, 5, 2 more: ")
+    assert len(pattern.explain({"a": "y" * 10_000}) or "") in range(200, 300)
+    assert pattern.explain({"a": [1, 2, 3, 4, 5, 6, 7]}) == (
+        '`a` is one of 1, 2, 3, 4, 5, 2 more: no entry of ["x"] matches'
+    )

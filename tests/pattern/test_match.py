@@ -1,14 +1,16 @@
+# ruff: noqa: RUF001 - these characters are the point
 """The odd corners."""
 
 import json
 from types import MappingProxyType
 
 import pytest
+from typing import Any
 
 from wherry.pattern import loads, parse
 
 
-def hit(entries, value):
+def hit(entries: Any, value: Any) -> Any:
     pattern = parse({"a": entries if isinstance(entries, list) else [entries]})
     verdict = pattern.matches({"a": value})
     assert verdict is pattern.matches_rigorously({"a": value})
@@ -259,7 +261,7 @@ def test_events_may_be_any_mapping():
 
 def test_an_event_may_be_deep():
     event: object = "x"
-    for _ in range(100_000):
+    for _ in range(2_000):
         event = [event]
     assert parse({"a": ["x"]}).matches({"a": event})
     assert not parse({"a": ["y"]}).matches({"a": event})

@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from typing import Any
 
 from wherry.errors import PatternError
 from wherry.pattern import loads, parse
 
 HERE = Path(__file__).parent
 
-#: Lines of vectors.jsonl where event-ruler is wrong by its own documentation: a wildcard and `equals-ignore-case` in one
-#: field share states of its machine, and the second then matches any text (`ByteMachine.canReuseNextByteState`).
+#: Lines of vectors.jsonl where event-ruler is wrong by its own documentation: a wildcard and `equals-ignore-case` in
+#: one field share states of its machine, and the second then matches any text (`ByteMachine.canReuseNextByteState`).
 DEFECTS = {191}
 
 
-def lines(name):
+def lines(name: Any) -> Any:
     return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
 
 

@@ -6,33 +6,126 @@ character.
 
 from __future__ import annotations
 
-from wherry import schedule
-from wherry.errors import ScheduleError
+import re
+from collections.abc import Iterator
+
+from wherry import mapping, pattern, schedule
+from wherry.errors import MappingError, PatternError, Place, ScheduleError
+from wherry.jobfile.check import declared, missing_hint
 from wherry.jobfile.convert import Values
+from wherry.jobfile.nodes import Scalar
 from wherry.jobfile.report import Spot
 
 
 def check_expressions(values: Values, root: Spot) -> None:
     """Note every expression in the jobs and defaults that its own part refuses."""
+    for variable, text in values.get("defaults", {}).get("env", {}).items():
+        _check_template(text, root.at(f"defaults.env.{variable}"))
     for name, job in values.get("jobs", {}).items():
+        spot = root.at(f"jobs.{name}")
         for number, trigger in enumerate(job.get("on", ())):
             if trigger is not None:
-                _check_trigger(trigger, root.at(f"jobs.{name}.on.{number}"))
+                _check_trigger(trigger, spot.key("on").item(number))
+        for text, place in _templates(job, spot):
+            for reference in _check_template(text, place):
+                _check_reference_of_job(reference, name, job, place)
 
 
 def _check_trigger(trigger: Values, spot: Spot) -> None:
     match trigger:
         case {"schedule": expression}:
-            _check_schedule(expression, trigger.get("timezone"), spot)
+            _check_schedule(expression, spot.key("schedule"))
+        case {"event": document}:
+            _check_pattern(document, spot.key("event"))
+    if "timezone" in trigger:
+        _check_timezone(trigger["timezone"], spot.key("timezone"))
 
 
-def _check_schedule(expression: str, timezone: str | None, spot: Spot) -> None:
+def _check_schedule(expression: str, spot: Spot) -> None:
     try:
         schedule.parse(expression)
     except ScheduleError as error:
-        spot.problem(spot.key("schedule").value_place, error.message, error.hint)
-    if timezone is not None:
-        try:
-            schedule.find_zone(timezone)
-        except ScheduleError as error:
-            spot.problem(spot.key("timezone").value_place, error.message, error.hint)
+        spot.problem(spot.value_place, error.message, error.hint)
+
+
+def _check_timezone(timezone: str, spot: Spot) -> None:
+    try:
+        schedule.find_zone(timezone)
+    except ScheduleError as error:
+        spot.problem(spot.value_place, error.message, error.hint)
+
+
+def _check_pattern(document: Values, spot: Spot) -> None:
+    try:
+        pattern.parse(document)
+    except PatternError as error:
+        # the hint names the field: `look at `detail.size``
+        field = re.search(r"`([^`]+)`", error.hint or "")
+        path = f"{spot.path}.{field[1]}" if field else ""
+        place = spot.document.values[path].place if field and path in spot.document.values else spot.place
+        spot.problem(place, f"EventBridge would refuse this pattern: {error.message}", error.hint)
+
+
+def _templates(job: Values, spot: Spot) -> Iterator[tuple[str, Spot]]:
+    """The texts of a job that may hold references."""
+    for variable, text in job.get("env", {}).items():
+        yield text, spot.key("env").key(variable)
+    command = job.get("command", ())
+    if isinstance(command, str):
+        yield command, spot.key("command")
+        return
+    for number, argument in enumerate(command):
+        if argument is not None:
+            yield argument, spot.key("command").item(number)
+
+
+def _check_template(text: str, spot: Spot) -> tuple[mapping.Reference, ...]:
+    """The references of a text, after noting what is wrong with them whichever job they belong to."""
+    try:
+        references = mapping.parse(text).references
+    except MappingError as error:
+        written = re.match(r"`([^`]+)`", error.message)
+        spot.problem(_place(spot, text.find(written[1]) if written else 0), error.message, error.hint)
+        return ()
+    for reference in references:
+        if reference.kind in ("bucket", "queue"):
+            names = declared(reference.kind, spot)
+            if reference.name not in names:
+                spot.problem(
+                    _place(spot, reference.offset),
+                    f"there is no {reference.kind} `{reference.name}` under `{reference.kind}s`",
+                    missing_hint(reference.kind, reference.name, names),
+                )
+    return references
+
+
+def _place(spot: Spot, offset: int) -> Place:
+    """The place of a character of a text, or of the text where the source spells it otherwise."""
+    node = spot.document.values[spot.path]
+    if isinstance(node, Scalar) and node.verbatim and offset > 0:
+        return Place(node.verbatim.file, node.verbatim.line, node.verbatim.column + offset)
+    return node.place
+
+
+def _check_reference_of_job(reference: mapping.Reference, name: str, job: Values, spot: Spot) -> None:
+    if reference.kind == "file" and not any(trigger and "queue" in trigger for trigger in job.get("on", ())):
+        spot.problem(
+            _place(spot, reference.offset),
+            f"`{reference.written}` is the file of a queue's message, and job `{name}` has no queue trigger",
+            "add `- queue: NAME` under `on`; the key of an upload is `${event.detail.object.key}`",
+        )
+    elif isinstance(job.get("command"), str) and spot.path.endswith(".command") and not reference.is_safe_in_shell:
+        variable = _variable_for(reference)
+        spot.problem(
+            _place(spot, reference.offset),
+            f"the shell would execute what an event puts into `{reference.written}`",
+            f'write `env: {{{variable}: "{reference.written}"}}`, and `"${variable}"` in the command',
+        )
+
+
+def _variable_for(reference: mapping.Reference) -> str:
+    names = [step for step in reference.steps if isinstance(step, str)]
+    if reference.kind == "file" or not names:
+        return "FILE" if reference.kind == "file" else "EVENT"
+    variable = re.sub(r"[^A-Z0-9]+", "_", names[-1].upper())
+    return variable if not variable[0].isdigit() else f"VALUE_{variable}"

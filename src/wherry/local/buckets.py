@@ -1,23 +1,23 @@
 """Buckets as plain folders: objects received, read, listed and deleted; durable, atomic, never held in memory.
 
-What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then one transaction, alone
-among all processes of this folder, renames the file to its place, writes the object's row and announces it. The row
-says which file it describes (inode, size, time) and under which name it was spooled: should a power cut undo the
-rename but not the row, a restart does it again. A put costs two fsyncs: the file's, and the commit that it shares.
+What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then one transaction writes
+the object's row, which names the spooled file, and announces it: its commit is the moment the object exists, and what the
+client is told. Then the file is renamed to its place, by whoever holds SQLite's write lock and only while the row still
+names it, so that of two processes that put the same key the later row always has its file. A reader that comes between
+commit and rename reads the spooled file; a restart does the renames that a crash cut off or a power cut undid. A put
+costs two fsyncs: the file's, and the commit that it shares with others.
 
-A file that its row does not describe was changed by hand. Whoever finds it first, a reader or the watcher, adopts
-it: its row is made anew, and it is announced like any upload.
+A file that its row does not describe (inode, size, time) was changed by hand. Whoever finds it first, a reader or the
+watcher, adopts it: its row is made anew, and it is announced like any upload.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import itertools
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
@@ -46,7 +46,6 @@ from wherry.model import Event
 Announce = Callable[[Transaction, Event], None]
 
 _CHUNK = 1 << 20
-_BEING_WRITTEN_NS = 1_000_000_000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _numbers = itertools.count()
 
@@ -81,6 +80,8 @@ class Spooled:
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.size = 0
+        #: True from the moment that the store names the file: then it is not ours to discard.
+        self.taken = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
@@ -113,8 +114,9 @@ class Spooled:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self.descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        if not self.taken:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
 
 
 class Incoming(Spooled):
@@ -142,8 +144,6 @@ class Buckets:
         self._folders = {name: f"{home.buckets}/{name}" for name in names}
         for folder in self._folders.values():
             os.makedirs(folder, exist_ok=True)
-        #: What is being put at this moment, so that the watcher need not wonder.
-        self.taking: set[tuple[str, str]] = set()
         self._exact = places.holds_names_exactly(home.root)
 
     def names(self) -> list[str]:
@@ -180,56 +180,37 @@ class Buckets:
     ) -> ObjectInfo:
         """Make a spooled file the object; `also` joins the transaction."""
         found = spooled.sync()
-        self.taking.add((bucket, key))
 
         def work(transaction: Transaction) -> Row:
-            row = self._row_within(transaction, bucket, key)
-            conditions.check(row, key)
-            place = self._move_in(spooled.path, bucket, key)
-            if row is not None and row["place"] != place:
-                with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-                    os.unlink(self._path(bucket, key, row["place"]))
+            before = self._row_within(transaction, bucket, key)
+            conditions.check(before, key)
+            place = before["place"] if before else None
             new = {"place": place, "spooled": spooled.name, "etag": etag, "attributes": attributes.dump()}
-            row = self._write(transaction, bucket, key, found, row, new)
+            row = self._write(transaction, bucket, key, found, before, new)
             also(transaction)
             self._announce(transaction, created(info_of(row), reason, self.clock()))
             return row
 
-        try:
-            return info_of(self.database.write(work))
-        finally:
-            self.taking.discard((bucket, key))
+        row = self.database.write(work)
+        spooled.taken = True
+        self.database.write(partial(self._move_in, spooled.name, bucket, key))
+        return info_of(row)
 
     def open(self, bucket: str, key: str) -> OpenObject:
         """Open an object; raises ObjectError NoSuchKey."""
         folder = self.folder(bucket)
         places.check_key(key)
-        with self.database.reading() as connection:
-            row = connection.execute(SQL["get"], {"bucket": bucket, "key": key}).fetchone()
-        if row is not None:
-            descriptor = self._open_file(folder, bucket, key, row["place"])
-            if descriptor is not None:
-                if describes(row, os.fstat(descriptor)):
-                    return OpenObject(info_of(row), descriptor)
-                os.close(descriptor)
-        elif not self._can_be_path(key) or not os.path.lexists(f"{folder}/{key}"):
+        row = self.row(bucket, key)
+        if row is None and (not self._can_be_path(key) or not os.path.lexists(f"{folder}/{key}")):
             raise _no_such_key(key)
-        return self._open_changed(bucket, key)
-
-    def _open_changed(self, bucket: str, key: str) -> OpenObject:
-        """Open an object whose file was found to differ from its row."""
-        while (info := self.adopt(bucket, key)) is not None:
+        descriptor = self._open_described(row) if row is not None else None
+        while row is None or descriptor is None:
+            # Either a put or a hand was quicker, or the file is a new one.
+            if self.adopt(bucket, key) is None:
+                raise _no_such_key(key)
             row = self.row(bucket, key)
-            descriptor = self._open_file(self.folder(bucket), bucket, key, row["place"] if row else None)
-            if descriptor is None:
-                continue
-            if row is not None and describes(row, os.fstat(descriptor)):
-                return OpenObject(info_of(row), descriptor)
-            if time.time_ns() - os.fstat(descriptor).st_mtime_ns < _BEING_WRITTEN_NS:
-                # Somebody writes into it at this moment: give what there is, as any reader of a file would.
-                return OpenObject(dataclasses.replace(info, size=os.fstat(descriptor).st_size), descriptor)
-            os.close(descriptor)
-        raise _no_such_key(key)
+            descriptor = self._open_described(row) if row is not None else None
+        return OpenObject(info_of(row), descriptor)
 
     def head(self, bucket: str, key: str) -> ObjectInfo:
         """What is known of an object; raises ObjectError NoSuchKey."""
@@ -260,32 +241,42 @@ class Buckets:
         First all writers before us are waited for: then a difference is no put in progress.
         """
         row = self.database.write(lambda transaction: self._row_within(transaction, bucket, key))
-        descriptor = self._open_file(self.folder(bucket), bucket, key, row["place"] if row else None)
-        if descriptor is None and row is not None and row["place"] is not None:
-            descriptor = self._open_file(self.folder(bucket), bucket, key, None)
+        if row is not None:
+            descriptor = self._open_described(row)
+            if descriptor is not None:
+                os.close(descriptor)
+                return info_of(row)
+        place = row["place"] if row is not None else None
+        descriptor = self._open_file(bucket, key, place)
+        if descriptor is None and place is not None:
+            place, descriptor = None, self._open_file(bucket, key, None)
         if descriptor is None:
             if row is not None:
                 self.delete(bucket, key)
             return None
         try:
-            found = os.fstat(descriptor)
-            if row is not None and describes(row, found):
-                return info_of(row)
-            etag = md5_of(descriptor).hexdigest()
+            return self._adopt_file(bucket, key, place, descriptor)
         finally:
             os.close(descriptor)
 
-        def work(transaction: Transaction) -> Row | None:
+    def _adopt_file(self, bucket: str, key: str, place: str | None, descriptor: int) -> ObjectInfo:
+        """Make the row of a file; its sum is taken before anybody is kept waiting."""
+        while True:
+            found = os.fstat(descriptor)
+            etag = md5_of(descriptor).hexdigest()
+            if os.fstat(descriptor).st_mtime_ns == found.st_mtime_ns:
+                break  # nobody wrote into it meanwhile
+
+        def work(transaction: Transaction) -> Row:
             present = self._row_within(transaction, bucket, key)
-            if present is not None and describes(present, found):
+            if present is not None and (describes(present, found) or self._is_spooled(present)):
                 return present
-            new = {"place": None, "spooled": None, "etag": etag, "attributes": Attributes().dump()}
+            new = {"place": place, "spooled": None, "etag": etag, "attributes": Attributes().dump()}
             made = self._write(transaction, bucket, key, found, present, new)
             self._announce(transaction, created(info_of(made), "PutObject", self.clock()))
             return made
 
-        made = self.database.write(work)
-        return info_of(made) if made else None
+        return info_of(self.database.write(work))
 
     def known(self, bucket: str) -> dict[str, Row]:
         """The rows of a bucket by key; for comparing them with the folder."""
@@ -304,13 +295,12 @@ class Buckets:
             self.database.write(partial(self._recover, name))
 
     def _recover(self, name: str, transaction: Transaction) -> None:
-        path = f"{self.home.spool}/{name}"
         row = transaction.execute(SQL["of_spooled"], {"spooled": name}).fetchone()
         if row is not None:
-            self._move_in(path, row["bucket"], row["key"])
+            self._move_in(name, row["bucket"], row["key"], transaction)
         elif not transaction.execute(SQL["part_file"], {"file": name}).fetchone() and not _is_being_written(name):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+                os.unlink(f"{self.home.spool}/{name}")
 
     def _can_be_path(self, key: str) -> bool:
         return places.can_be_path(key, exact=self._exact)
@@ -343,9 +333,23 @@ class Buckets:
         assert row is not None  # noqa: S101 - it was written a line before
         return row
 
-    def _move_in(self, path: str, bucket: str, key: str) -> str | None:
-        """Rename a spooled file to its object's place; gives the place, None for the plain one."""
-        folder = self._folders.get(bucket, f"{self.home.buckets}/{bucket}")
+    def _move_in(self, name: str, bucket: str, key: str, transaction: Transaction) -> None:
+        """Rename a spooled file to its object's place, or discard it when it is the object no more; alone."""
+        row = self._row_within(transaction, bucket, key)
+        if row is None or row["spooled"] != name:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.home.spool}/{name}")
+            return
+        place = self._place_file(f"{self.home.spool}/{name}", bucket, key)
+        if place != row["place"]:
+            if row["place"] is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{self.home.root}/{row['place']}")
+            transaction.execute(SQL["set_place"], {"bucket": bucket, "key": key, "place": place})
+
+    def _place_file(self, path: str, bucket: str, key: str) -> str | None:
+        """Rename a file to the key's own path, else to the kept place; gives the place, None for the plain one."""
+        folder = f"{self.home.buckets}/{bucket}"
         if self._can_be_path(key) and not ("/" in key and places.leads_through_link(folder, key)):
             target = f"{folder}/{key}"
             # Refused for `a` beside `a/b`, and for a name that this file system cannot hold.
@@ -358,7 +362,8 @@ class Buckets:
                 return None
         place = places.kept_place(bucket, key)
         os.makedirs(f"{self.home.kept}/{bucket}", exist_ok=True)
-        os.rename(path, f"{self.home.root}/{place}")
+        with contextlib.suppress(FileNotFoundError):  # a restart found it moved already
+            os.rename(path, f"{self.home.root}/{place}")
         return place
 
     def _remove(self, transaction: Transaction, bucket: str, key: str) -> str | None:
@@ -373,6 +378,9 @@ class Buckets:
             if row is None:
                 return None
         if row is not None:
+            if row["spooled"]:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{self.home.spool}/{row['spooled']}")
             transaction.execute(SQL["delete"], {"bucket": bucket, "key": key})
             self._announce(transaction, deleted(info_of(row), self.clock()))
         return self._remove_empty_parents(bucket, path)
@@ -393,10 +401,33 @@ class Buckets:
     def _path(self, bucket: str, key: str, place: str | None) -> str:
         return f"{self.home.root}/{place}" if place else f"{self._folders[bucket]}/{key}"
 
-    def _open_file(self, folder: str, bucket: str, key: str, place: str | None) -> int | None:
-        """The object's file, open; None when there is none that may be it."""
-        if place is None and (not self._can_be_path(key) or ("/" in key and places.leads_through_link(folder, key))):
+    def _open_described(self, row: Row) -> int | None:
+        """The file that a row describes, open: at its place, or still in the spool; None when neither is it."""
+        descriptor = self._open_file(row["bucket"], row["key"], row["place"])
+        if descriptor is not None:
+            if describes(row, os.fstat(descriptor)):
+                return descriptor
+            os.close(descriptor)
+        if row["spooled"] is None:
             return None
+        try:
+            descriptor = os.open(f"{self.home.spool}/{row['spooled']}", _READ)
+        except FileNotFoundError:
+            return None
+        if describes(row, os.fstat(descriptor)):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def _is_spooled(self, row: Row) -> bool:
+        return row["spooled"] is not None and os.path.exists(f"{self.home.spool}/{row['spooled']}")
+
+    def _open_file(self, bucket: str, key: str, place: str | None) -> int | None:
+        """The file at an object's place, open; None when there is none that may be it."""
+        if place is None:
+            folder = self.folder(bucket)
+            if not self._can_be_path(key) or ("/" in key and places.leads_through_link(folder, key)):
+                return None
         try:
             descriptor = os.open(self._path(bucket, key, place), _READ)
         except OSError:

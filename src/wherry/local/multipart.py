@@ -148,7 +148,6 @@ class IncomingPart(Spooled):
         self._buckets = buckets
         self._upload = upload
         self._number = number
-        self._kept = False
 
     def commit(self, checksums: dict[str, str]) -> str:
         """Make it the part of its number, durably; gives its ETag. Raises ObjectError when the upload has gone."""
@@ -173,23 +172,18 @@ class IncomingPart(Spooled):
             return before
 
         before = self._buckets.database.write(work)
-        self._kept = True
+        self.taken = True
         if before:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._buckets.home.spool}/{before}")
         return etag
-
-    def __exit__(self, *failure: object) -> None:
-        if self._kept:
-            os.close(self.descriptor)
-        else:
-            super().__exit__(None, None, None)
 
 
 class _Joined(Spooled):
     """The first part's file with the other parts behind it."""
 
     def __init__(self, spool: str, parts: Sequence[Row]) -> None:
+        self.taken = True
         self.name = parts[0]["file"]
         self.path = f"{spool}/{self.name}"
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
@@ -202,9 +196,6 @@ class _Joined(Spooled):
             finally:
                 os.close(source)
             end += part["size"]
-
-    def __exit__(self, *failure: object) -> None:
-        os.close(self.descriptor)
 
 
 def copy(source: int, offset: int, target: int, place: int, size: int) -> None:

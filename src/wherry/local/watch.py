@@ -107,12 +107,12 @@ class Watcher:
                     self._adopt_below(bucket, key)
                 elif notice.mask & flags.MOVED_FROM:
                     self.scan()
-            else:
+            elif notice.mask & (flags.CLOSE_WRITE | flags.MOVED_TO | flags.DELETE | flags.MOVED_FROM):
                 self._changed(bucket, key, gone=bool(notice.mask & (flags.DELETE | flags.MOVED_FROM)))
 
     def _changed(self, bucket: str, key: str, *, gone: bool) -> None:
         """A file was completed or taken away; most often by ourselves, which its row tells."""
-        if (bucket, key) in self._buckets.taking:
+        if not _is_text(key):
             return
         row = self._buckets.row(bucket, key)
         if gone:
@@ -125,7 +125,7 @@ class Watcher:
             return
         if not stat.S_ISREG(found.st_mode) or (row is not None and describes(row, found)):
             return
-        if not places.is_unfinished(os.path.basename(key)) and _is_text(key):
+        if not places.is_unfinished(os.path.basename(key)):
             self._buckets.adopt(bucket, key)
 
     def _watch_below(self, bucket: str, folder: str) -> None:

@@ -8,6 +8,9 @@ on conflict (bucket, key) do update set size = excluded.size, modified_ns = excl
   etag = excluded.etag, sequencer = excluded.sequencer, attributes = excluded.attributes, place = excluded.place,
   spooled = excluded.spooled;
 
+-- name: set_place
+update objects set place = :place where bucket = :bucket and key = :key;
+
 -- name: delete
 delete from objects where bucket = :bucket and key = :key;
 
