@@ -1,6 +1,6 @@
 """Buckets as plain folders: objects received, read, listed and deleted; durable, atomic, never held in memory.
 
-What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then one transaction writes
+What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then a transaction writes
 the object's row, which names the spooled file, and announces it: its commit is the moment the object exists, and what the
 client is told. Then the file is renamed to its place, by whoever holds SQLite's write lock and only while the row still
 names it, so that of two processes that put the same key the later row always has its file. A reader that comes between
