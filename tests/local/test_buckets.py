@@ -11,7 +11,8 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from wherry.local import places
 from wherry.local.buckets import Buckets
@@ -29,7 +30,9 @@ class Store:
         self.home = open_home(str(folder))
         self.database = Database(self.home.database)
         clock = lambda: datetime.now(UTC)  # noqa: E731
-        self.buckets = Buckets(self.home, self.database, ["data", "other"], clock, lambda tx, event: self.events.append(event))
+        self.buckets = Buckets(
+            self.home, self.database, ["data", "other"], clock, lambda tx, event: self.events.append(event)
+        )
 
     def put(self, key: str, body: bytes, bucket="data", attributes=Attributes(), conditions=Conditions()):
         with self.buckets.receive(bucket, key) as incoming:
@@ -60,7 +63,11 @@ def store(tmp_path):
 def test_a_put_announces_itself_as_s3_does(store):
     info = store.put("in/a b.csv", b"12345")
     event = store.events[0].document
-    assert (event["source"], event["detail-type"], event["resources"]) == ("aws.s3", "Object Created", ["arn:aws:s3:::data"])
+    assert (event["source"], event["detail-type"], event["resources"]) == (
+        "aws.s3",
+        "Object Created",
+        ["arn:aws:s3:::data"],
+    )
     detail = event["detail"]
     assert detail["bucket"] == {"name": "data"}
     assert detail["object"] == {"key": "in/a b.csv", "size": 5, "etag": info.etag, "sequencer": info.sequencer}
@@ -260,7 +267,9 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path):
     for round_ in range(15):
         writers = [
             subprocess.Popen(
-                [sys.executable, "-c", WRITER, str(tmp_path), str(round_ * 2 + n), root], stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", WRITER, str(tmp_path), str(round_ * 2 + n), root],
+                stdout=subprocess.PIPE,
+                text=True,
             )
             for n in range(2)
         ]

@@ -153,7 +153,7 @@ def in_network(value: Any, low: Any, high: Any, entries: Any) -> Any:
         if not re.fullmatch("[0-9A-F]+", digits):
             return False
         least, most = digits.ljust(len(low), "0"), digits.ljust(len(low), "F")
-        if low < least and most < high or (length == len(low) and low <= digits <= high):
+        if (low < least and most < high) or (length == len(low) and low <= digits <= high):
             return True
     return False
 

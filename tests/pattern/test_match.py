@@ -1,11 +1,10 @@
-# ruff: noqa: RUF001 - these characters are the point
 """The odd corners."""
 
 import json
 from types import MappingProxyType
+from typing import Any
 
 import pytest
-from typing import Any
 
 from wherry.pattern import loads, parse
 

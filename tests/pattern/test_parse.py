@@ -2,9 +2,9 @@ import contextlib
 import dataclasses
 import json
 import random
+from typing import Any
 
 import pytest
-from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typing import Any
 
 from wherry.errors import PatternError
 from wherry.pattern import loads, parse

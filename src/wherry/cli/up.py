@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -34,7 +35,9 @@ def execute(arguments: argparse.Namespace) -> int:
         stack.enter_context(contextlib.closing(workspace))
         seat = stack.enter_context(EngineSeat(workspace.home))
         gateway = stack.enter_context(serve_again(workspace, host, arguments.port))
-        engine = Engine(workspace, seat, access_for=gateway.access_for, host=host, listener=_report)
+        engine = Engine(
+            workspace, seat, access_for=gateway.access_for, host=host, listener=_report, failed=_report_failure
+        )
         _stop_on_signals(engine)
         output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")
         output.note('upload with `wherry cp FILE s3://BUCKET/`, or use any AWS client: eval "$(wherry env)"')
@@ -63,6 +66,10 @@ def _stop_on_signals(engine: object) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+
+
+def _report_failure(error: BaseException) -> None:
+    output.note(f"{output.paint('error', 'red', sys.stderr)}: {error}")
 
 
 _VERBS = {Status.STARTING: "starts", Status.QUEUED: "will be tried again", Status.RUNNING: None}

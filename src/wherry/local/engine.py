@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 from wherry.executors import GRACE
@@ -44,6 +45,7 @@ class Engine:
         access_for: AccessFor,
         host: Host,
         listener: Listener,
+        failed: Callable[[BaseException], None],
         slots: int | None = None,
     ) -> None:
         self._workspace = workspace
@@ -51,6 +53,7 @@ class Engine:
         self._clock = workspace.clock
         self._seat = seat
         self._listener = listener
+        self._failed = failed
         self._me = this_process()
         self._pool = ThreadPoolExecutor(slots or default_slots(), thread_name_prefix="run")
         self._lock = threading.Lock()
@@ -103,7 +106,7 @@ class Engine:
             if self._stopping.is_set() or run_id in self._offered:
                 return
             self._offered.add(run_id)
-        self._pool.submit(self._take, run_id)
+        self._pool.submit(self._take, run_id).add_done_callback(self._check)
 
     def _take(self, run_id: str) -> None:
         with self._lock:
@@ -114,6 +117,11 @@ class Engine:
         if run is not None:
             self._listener(run)
             self._after(self.worker.execute(run))
+
+    def _check(self, future: Future[None]) -> None:
+        """Tell of what a thread could not: the store refused (the disk is full), or a mistake of ours."""
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._failed(error)
 
     def _after(self, run: Run) -> None:
         if run.status is Status.QUEUED:

@@ -71,6 +71,8 @@ class Worker:
         except WherryError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
             outcome = Outcome(ending=Ending.COULD_NOT_START, reason=text)
+        except Exception as error:  # noqa: BLE001 - a run must not hang because of a mistake of ours
+            outcome = Outcome(ending=Ending.COULD_NOT_START, reason=f"this is a bug in wherry: {error!r}")
         return self._decide(run, outcome)
 
     def take_over(self, run: Run) -> Run:

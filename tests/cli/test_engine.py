@@ -1,0 +1,125 @@
+"""The engine through the command line: schedules, restarts, kills, stops."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import BIN, wait_for
+
+JOBFILE = """\
+app: engine
+buckets:
+  incoming: {}
+jobs:
+  every-minute:
+    command: [sh, -c, 'echo "$WHERRY_SCHEDULED_AT $1 $2"', sh, "${interval.start}", "${interval.end}"]
+    on:
+      - {schedule: "* * * * *"}
+  once:
+    command: [echo, once]
+    on:
+      - {schedule: "at(SOON)"}
+  long:
+    command: [sh, -c, "echo started; sleep 3; echo ended"]
+    on:
+      - event: {source: [go]}
+  on-upload:
+    command: [cat]
+    on:
+      - upload: {bucket: incoming, prefix: in/, suffix: .csv}
+"""
+
+
+def runs(project, *options) -> list[dict]:
+    return json.loads(project.wherry("runs", "--json", "--limit", "5000", *options).stdout)
+
+
+@pytest.fixture
+def engine(project):
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 4))
+    project.jobfile(JOBFILE.replace("SOON", soon))
+    return project
+
+
+def test_the_clock_starts_runs(engine):
+    engine.up()
+    run = wait_for(lambda: runs(engine, "--job", "once", "--status", "succeeded"), "the schedule")[0]
+    assert run["trigger"] == "schedule"
+    document = run["event"]
+    assert (document["source"], document["detail-type"]) == ("aws.events", "Scheduled Event")
+    assert document["detail"]["scheduled-time"] == document["time"]
+    delay = time.mktime(time.strptime(run["created_at"][:19], "%Y-%m-%dT%H:%M:%S")) - time.mktime(
+        time.strptime(document["time"], "%Y-%m-%dT%H:%M:%SZ")
+    )
+    assert 0 <= delay <= 2
+
+
+def test_a_scheduled_run_knows_its_interval(engine):
+    event = {"detail": {"interval": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:01:00Z"}}}
+    done = engine.wherry("run", "every-minute", "--event", json.dumps(event))
+    assert done.stdout == " 2026-01-01T00:00:00Z 2026-01-01T00:01:00Z\n"
+    refused = engine.wherry("run", "every-minute", code=1)
+    assert "`${interval.start}` needs" in refused.stderr
+
+
+def test_a_killed_engine_comes_back_and_knows_what_it_left(engine):
+    """Its child lives on, is waited for, and counts as lost; what was queued meanwhile runs."""
+    first = engine.up()
+    engine.wherry("emit", '{"source": "go", "detail-type": "x"}')
+    run = wait_for(lambda: runs(engine, "--job", "long", "--status", "running"), "the run")[0]
+    wait_for(lambda: engine.wherry("logs", run["id"]).stdout == "started\n", "its first line")
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    engine.wherry("emit", '{"source": "go", "detail-type": "y"}')
+    engine.up()
+    wait_for(lambda: len(runs(engine, "--job", "long", "--status", "succeeded")) == 1, "the queued run")
+    lost = wait_for(lambda: runs(engine, "--job", "long", "--status", "failed"), "the lost run")[0]
+    assert lost["id"] == run["id"]
+    assert lost["reason"].startswith("lost: the engine that started it was killed")
+    assert engine.wherry("logs", run["id"]).stdout == "started\nended\n"
+
+
+def test_the_first_signal_waits_for_what_runs(engine):
+    process = engine.up()
+    engine.wherry("emit", '{"source": "go", "detail-type": "x"}')
+    wait_for(lambda: runs(engine, "--status", "running"), "the run")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert [run["status"] for run in runs(engine, "--job", "long")] == ["succeeded"]
+    assert "waiting for 1 run to end" in engine.engine_output()
+
+
+def test_ctrl_c_of_a_run_by_the_engine_ends_it(engine):
+    engine.up()
+    watching = subprocess.Popen(
+        [f"{BIN}/wherry", "run", "long"], cwd=engine.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert watching.stdout.readline() == "started\n"
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=20)
+    assert watching.returncode == 130
+    assert runs(engine, "--job", "long")[0]["status"] == "stopped"
+
+
+def test_an_upload_must_match_prefix_and_suffix(engine):
+    engine.up()
+    for key in ("in/a.csv", "in/b.txt", "out/c.csv", "in/*odd\\.csv"):
+        engine.wherry("cp", "wherry.yaml", f"s3://incoming/{key}")
+    wait_for(lambda: len(runs(engine, "--job", "on-upload", "--status", "succeeded")) == 2, "two runs")
+    keys = sorted(run["event"]["detail"]["object"]["key"] for run in runs(engine, "--job", "on-upload"))
+    assert keys == ["in/*odd\\.csv", "in/a.csv"]
+
+
+def test_many_uploads_make_one_run_each(engine):
+    engine.up()
+    folder = engine.folder / ".wherry/buckets/incoming/in"
+    folder.mkdir()
+    for number in range(100):
+        (folder / f"{number}.csv").write_text("x")
+    done = lambda: runs(engine, "--job", "on-upload", "--status", "succeeded")  # noqa: E731
+    wait_for(lambda: len(done()) == 100, "a hundred runs", 60)
+    assert len({run["event"]["detail"]["object"]["key"] for run in done()}) == 100
