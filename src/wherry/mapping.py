@@ -294,7 +294,7 @@ def _refuse_missing(steps: Sequence[Step], done: int, node: Any) -> NoReturn:
             there, hint = "is a list", f"its items are reached by number: `{so_far}[0]`"
         case list() | tuple():
             there = "is an empty list" if not node else f"has {len(node)} item{'s' if len(node) > 1 else ''}"
-            hint = "the first item is `[0]`" if step == len(node) else None
+            hint = "the first item is `[0]`" if node and step == len(node) else None
         case _:
             there = f"is {_cut(json.dumps(node, ensure_ascii=False, default=repr))}, which has no parts"
     raise MissingValue(f"the event has no `{_path(steps)}`: {where} {there}", hint=hint)

@@ -42,7 +42,11 @@ def test_manner(path):
     for problem in caught.value.problems:
         assert not problem.message.endswith(".")
         assert problem.hint is None or not problem.hint.endswith(".")
-        assert problem.message[0] == "`" or problem.message[0].islower() or problem.message.startswith("YAML")
+        assert (
+            problem.message[0] == "`"
+            or problem.message[0].islower()
+            or problem.message.startswith(("YAML", "EventBridge"))
+        )
         assert "  " not in problem.message
         assert "None" not in problem.message
         assert problem.place.file == str(path)

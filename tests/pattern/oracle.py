@@ -58,7 +58,7 @@ def rule_matches(rule: Any, pairs: Any) -> Any:
 
 
 def is_consistent(fields: Any, way: Any, pairs: Any) -> Any:
-    chosen = {}
+    chosen: dict[Any, int] = {}
     for (path, _), where in zip(fields, way, strict=True):
         if where == "absent":
             if any(at == path and agree(chosen, there) for at, _, there in pairs):

@@ -9,7 +9,7 @@ from wherry.pattern import parse
 E_A = {"a": [{"b": "x"}, {"b": "xy", "c": 5}]}
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(patterns, events)
 @example({"a": {"b": ["x"], "c": [{"exists": False}]}}, E_A)
 @example({"a": {"b": ["xy"], "c": [{"exists": False}]}}, E_A)
@@ -25,7 +25,7 @@ def test_the_verdict_is_the_oracles(pattern, event):
     assert (parsed.explain(event) is None) is expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(patterns, flat_events)
 def test_the_short_cut_is_taken_and_right_without_arrays(pattern, event):
     parsed = parse(pattern)

@@ -29,7 +29,7 @@ json_documents = st.recursive(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(json_documents)
 def test_only_pattern_errors(document):
     try:
@@ -92,8 +92,8 @@ def test_deep_is_fine():
 
 def test_the_longest_pattern():
     room = 2048 - len('{"a":[""]}')
-    assert parse({"a": ["x" * room]})
-    assert parse('{ "a" : [ "' + "x" * room + '" ] }')
+    parse({"a": ["x" * room]})
+    parse('{ "a" : [ "' + "x" * room + '" ] }')
     with pytest.raises(PatternError, match=r"has 2049 characters, which exceeds limit of 2048"):
         parse({"a": ["x" * (room + 1)]})
 
@@ -104,7 +104,7 @@ def alternatives(count: Any) -> Any:
 
 def test_combinations_of_or():
     assert len(parse({"$or": alternatives(10), "b": {"$or": alternatives(10)}}).rules) == 100
-    assert parse({"p": {"$or": alternatives(10)}, "q": {"$or": alternatives(10)}, "r": {"$or": alternatives(10)}})
+    parse({"p": {"$or": alternatives(10)}, "q": {"$or": alternatives(10)}, "r": {"$or": alternatives(10)}})
     with pytest.raises(PatternError, match="make 1100 combinations, more than 1000"):
         parse({"p": {"$or": alternatives(10)}, "q": {"$or": alternatives(10)}, "r": {"$or": alternatives(11)}})
 

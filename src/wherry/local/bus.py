@@ -178,7 +178,7 @@ class _Node:
     def collect(self, node: Mapping[str, Any], candidates: list[int]) -> bool:
         """Add the candidates of one dict of the event; False when an array or a dotted key makes paths ambiguous."""
         tables, inner = self.tables, self.inner
-        # Whichever is shorter: an index over ten thousand fields must not cost an event of ten ten thousand steps.
+        # Whichever is shorter: an index over 10,000 fields must not cost an event of ten fields 10,000 steps.
         for name in tables if len(tables) <= len(node) else node.keys() & tables.keys():
             value = node.get(name)
             if value.__class__ is list or value.__class__ is tuple:
