@@ -122,7 +122,19 @@ def operator_hits(operator: Any, operand: Any, value: Any, entries: Any) -> Any:
     if operator == "cidr":
         network = ipaddress.ip_network(operand, strict=False)
         return in_network(value, network.network_address.packed, network.broadcast_address.packed, entries)
+    if operator == "equals-ignore-case" and operand and behind_star(operand, entries):
+        # event-ruler's own slip, which EventBridge shares: see `StrayedIgnoreCase`
+        return isinstance(value, str) and len(value) >= len(operand) and value.lower().endswith(operand[1:].lower())
     return isinstance(value, str) and text_hits(operator, operand, value)
+
+
+def behind_star(operand: Any, entries: Any) -> bool:
+    star = False
+    for entry in entries:
+        if isinstance(entry, dict) and entry.get("equals-ignore-case") == operand:
+            return star
+        star = star or (isinstance(entry, dict) and str(entry.get("wildcard", "")).startswith("*"))
+    return False
 
 
 def text_hits(operator: Any, operand: Any, value: Any) -> Any:

@@ -11,10 +11,6 @@ from wherry.pattern import loads, parse
 
 HERE = Path(__file__).parent
 
-#: Lines of vectors.jsonl where event-ruler is wrong by its own documentation: a wildcard and `equals-ignore-case` in
-#: one field share states of its machine, and the second then matches any text (`ByteMachine.canReuseNextByteState`).
-DEFECTS = {191}
-
 
 def lines(name: Any) -> Any:
     return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
@@ -28,7 +24,7 @@ def test_the_random_cases():
         assert (pattern.explain(case["event"]) is None) in verdicts
         if verdicts != {case["match"]}:
             wrong.append(number)
-    assert set(wrong) == DEFECTS
+    assert wrong == []
 
 
 @pytest.mark.parametrize("case", lines("matches.jsonl"), ids=lambda case: f"{case['pattern']} {case['event']}")

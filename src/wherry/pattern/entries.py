@@ -148,6 +148,24 @@ class IgnoreCase(Entry):
 
 
 @dataclass(frozen=True)
+class StrayedIgnoreCase(Entry):
+    """`equals-ignore-case` behind a `wildcard` that begins with `*`, in one array: it matches more than it says.
+
+    event-ruler adds the entry to the states of the wildcard and takes the star's own state for that of the first letter
+    (`ByteMachine.canReuseNextByteState` looks at single bytes, and a letter in two cases is none). From there on any
+    text leads to the second letter. EventBridge is made of that matcher, so this is what AWS does as well.
+    """
+
+    text: str
+
+    def test(self) -> Test:
+        """True for a character, anything, and then the text without its first character, in any case."""
+        ends = texts.ends_with(self.text[1:], ignore_case=True)
+        rest = len(self.text)
+        return _of_text(lambda value: len(value) >= rest and ends(value))
+
+
+@dataclass(frozen=True)
 class Wildcard(Entry):
     """`wildcard`: literal pieces of text with anything, also nothing, between them."""
 

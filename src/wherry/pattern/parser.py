@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from wherry.errors import PatternError
-from wherry.pattern.entries import Field
+from wherry.pattern.entries import Entry, Field, IgnoreCase, StrayedIgnoreCase, Wildcard
 from wherry.pattern.literals import HugeNumber, loads
 from wherry.pattern.model import Pattern, Rule
 from wherry.pattern.operators import Refusal, read_entry
@@ -139,12 +139,25 @@ class _Compiler:
 
 def _field(path: str, values: Sequence[Any]) -> Field:
     try:
-        entries = tuple(read_entry(value) for value in values)
+        entries = _as_they_are_filed([read_entry(value) for value in values])
     except Refusal as refusal:
         raise PatternError(str(refusal), hint=_at(path)) from None
     if not entries:
         raise PatternError("Empty arrays are not allowed", hint=_at(path))
     return Field(path=path, entries=entries, written=_minified(values))
+
+
+def _as_they_are_filed(entries: list[Entry]) -> tuple[Entry, ...]:
+    """The entries as event-ruler's machine knows them; one behind another may lose its way."""
+    filed: list[Entry] = []
+    behind_star = False
+    for entry in entries:
+        if behind_star and isinstance(entry, IgnoreCase) and entry.text:
+            filed.append(StrayedIgnoreCase(entry.text))
+        else:
+            filed.append(entry)
+        behind_star = behind_star or (isinstance(entry, Wildcard) and entry.pieces[0] == "" and len(entry.pieces) > 1)
+    return tuple(filed)
 
 
 def _at(path: str | None) -> str:
