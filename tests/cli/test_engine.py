@@ -123,3 +123,19 @@ def test_many_uploads_make_one_run_each(engine):
     done = lambda: runs(engine, "--job", "on-upload", "--status", "succeeded")  # noqa: E731
     wait_for(lambda: len(done()) == 100, "a hundred runs", 60)
     assert len({run["event"]["detail"]["object"]["key"] for run in done()}) == 100
+
+
+def test_a_changed_job_file_is_taken_up_and_a_wrong_one_is_not(engine):
+    engine.up()
+    engine.jobfile(
+        "app: engine\nbuckets:\n  incoming: {}\n  fresh: {}\njobs:\n  added:\n    command: [echo, new]\n    on: [{upload: {bucket: fresh}}]\n"
+    )
+    wait_for(lambda: "the job file was changed" in engine.engine_output(), "the change")
+    assert engine.wherry("run", "added").stdout == "new\n"
+    (engine.folder / ".wherry/buckets/fresh/x").write_text("1")
+    wait_for(lambda: runs(engine, "--job", "added", "--status", "succeeded")[1:], "the new bucket's upload")
+    engine.jobfile("app: engine\njobs:\n  added: {comand: x}\n")
+    wait_for(lambda: "did you mean `command`?" in engine.engine_output(), "the complaint")
+    engine.jobfile("app: engine\njobs:\n  mended: {command: [echo, mended]}\n")
+    wait_for(lambda: engine.engine_output().count("the job file was changed") == 2, "the second change")
+    assert engine.wherry("run", "mended").stdout == "mended\n"

@@ -44,7 +44,7 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
         multipart=Multipart(workspace.buckets),
         secrets=workspace.secrets,
         put_events=workspace.intake.accept,
-        guard=Guard(key, jobfile, host.active_job, host.denied),
+        guard=Guard(key, lambda: workspace.jobfile, host.active_job, host.denied),
         clock=workspace.clock,
         region=region_of(jobfile),
     )

@@ -11,6 +11,7 @@ from types import FrameType
 
 from wherry.cli import output
 from wherry.cli.context import open_workspace
+from wherry.errors import WherryError
 from wherry.model import Run, Status
 
 
@@ -36,7 +37,13 @@ def execute(arguments: argparse.Namespace) -> int:
         seat = stack.enter_context(EngineSeat(workspace.home))
         gateway = stack.enter_context(serve_again(workspace, host, arguments.port))
         engine = Engine(
-            workspace, seat, access_for=gateway.access_for, host=host, listener=_report, failed=_report_failure
+            workspace,
+            seat,
+            access_for=gateway.access_for,
+            host=host,
+            listener=_report,
+            failed=_report_failure,
+            changed=_report_change,
         )
         _stop_on_signals(engine)
         output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")
@@ -69,7 +76,14 @@ def _stop_on_signals(engine: object) -> None:
 
 
 def _report_failure(error: BaseException) -> None:
-    output.note(f"{output.paint('error', 'red', sys.stderr)}: {error}")
+    if isinstance(error, WherryError):
+        output.error(error)
+    else:
+        output.note(f"{output.paint('error', 'red', sys.stderr)}: this is a bug in wherry: {error!r}")
+
+
+def _report_change() -> None:
+    output.note("the job file was changed: going on with it")
 
 
 _VERBS = {Status.STARTING: "starts", Status.QUEUED: "will be tried again", Status.RUNNING: None}

@@ -56,14 +56,19 @@ class Guard:
     def __init__(
         self,
         key: bytes,
-        jobfile: JobFile,
+        jobfile: Callable[[], JobFile],
         active_job: Callable[[str], str | None],
         denied: Callable[[str, str], None],
     ) -> None:
         self._key = key
-        self._jobfile = jobfile
+        self._current = jobfile
         self._active_job = active_job
         self._denied = denied
+
+    @property
+    def _jobfile(self) -> JobFile:
+        """Asked at each call: the file may be changed while the engine runs."""
+        return self._current()
 
     def secret_of(self, access_key_id: str) -> str:
         """The secret of an access key; raises AwsError for a key that is not one of this folder's."""

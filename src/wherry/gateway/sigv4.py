@@ -198,11 +198,16 @@ def _check_clock(date: str, day: str, now: datetime) -> None:
 
 def _moment(date: str) -> datetime:
     try:
-        return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return _parsed(date)
     except ValueError:
         raise AwsError(
             "AccessDenied", "X-Amz-Date must be an ISO 8601 basic time such as 20260301T100000Z", 403
         ) from None
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(date: str) -> datetime:
+    return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _require_signed_amz_headers(request: Request, signed: list[str]) -> None:

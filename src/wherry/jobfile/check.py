@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from wherry.jobfile import values as units
 from wherry.jobfile.convert import Values, trigger, with_defaults
-from wherry.jobfile.nodes import Mapping, shorten
+from wherry.jobfile.nodes import Mapping, Node, shorten
 from wherry.jobfile.report import Spot
+from wherry.model import EventTrigger
 
 #: More circles than anybody reads about at once.
 _MAX_CIRCLES = 10
@@ -127,12 +128,12 @@ def _check_task_definition(job: Values, spot: Spot) -> None:
         with open(path, "rb") as file:
             definition = json.load(file)
     except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
         spot.problem(
             place, f"`{job['task_definition']}` cannot be read: {reason}", "the path is relative to the job file"
         )
     except (ValueError, RecursionError) as error:
-        where = f", line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+        where = f", line {error.lineno}: {error.msg.lower()}" if isinstance(error, json.JSONDecodeError) else ""
         spot.problem(place, f"`{job['task_definition']}` is not JSON{where}")
     else:
         if not isinstance(definition, dict):
@@ -194,8 +195,8 @@ def _check_repetition(job: Values, spot: Spot) -> None:
     """The same trigger twice would be one firing, or two runs that nobody asked for."""
     seen: dict[str, Spot] = {}
     for number, value in enumerate(job.get("on", ())):
-        identity = _identity(value)
         item = spot.key("on").item(number)
+        identity = _identity(value, item.document.values[item.path])
         if identity in seen:
             line = seen[identity].place.line
             spot.problem(item.place, f"this trigger is the same as the one in line {line}", "remove one of them")
@@ -203,13 +204,22 @@ def _check_repetition(job: Values, spot: Spot) -> None:
             seen[identity] = item
 
 
-def _identity(value: Values | None) -> str | None:
+def _identity(value: Values | None, node: Node) -> str | None:
     """What makes two triggers the same, or None for one that is wrong."""
+    if not _is_complete(value, node):
+        return None
     try:
         made = trigger(value or {})
     except KeyError:
         return None
-    return json.dumps(made.pattern, sort_keys=True) if made.kind == "event" else made.label
+    return json.dumps(made.pattern, sort_keys=True) if isinstance(made, EventTrigger) else made.label
+
+
+def _is_complete(value: object, node: Node) -> bool:
+    """False when something of the node was wrong and is missing from its value."""
+    if not isinstance(node, Mapping) or not isinstance(value, dict):
+        return value is not None
+    return all(key.text in value and _is_complete(value[key.text], child) for key, child in node.entries)
 
 
 def _check_circles(values: Values, root: Spot) -> None:

@@ -58,22 +58,18 @@ def with_defaults(job: Values, defaults: Values) -> dict[str, Any]:
 
 
 def _queue(name: str, values: Values) -> Queue:
-    rest = {key: value for key, value in values.items() if key != "from"}
+    rest = _without(values, "from")
     if "from" not in values:
         return Queue(name=name, **rest)
-    upload = dict(values["from"])
-    return Queue(name=name, source_bucket=upload.pop("bucket"), **upload, **rest)
+    upload = values["from"]
+    return Queue(name=name, source_bucket=upload["bucket"], **_without(upload, "bucket"), **rest)
 
 
 def _job(name: str, values: Values) -> Job:
-    made = {
-        "on": lambda triggers: {"triggers": tuple(trigger(value) for value in triggers)},
-        "retry": lambda retry: {"retry": _retry(retry)},
-    }
-    arguments: dict[str, Any] = {}
-    for key, value in values.items():
-        arguments |= made[key](value) if key in made else {key: value}
-    return Job(name=name, **arguments)
+    arguments = dict(values)
+    triggers = tuple(trigger(value) for value in arguments.pop("on", ()))
+    retry = _retry(arguments.pop("retry", {}))
+    return Job(name=name, triggers=triggers, retry=retry, **arguments)
 
 
 def _retry(values: Values) -> Retry:
@@ -89,17 +85,21 @@ def _retry(values: Values) -> Retry:
 def trigger(values: Values) -> Trigger:
     """The trigger of one item of `on`; raises KeyError when a key is missing without which it is none."""
     match values:
-        case {"schedule": expression, **rest}:
-            return ScheduleTrigger(expression=expression, **rest)
-        case {"upload": {"bucket": bucket, **rest}}:
-            return UploadTrigger(bucket=bucket, **rest)
+        case {"schedule": expression}:
+            return ScheduleTrigger(expression=expression, **_without(values, "schedule"))
+        case {"upload": upload}:
+            return UploadTrigger(bucket=upload["bucket"], **_without(upload, "bucket"))
         case {"event": pattern}:
             return EventTrigger(pattern=pattern)
         case {"queue": queue}:
             return QueueTrigger(queue=queue, batch=values.get("batch", 1), **_workers(values.get("workers", {})))
-        case {"after": job, **rest}:
-            return AfterTrigger(job=job, **rest)
+        case {"after": job}:
+            return AfterTrigger(job=job, **_without(values, "after"))
     raise KeyError("no kind of trigger")
+
+
+def _without(values: Values, name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _workers(values: Values) -> dict[str, int]:

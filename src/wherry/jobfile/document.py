@@ -33,14 +33,17 @@ def read(source: Source) -> Document:
     """
     check_characters(source)
     source.raise_problems()
+    composer = _Composer(source)
     try:
-        root = _Composer(source).document()
+        root = composer.document()
     except _Unreadable:
         raise JobFileError(source.problems) from None
     except yaml.MarkedYAMLError as error:
         explanation = explain(_complaint(error, source), source)
         source.report(explanation.place, explanation.message, explanation.hint)
         raise JobFileError(source.problems) from None
+    if composer.misleading:
+        raise JobFileError(source.problems)
     if root is None or (isinstance(root, Scalar) and root.type == "null"):
         source.report(source.place(1, 1), "the file is empty", "`wherry init` writes one to begin with")
     elif not isinstance(root, Mapping):
@@ -78,6 +81,8 @@ class _Composer:
         self._anchors: dict[str, Node | None] = {}
         #: Values below and including a node, and levels: only of anchored ones, an alias adds them again.
         self._weights: dict[str, tuple[int, int]] = {}
+        #: Keys were left out, so that a mapping would seem to lack what it has.
+        self.misleading = False
         self._values = 0
         self._deepest = 0
 
@@ -129,12 +134,15 @@ class _Composer:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             value = self._node(next(self._events), depth + 1)
-            if self._usable(key, entries):
-                entries[key.text] = (key, value)  # type: ignore[union-attr]  # _usable admits scalars alone
+            name = self._usable(key, entries)
+            if name is not None:
+                entries[name.text] = (name, value)
         return Mapping(place=place, entries=tuple(entries.values()))
 
-    def _usable(self, key: Node, entries: dict[str, tuple[Scalar, Node]]) -> bool:
+    def _usable(self, key: Node, entries: dict[str, tuple[Scalar, Node]]) -> Scalar | None:
+        """The key, or None after noting that it cannot be one."""
         if not isinstance(key, Scalar):
+            self.misleading = True
             what = "a mapping" if isinstance(key, Mapping) else "a list"
             self._source.report(
                 key.place, f"a key is text, not {what}", "put text that begins with `{` or `[` in quotes"
@@ -146,15 +154,16 @@ class _Composer:
                 f"`{shorten(key.text)}` stands here twice, first in line {first.line}",
                 "keep one of them, or put the contents of both under one",
             )
-        elif key.text == "<<" and key.type == "text":
+        elif key.text == "<<":
+            self.misleading = True
             self._source.report(
                 key.place,
                 "merge keys (`<<`) are not supported",
                 "`defaults:` holds what all jobs share; an alias (`env: *name`) repeats a whole value",
             )
         else:
-            return True
-        return False
+            return key
+        return None
 
     def _scalar(self, event: Any, place: Place) -> Scalar:
         text: str = event.value
@@ -221,5 +230,5 @@ def _tag_text(tag: str) -> str:
 
 
 def _surrogates(text: str) -> list[str]:
-    """Halves of characters, which `"\\ud800"` spells where PyYAML scans without libyaml."""
+    """Halves of characters, which an escape can spell where PyYAML scans without libyaml."""
     return [] if text.isascii() else sorted({character for character in text if "\ud800" <= character <= "\udfff"})

@@ -85,39 +85,48 @@ def _check_template(text: str, spot: Spot) -> tuple[mapping.Reference, ...]:
         references = mapping.parse(text).references
     except MappingError as error:
         written = re.match(r"`([^`]+)`", error.message)
-        spot.problem(_place(spot, text.find(written[1]) if written else 0), error.message, error.hint)
+        spot.problem(
+            _place(spot, text.find(written[1]), written[1]) if written else spot.value_place, error.message, error.hint
+        )
         return ()
     for reference in references:
         if reference.kind in ("bucket", "queue"):
             names = declared(reference.kind, spot)
             if reference.name not in names:
                 spot.problem(
-                    _place(spot, reference.offset),
+                    _place(spot, reference.offset, reference.written),
                     f"there is no {reference.kind} `{reference.name}` under `{reference.kind}s`",
                     missing_hint(reference.kind, reference.name, names),
                 )
     return references
 
 
-def _place(spot: Spot, offset: int) -> Place:
-    """The place of a character of a text, or of the text where the source spells it otherwise."""
+def _place(spot: Spot, offset: int, written: str) -> Place:
+    """The place of what stands at an offset of a text; of the text itself where that cannot be told."""
     node = spot.document.values[spot.path]
-    if isinstance(node, Scalar) and node.verbatim and offset > 0:
-        return Place(node.verbatim.file, node.verbatim.line, node.verbatim.column + offset)
+    if not isinstance(node, Scalar) or offset < 0:
+        return node.place
+    if node.verbatim:
+        return spot.source.place(node.verbatim.line, node.verbatim.column + offset)
+    # text over several lines: its first line that has the same words
+    first = node.place.line
+    for number, line in enumerate(spot.source.lines[first - 1 : first + node.text.count("\n") + 1], start=first):
+        if written in line and (number > first or line.index(written) >= node.place.column):
+            return spot.source.place(number, line.index(written) + 1)
     return node.place
 
 
 def _check_reference_of_job(reference: mapping.Reference, name: str, job: Values, spot: Spot) -> None:
     if reference.kind == "file" and not any(trigger and "queue" in trigger for trigger in job.get("on", ())):
         spot.problem(
-            _place(spot, reference.offset),
+            _place(spot, reference.offset, reference.written),
             f"`{reference.written}` is the file of a queue's message, and job `{name}` has no queue trigger",
             "add `- queue: NAME` under `on`; the key of an upload is `${event.detail.object.key}`",
         )
     elif isinstance(job.get("command"), str) and spot.path.endswith(".command") and not reference.is_safe_in_shell:
         variable = _variable_for(reference)
         spot.problem(
-            _place(spot, reference.offset),
+            _place(spot, reference.offset, reference.written),
             f"the shell would execute what an event puts into `{reference.written}`",
             f'write `env: {{{variable}: "{reference.written}"}}`, and `"${variable}"` in the command',
         )

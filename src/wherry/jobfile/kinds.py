@@ -63,23 +63,23 @@ class Text:
     demand: str = "text"
     example: str = "TEXT"
     pattern: str | None = None
-    hint: str | None = None
-    empty: bool = False
+    #: Regular expression of what people write instead -> what to do.
+    mistaken: tuple[tuple[str, str], ...] = ()
 
     def read(self, node: Node, spot: Spot) -> str | None:
         """The text."""
         text = text_of(node, spot, self.demand)
         if text is None:
             return None
-        if (self.pattern and not re.fullmatch(self.pattern, text)) or not (text.strip() or self.empty):
-            spot.refuse(node, self.demand, self.hint)
+        if (self.pattern and not re.fullmatch(self.pattern, text)) or not text.strip():
+            spot.refuse(node, self.demand, next((hint for form, hint in self.mistaken if re.search(form, text)), None))
             return None
         return text
 
     def schema(self) -> JsonSchema:
         """A string."""
         limits: JsonSchema = {"pattern": f"^({self.pattern})$"} if self.pattern else {}
-        return {"type": "string", **limits} | ({} if self.empty else {"minLength": 1})
+        return {"type": "string", "minLength": 1, **limits}
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Name:
 
     def read(self, node: Node, spot: Spot) -> str | None:
         """The name."""
-        text = text_of(node, spot, f"the name of a {self.rule.noun}")
+        text = text_of(node, spot, f"the name of {article(self.rule.noun)}")
         if text is None:
             return None
         objection = self.rule.objection(text)
@@ -126,11 +126,17 @@ class Name:
         return {"type": "string", **self.rule.schema()}
 
 
+def article(noun: str) -> str:
+    """`a job`, `an app`."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 def refuse_name(rule: NameRule, name: str, objection: str, node: Node, spot: Spot) -> None:
     """Note what is wrong with a name."""
     suggestion = rule.suggestion(name)
     hint = f"for example `{suggestion}`" if suggestion else None
-    spot.problem(node.place, f"the {rule.noun} name `{shorten(name)}` {objection}", hint)
+    shown = f"the {rule.noun} name `{shorten(name)}`" if name else f"an empty {rule.noun} name is not possible: it"
+    spot.problem(node.place, f"{shown} {objection}", hint)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Reference:
 
     def read(self, node: Node, spot: Spot) -> str | None:
         """The name."""
-        return text_of(node, spot, f"the name of a {self.noun}")
+        return text_of(node, spot, f"the name of {article(self.noun)}")
 
     def schema(self) -> JsonSchema:
         """A string."""
@@ -282,9 +288,13 @@ def _number_of(node: Node) -> int | float | None:
 
 
 def _unquoted(node: Node) -> str | None:
-    """What to write when a number stands in quotes or is spelled as in other languages."""
-    plain = node_text(node).replace("_", "")
-    return f"write `{plain}`" if re.fullmatch(r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,9})?", plain) else None
+    """What to write when a number stands in quotes, has a unit, or is spelled as in other languages."""
+    plain = re.sub(r"\s*v?cpus?$", "", node_text(node), flags=re.IGNORECASE).replace("_", "")
+    if re.fullmatch("0[ox][0-9a-fA-F]{1,8}", plain):
+        plain = str(number(plain))
+    if not re.fullmatch(r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,9})?", plain):
+        return None
+    return f"write `{plain}`" + (" without quotes" if plain == node_text(node) else "")
 
 
 @dataclass(frozen=True)
@@ -309,7 +319,7 @@ class Integer:
                 return None
         if self.least <= int(text) <= self.most:
             return int(text)
-        spot.problem(node.place, f"{spot.label} must be {_between(self.least, self.most)}, not {text}")
+        spot.problem(node.place, f"{spot.label} must be {_bound(int(text), self.least, self.most)}, not {text}")
         return None
 
     def schema(self) -> JsonSchema:
@@ -333,7 +343,9 @@ class Number:
             return None
         if self.least <= value <= self.most:
             return float(value)
-        spot.problem(node.place, f"{spot.label} must be {_between(self.least, self.most)}, not {node_text(node)}")
+        spot.problem(
+            node.place, f"{spot.label} must be {_bound(value, self.least, self.most)}, not {shorten(node_text(node))}"
+        )
         return None
 
     def schema(self) -> JsonSchema:
@@ -341,21 +353,22 @@ class Number:
         return {"type": "number", "minimum": self.least, "maximum": self.most}
 
 
-def _between(least: float, most: float) -> str:
-    return f"between {least:g} and {most:g}"
+def _bound(value: float, least: float, most: float) -> str:
+    return f"at least {least:,}" if value < least else f"at most {most:,}"
 
 
 @dataclass(frozen=True)
 class Verbatim:
     """Text for a program: numbers and booleans are taken as they are written, `1.10` stays `1.10`."""
 
-    example: str = "VALUE"
+    example: str = '""'
 
     def read(self, node: Node, spot: Spot) -> str | None:
         """The text."""
         if isinstance(node, Scalar):
             return node.text
-        hint = "a program receives text: put JSON in single quotes" if isinstance(node, Mapping) else None
+        structured = "put JSON in single quotes" if isinstance(node, Mapping) else "join the items, as in `a,b`"
+        hint = f"a program receives text: {structured}"
         spot.refuse(node, "text, a number or a boolean", hint)
         return None
 

@@ -15,24 +15,31 @@ class NameRule:
     noun: str
     #: A whole name matches it; in the dialect that Python and JSON Schema share.
     pattern: str
-    #: What a name is made of, completing "a job's name is ...".
+    #: What a name is made of, completing "must consist of ...".
     words: str
     max_length: int
     min_length: int = 1
     #: Regular expression of names that the pattern allows and somebody else does not -> why.
     refused: tuple[tuple[str, str], ...] = ()
+    #: Words are joined by underscores instead of hyphens.
+    underscores: bool = False
 
     def objection(self, name: str) -> str | None:
         """Why this is no such name, or None."""
+        refusal = next((why for pattern, why in self.refused if re.search(pattern, name)), None)
+        if refusal:
+            return refusal
         if not re.fullmatch(self.pattern, name):
-            return f"must be {self.words}"
+            return f"must consist of {self.words}"
         if not self.min_length <= len(name) <= self.max_length:
             return f"must have {self.min_length} to {self.max_length} characters, not {len(name)}"
-        return next((why for pattern, why in self.refused if re.search(pattern, name)), None)
+        return None
 
     def suggestion(self, name: str) -> str | None:
         """The same name made legal by what people get wrong (`My_Job`), or None."""
-        made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        separator = "_" if self.underscores else "-"
+        made = re.sub(r"[^A-Za-z0-9]+", separator, re.sub("^s3://", "", name)).strip(separator)
+        made = made if self.underscores else made.lower()
         return made if made and made != name and self.objection(made) is None else None
 
     def schema(self) -> dict[str, object]:
@@ -83,6 +90,7 @@ VARIABLE: Final = NameRule(
     pattern="[A-Za-z_][A-Za-z0-9_]*",
     words="letters, digits and underscores, not beginning with a digit",
     max_length=255,
+    underscores=True,
     refused=((r"^WHERRY_", "is reserved: wherry itself sets the variables that begin with `WHERRY_`"),),
 )
 SECRET: Final = NameRule(
@@ -90,4 +98,5 @@ SECRET: Final = NameRule(
     pattern="[A-Za-z0-9/_+=.@-]+",
     words="letters, digits and `/_+=.@-`, as in Secrets Manager",
     max_length=512,
+    refused=(("^arn:", "is an ARN: write the secret's name, which is the same in every environment"),),
 )

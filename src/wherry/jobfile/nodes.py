@@ -1,7 +1,7 @@
 """What a YAML text says, with positions: scalars, sequences and mappings, before anybody knows what they mean.
 
-Scalars are read in the sense of YAML 1.2's core schema: only `true` and `false` are booleans, `on`, `yes`, `no`, `12:30`,
-`1_000` and dates are text. A scalar keeps its text as written, so that `1.10` is never `1.1`.
+Scalars are read in the sense of YAML 1.2's core schema: only `true` and `false` are booleans; `on`, `yes`, `no`,
+`12:30`, `1_000` and dates are text. A scalar keeps its text as written, so that `1.10` is never `1.1`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def describe(node: Node) -> str:
     if node.text == "":
         return "empty text"
     if node.type == "text":
-        return f"`{shorten(node.text)}`"
+        quoted = classify(node.text, plain=True) != "text"
+        return f"the text `{shorten(node.text)}`" if quoted else f"`{shorten(node.text)}`"
     return f"the {node.type} `{shorten(node.text)}`"
 
 

@@ -26,15 +26,10 @@ class ListOf:
     def read(self, node: Node, spot: Spot) -> tuple[Any, ...] | None:
         """The items in their order, None for one that is wrong."""
         if not isinstance(node, Sequence):
-            single = isinstance(node, Scalar) and re.fullmatch(r"[\w.-]+", node.text)
-            spot.refuse(
-                node,
-                f"a list of {self.noun}",
-                f"write `[{node_text(node)}]`" if single else f"for example `{self.example}`",
-            )
+            spot.refuse(node, f"a list of {self.noun}", self._as_list(node, spot))
             return None
         if len(node.items) < self.least:
-            spot.problem(node.place, f"{spot.label} is empty", f"for example `{self.example}`")
+            spot.problem(node.place, f"{spot.label} is empty", f"for example `{spot.name}: {self.example}`")
             return None
         items = tuple(read_value(self.kind, item, spot.item(number)) for number, item in enumerate(node.items))
         if self.distinct:
@@ -43,6 +38,18 @@ class ListOf:
                     item = node.items[number]
                     spot.problem(item.place, f"{spot.label} has `{node_text(item)}` twice", "remove one of them")
         return items
+
+    def _as_list(self, node: Node, spot: Spot) -> str:
+        """How to make a list of what stands there."""
+        if isinstance(node, Mapping):
+            glued = next((key.text for key, _ in node.entries if re.match(r"-\w", key.text)), None)
+            if glued:
+                return f"a space is missing after the `-`: `- {shorten(glued[1:])}`"
+            if not isinstance(self.kind, Verbatim):
+                return "begin each item with `- `"
+        if isinstance(node, Scalar) and re.fullmatch(r"[\w.-]+", node.text):
+            return f"write `{spot.name}: [{node.text}]`"
+        return f"for example `{spot.name}: {self.example}`"
 
     def schema(self) -> JsonSchema:
         """An array."""
@@ -90,6 +97,9 @@ class Command:
                 spot.problem(node.items[0].place, f"the first item of {spot.label} is the program, and it is empty")
             return arguments
         demand = "a list of arguments, or text for the shell"
+        if isinstance(node, Mapping):
+            spot.refuse(node, demand, f"for example `{spot.name}: {self.example}`")
+            return None
         text = text_of(node, spot, demand)
         if text is not None and not text.strip():
             spot.refuse(node, demand, f"for example `{spot.name}: {self.example}`")
@@ -209,7 +219,7 @@ def _key_hint(name: str, known: list[str], elsewhere: Callable[[str], str | None
     if not name.isascii():
         name = "".join(character for character in name if character.isascii())
         if name in known:
-            return f"it holds characters that only look like those of `{name}`, or like none at all"
+            return f"it contains a character that cannot be seen or only looks right: type `{name}` anew"
     plain = name.strip().lower().replace("-", "_")
     close = difflib.get_close_matches(plain, known, n=1, cutoff=0.75)
     if close:

@@ -1,15 +1,15 @@
 """What a YAML parser's complaint means to the person who wrote the file.
 
-libyaml says "did not find expected key while parsing a block mapping"; what helps is "`c` is indented by 1 space, and no
-line above is". Both of PyYAML's parsers complain at the same places in slightly different words, so the words only choose
-the explanation, and the source line says the rest.
+libyaml says "did not find expected key while parsing a block mapping"; what helps is "the indentation of this line fits
+no line above it". Both of PyYAML's parsers complain at the same places in slightly different words, so the words only
+choose the explanation, and the source line says the rest.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wherry.errors import Place
 from wherry.jobfile.source import Source
@@ -76,13 +76,15 @@ def _second_colon(complaint: Complaint, source: Source) -> Explanation:
         missing = _missing_space(above, source)
         if missing:
             return missing
-        if above.column < len(before) - len(before.lstrip()) + 1:
+        if ":" not in _line(above, source):
+            return _no_colon(replace(complaint, context_place=above), source)
+        if above.column < _indent(before):
             return Explanation(
-                source.place(place.line, len(before) - len(before.lstrip()) + 1),
+                source.place(place.line, _indent(before)),
                 f"this line is indented under line {above.line}, which already has a value",
                 "give it the same indentation as the keys it belongs to",
             )
-    return _indentation(Complaint(**{**vars(complaint), "place": source.place(place.line, _indent(before))}), source)
+    return _indentation(replace(complaint, place=source.place(place.line, _indent(before))), source)
 
 
 def _indent(text: str) -> int:
@@ -103,10 +105,12 @@ def _missing_space(place: Place, source: Source) -> Explanation | None:
 
 def _no_colon(complaint: Complaint, source: Source) -> Explanation:
     place = complaint.context_place
+    text = _line(place, source).strip()
+    is_name = re.fullmatch(r"[\w-]+", text)
     return _missing_space(place, source) or Explanation(
         place,
         "this line is neither `key: value` nor an item of a list (`- value`)",
-        "text over several lines needs `|` or `>` after its key, and indentation",
+        f"write `{text}:`" if is_name else "text over several lines needs `|` or `>` after its key, and indentation",
     )
 
 
@@ -122,9 +126,8 @@ def _special_character(complaint: Complaint, source: Source) -> Explanation:
     character = _after(complaint.place, source)[:1]
     if character == "\t":
         return _tab(complaint, source)
-    return Explanation(
-        complaint.place, f"text cannot begin with `{character}` in YAML", _quoted(complaint.place, source)
-    )
+    shown = "a backtick" if character == "`" else f"`{character}`"
+    return Explanation(complaint.place, f"text cannot begin with {shown} in YAML", _quoted(complaint.place, source))
 
 
 def _star(complaint: Complaint, source: Source) -> Explanation:
@@ -139,9 +142,12 @@ def _star(complaint: Complaint, source: Source) -> Explanation:
 def _quoted(place: Place, source: Source) -> str:
     """How the rest of the line looks in quotes."""
     value = re.sub(r"\s+#.*$", "", _after(place, source)).strip()
-    if "," in value or value.endswith(("]", "}")) or not value:
+    before = _before(place, source)
+    if before.count("[") + before.count("{") > before.count("]") + before.count("}"):
+        value = re.split(r"[,\]}]", value)[0].strip()
+    if not value:
         return 'put the text in quotes: `"…"`'
-    return "put it in quotes: `'" + value.replace("'", "''") + "'`"
+    return "put it in quotes: '" + value.replace("'", "''") + "'"
 
 
 def _open_quote(complaint: Complaint, source: Source) -> Explanation:
@@ -191,7 +197,7 @@ def _open_bracket(complaint: Complaint, source: Source) -> Explanation:
     return Explanation(
         complaint.place,
         f"expected `,` or `{closing}`" + (f", not `{found}`" if found else ""),
-        f"text that contains `: `, `{{`, `[` or `,` needs quotes here, between `{opening}` and `{closing}`",
+        f"entries are separated by `,`; text with `: `, `,` or brackets needs quotes inside `{opening}{closing}`",
     )
 
 
@@ -247,15 +253,13 @@ def _tag(complaint: Complaint, source: Source) -> Explanation:
 
 
 def _directive(complaint: Complaint, source: Source) -> Explanation:
-    del source
-    return Explanation(
-        complaint.place, "a line cannot begin with `%`, which marks a YAML directive", "delete this line"
-    )
+    place = source.place(complaint.context_place.line, 1)
+    return Explanation(place, "a line cannot begin with `%`: it marks a directive in YAML", "remove the `%`")
 
 
 def _behind_the_end(complaint: Complaint, source: Source) -> Explanation:
     if _line(source.place(1, 1), source).startswith("%"):
-        return _directive(Complaint(**{**vars(complaint), "place": source.place(1, 1)}), source)
+        return _directive(replace(complaint, context_place=source.place(1, 1)), source)
     return Explanation(
         complaint.place, "this line stands behind the end of the document", "delete it, or the `...` above it"
     )

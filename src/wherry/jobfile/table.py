@@ -22,6 +22,7 @@ from wherry.jobfile.kinds import (
     Size,
     Text,
     Verbatim,
+    article,
 )
 from wherry.jobfile.shapes import Command, Key, ListOf, MapOf, OneOrMany, Record, Variants, keys_of
 
@@ -30,10 +31,19 @@ def _elsewhere(name: str) -> str | None:
     """Where a key belongs that stands in the wrong place, as a hint; None when it belongs nowhere."""
     if name in _MISTAKEN:
         return _MISTAKEN[name]
-    for path, record in keys_of(JOB_FILE):
+    # what jobs and `defaults` share is more likely meant for a job
+    places = [(f"jobs.NAME.{path}", record) for path, record in keys_of(JOB)] + list(keys_of(JOB_FILE))
+    for path, record in places:
         if any(key.name == name for key in record.keys):
-            return f"`{name}` is a key of {record.noun}" + (f": `{path}.{name}`" if path else "")
+            route = "".join(f"{step}: " for step in path.split(".") if step).strip()
+            beside = f", beside `{record.keys[0].name}`" if _is_beside(name, record) else ""
+            return f"`{name}` belongs under `{route}`{beside}" if route else f"`{name}` belongs at the left margin"
     return None
+
+
+def _is_beside(name: str, record: Record) -> bool:
+    """True for a trigger's further key, which needs the one that decides its kind."""
+    return record.noun.endswith("trigger") and record.keys[0].name != name
 
 
 #: Keys of neighbours -> what they are called here.
@@ -117,11 +127,7 @@ RETRY: Final = Record(
 
 def _trigger(*keys: Key) -> Record:
     """A trigger's record; the first key is the one that decides its kind."""
-    return Record(noun=f"{_article(keys[0].name)} trigger", keys=keys, example="", elsewhere=_elsewhere)
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return Record(noun=f"{article(keys[0].name)} trigger", keys=keys, example="", elsewhere=_elsewhere)
 
 
 TRIGGER: Final = Variants(
@@ -222,8 +228,9 @@ JOB: Final = Record(
             kind=Text(
                 "the name of an image such as `python:3.12-slim`",
                 "python:3.12-slim",
-                pattern=r"[A-Za-z0-9][A-Za-z0-9._/@-]*(:[A-Za-z0-9._/@:-]+)?",
-                hint="a registry's address stands there without `https://`",
+                pattern=r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?[a-z0-9][a-z0-9._/-]*"
+                r"(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?",
+                mistaken=(("://", "write a registry's address without `https://`"),),
             ),
             about="a container image, as in `docker run`",
         ),
@@ -316,7 +323,7 @@ ENVIRONMENT: Final = Record(
                 "an AWS region such as `eu-central-1`",
                 "eu-central-1",
                 pattern=r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}",
-                hint="`eu-central-1a` is a zone of the region `eu-central-1`",
+                mistaken=((r"-[0-9][a-z]$", "this is an availability zone: leave out its last letter"),),
             ),
             about="the AWS region",
         ),
@@ -332,6 +339,7 @@ ENVIRONMENT: Final = Record(
                     "an e-mail address, an `https://` URL or the ARN of an SNS topic",
                     "ops@example.com",
                     pattern=r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|https://[^\s/]+\S*|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+",
+                    mistaken=(("^http://", "failures are not sent in the clear: use `https://`"),),
                 ),
                 "addresses",
             ),

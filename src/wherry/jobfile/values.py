@@ -67,7 +67,9 @@ def format_duration(duration: timedelta) -> str:
 
 def suggest_duration(text: str) -> str | None:
     """What somebody who wrote `10 minutes`, `90` or `1.5h` means, in our spelling; None when that is not clear."""
-    compact = text.strip().lower()
+    compact = text.strip().lower().removeprefix("pt")
+    if compact.isdecimal() and compact.isascii() and len(compact) < 9:
+        return f"{int(compact)}s" if int(compact) else None
     found = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]*)[\s,]*", compact)
     if not found or not re.fullmatch(r"([0-9.]+\s*[a-z]*[\s,]*)+", compact):
         return None

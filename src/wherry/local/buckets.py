@@ -1,11 +1,11 @@
 """Buckets as plain folders: objects received, read, listed and deleted; durable, atomic, never held in memory.
 
 What makes a put safe. The bytes are on disk in `spool/` (fdatasync) before anything else. Then a transaction writes
-the object's row, which names the spooled file, and announces it: its commit is the moment the object exists, and what the
-client is told. Then the file is renamed to its place, by whoever holds SQLite's write lock and only while the row still
-names it, so that of two processes that put the same key the later row always has its file. A reader that comes between
-commit and rename reads the spooled file; a restart does the renames that a crash cut off or a power cut undid. A put
-costs two fsyncs: the file's, and the commit that it shares with others.
+the object's row, which names the spooled file, and announces it: its commit is the moment the object exists, and what
+the client is told. Then the file is renamed to its place, by whoever holds SQLite's write lock and only while the row
+still names it, so that of two processes that put the same key the later row always has its file. A reader that comes
+between commit and rename reads the spooled file; a restart does the renames that a crash cut off or a power cut undid.
+A put costs two fsyncs: the file's, and the commit that it shares with others.
 
 A file that its row does not describe (inode, size, time) was changed by hand. Whoever finds it first, a reader or the
 watcher, adopts it: its row is made anew, and it is announced like any upload.
@@ -141,10 +141,16 @@ class Buckets:
         self.database = database
         self.clock = clock
         self._announce = announce
-        self._folders = {name: f"{home.buckets}/{name}" for name in names}
-        for folder in self._folders.values():
-            os.makedirs(folder, exist_ok=True)
+        self._folders: dict[str, str] = {}
+        self.declare(names)
         self._exact = places.holds_names_exactly(home.root)
+
+    def declare(self, names: Iterable[str]) -> None:
+        """Say which buckets there are; their folders are made. What is declared no more keeps its folder."""
+        folders = {name: f"{self.home.buckets}/{name}" for name in names}
+        for folder in folders.values():
+            os.makedirs(folder, exist_ok=True)
+        self._folders = folders
 
     def names(self) -> list[str]:
         """The buckets, sorted."""

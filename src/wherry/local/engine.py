@@ -14,19 +14,21 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
+from wherry.errors import WherryError
 from wherry.executors import GRACE
 from wherry.executors.process import ProcessExecutor, is_alive
 from wherry.local.runs import this_process
 from wherry.local.scheduler import Scheduler
 from wherry.local.solo import Host
+from wherry.local.support import refuse_unsupported
 from wherry.local.wake import EngineInfo, EngineSeat
 from wherry.local.watch import Watcher
 from wherry.local.worker import AccessFor, Listener, Worker
 from wherry.local.workspace import Workspace
 from wherry.model import Run, Status, iso_seconds
 
-#: The longest sleep: a lost wake-up or a moved clock costs no more than this, in seconds.
-LONGEST_SLEEP = 10.0
+#: The longest sleep, in seconds: a moved clock and a changed job file are seen after so long.
+LONGEST_SLEEP = 1.0
 
 
 def default_slots() -> int:
@@ -46,6 +48,7 @@ class Engine:
         host: Host,
         listener: Listener,
         failed: Callable[[BaseException], None],
+        changed: Callable[[], None],
         slots: int | None = None,
     ) -> None:
         self._workspace = workspace
@@ -54,6 +57,7 @@ class Engine:
         self._seat = seat
         self._listener = listener
         self._failed = failed
+        self._changed = changed
         self._me = this_process()
         self._pool = ThreadPoolExecutor(slots or default_slots(), thread_name_prefix="run")
         self._lock = threading.Lock()
@@ -61,7 +65,7 @@ class Engine:
         self._offered: set[str] = set()
         self._stopping = threading.Event()
         self.worker = Worker(
-            jobfile=workspace.jobfile,
+            jobfile=lambda: workspace.jobfile,
             home=workspace.home,
             runs=workspace.runs,
             executor=ProcessExecutor(),
@@ -84,7 +88,10 @@ class Engine:
         self._read_store()
         try:
             while not self._stopping.is_set():
-                if self._seat.sleep(self._seconds_to_next()):
+                woken = self._seat.sleep(self._seconds_to_next())
+                if self._workspace.has_changed():
+                    self._change()
+                if woken:
                     self._read_store()
         finally:
             self._watcher.stop()
@@ -99,6 +106,19 @@ class Engine:
         """Ask everything that runs to end, too."""
         for run_id in self.worker.active():
             self.worker.stop(run_id, GRACE.total_seconds())
+
+    def _change(self) -> None:
+        """Go on with the changed job file; when it is not right, say so and go on with the one we have."""
+        try:
+            jobfile = self._workspace.load_again()
+            refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
+        except WherryError as error:
+            self._failed(error)
+            return
+        self._workspace.use(jobfile)
+        self.scheduler = Scheduler(jobfile, self._runs, self._workspace.intake, now=self._clock())
+        self._watcher.refresh()
+        self._changed()
 
     def _offer(self, run_id: str) -> None:
         """Take a queued run that is due now."""

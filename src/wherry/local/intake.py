@@ -26,7 +26,11 @@ class Intake:
         self._runs = runs
         self._clock = clock
         self._offer = offer
-        self._rules = RuleIndex(list(rules_of(jobfile)))
+        self._rules = RuleIndex(rules_of(jobfile))
+
+    def use(self, jobfile: JobFile) -> None:
+        """From now on match the triggers of this job file."""
+        self._rules = RuleIndex(rules_of(jobfile))
 
     def accept(self, *events: Event) -> list[str]:
         """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine."""

@@ -47,7 +47,7 @@ class Solo:
         host = Host()
         workspace.buckets.recover()
         self._worker = Worker(
-            jobfile=workspace.jobfile,
+            jobfile=lambda: workspace.jobfile,
             home=workspace.home,
             runs=workspace.runs,
             executor=ProcessExecutor(),

@@ -34,12 +34,13 @@ class Watcher:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._folders = {bucket: os.path.realpath(buckets.folder(bucket)) for bucket in buckets.names()}
-        self._notifier = _notifier()
+        self._notifier: Any = None
         self._watched: dict[int, tuple[str, str]] = {}
         self._unsettled = False
 
     def start(self) -> None:
         """Look at everything once, then watch."""
+        self._notifier = _notifier()
         for bucket in self._folders:
             self._watch_below(bucket, "")
         self.scan()
@@ -52,10 +53,21 @@ class Watcher:
         if self._notifier is not None:
             self._notifier.close()
 
+    def refresh(self) -> None:
+        """Watch the buckets that there are now."""
+        for bucket in self._buckets.names():
+            if bucket not in self._folders:
+                self._folders = {**self._folders, bucket: os.path.realpath(self._buckets.folder(bucket))}
+                self._watch_below(bucket, "")
+                self._unsettled = True  # scan soon
+
     def scan(self) -> None:
         """Compare each folder with its rows; adopt what differs."""
         self._unsettled = False
-        for bucket, folder in self._folders.items():
+        for bucket in self._buckets.names():
+            folder = self._folders.get(bucket)
+            if folder is None:
+                continue
             known = self._buckets.known(bucket)
             for key, found in _files(folder):
                 row = known.pop(key, None)

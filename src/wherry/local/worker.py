@@ -34,7 +34,7 @@ class Worker:
     def __init__(
         self,
         *,
-        jobfile: JobFile,
+        jobfile: Callable[[], JobFile],
         home: Home,
         runs: Runs,
         executor: Executor,
@@ -106,7 +106,7 @@ class Worker:
                 notes.append(message)
 
     def _attempt(self, run: Run) -> tuple[Run, Outcome]:
-        run, launch = prepare(run, self._jobfile, self._home, self._secrets, self._access_for(run.id))
+        run, launch = prepare(run, self._jobfile(), self._home, self._secrets, self._access_for(run.id))
         try:
             handle = self._executor.start(launch)
         except CouldNotStart as error:
@@ -121,7 +121,7 @@ class Worker:
             stop_now = run.id in self._stopped
         if stop_now:
             handle.stop(GRACE.total_seconds())
-        job = self._jobfile.jobs.get(run.job)
+        job = self._jobfile().jobs.get(run.job)
         outcome = handle.wait(_left(run, job.timeout.total_seconds() if job and job.timeout else None, self._clock()))
         if outcome is not None:
             return self._as_stopped(run, outcome)
@@ -142,7 +142,7 @@ class Worker:
 
     def _decide(self, run: Run, outcome: Outcome) -> Run:
         outcome = self._with_denials(run, outcome)
-        job = self._jobfile.jobs.get(run.job)
+        job = self._jobfile().jobs.get(run.job)
         now = self._clock()
         ended = dataclasses.replace(run.attempts[-1], ended_at=now, outcome=outcome)
         run = dataclasses.replace(run, attempts=(*run.attempts[:-1], ended))

@@ -28,7 +28,9 @@ class Workspace:
     """The parts of one local environment."""
 
     def __init__(self, jobfile_path: str, load: Callable[[], JobFile], clock: Clock = system_clock) -> None:
+        self._path = os.path.abspath(jobfile_path)
         self._load = load
+        self._stamp: tuple[int, int] | None = None
         self.clock = clock
         self.home = open_home(os.path.dirname(os.path.abspath(jobfile_path)))
         #: Takes the id of a new run; an engine in this process puts itself here.
@@ -37,7 +39,32 @@ class Workspace:
     @cached_property
     def jobfile(self) -> JobFile:
         """The job file; raises JobFileError."""
+        self._stamp = self._stamp_now()
         return self._load()
+
+    def has_changed(self) -> bool:
+        """True, once for each change, when the job file was written since it was read."""
+        stamp = self._stamp_now()
+        changed = stamp is not None and stamp != self._stamp
+        self._stamp = stamp or self._stamp
+        return changed
+
+    def load_again(self) -> JobFile:
+        """The job file as it is now; raises JobFileError. `use` puts it into effect."""
+        return self._load()
+
+    def use(self, jobfile: JobFile) -> None:
+        """Go on with another version of the job file."""
+        self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
+        self.buckets.declare(bucket.local_name for bucket in jobfile.buckets.values())
+        self.intake.use(jobfile)
+
+    def _stamp_now(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None  # an editor is replacing it
+        return found.st_mtime_ns, found.st_ino
 
     @cached_property
     def database(self) -> Database:
