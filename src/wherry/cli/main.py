@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from wherry import __version__
-from wherry.errors import WherryError
+from wherry.errors import UserError, WherryError
 
 if TYPE_CHECKING:
     from wherry.cli.verb import Verb
@@ -29,9 +30,9 @@ VERBS = {
     "runs": "list runs, newest first",
     "show": "show one run: why it started, what it ran, how it ended",
     "logs": "print what a run wrote",
-    "status": "the environment at a glance: engine, runs of the last day, next firings, failures",
+    "status": "show the engine, the runs of the last day, the next firings, the failures",
     "secrets": "set, list and remove secrets",
-    "env": 'print what makes any AWS client talk to the running engine: eval "$(wherry env)"',
+    "env": 'print what points any AWS client at the engine: eval "$(wherry env)"',
     "schedule": "say when a schedule fires",
     "pattern": "try an event pattern on an event",
 }
@@ -52,6 +53,9 @@ def main(argv: Sequence[str]) -> int:
     """Run one command line; gives the exit code."""
     # What stands behind `--` belongs to the job, whatever it looks like.
     own, rest = _split(list(argv))
+    if not own:
+        _parser(None).print_help()
+        return 2
     name = next((word for word in own if word in VERBS), None)
     arguments = _parser(name).parse_args(own)
     arguments.rest = rest
@@ -84,16 +88,36 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
     return argv[:place], argv[place + 1 :]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as all of wherry does: what, and what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        output = _output()
+        hint = f"`{self.prog} --help` tells what there is"
+        if "invalid choice" in message:
+            from wherry.model import did_you_mean
+
+            given = message.partition("invalid choice: '")[2].partition("'")[0]
+            known = re.findall(r"'([^']+)'", message.partition("(choose from ")[2])
+            message = f"there is no `{given}`"
+            near = did_you_mean(given, known)
+            hint = near if near and near.startswith("did") else hint
+        output.error(UserError(message, hint=hint))
+        sys.exit(2)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=24, width=100)
+
+
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
     """The parser; of the verbs only the one that is wanted knows its options."""
-    parser = argparse.ArgumentParser(
-        prog="wherry", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog="wherry", description=DESCRIPTION, formatter_class=_formatter)
     parser.add_argument("--version", action="version", version=f"wherry {__version__}")
     parser.add_argument("-f", "--file", metavar="FILE", help="the job file (default: the nearest wherry.yaml)")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs", prog="wherry")
     for name, text in VERBS.items():
-        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:], formatter_class=_formatter)
         if name == wanted:
             load_verb(name).configure(verb)
     return parser

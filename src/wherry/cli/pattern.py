@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -51,7 +50,7 @@ def _answer(line: str) -> str:
     from wherry import pattern
 
     try:
-        request = json.loads(line)
+        request = pattern.loads(line)
         if not isinstance(request, dict) or not {"pattern", "event"} <= request.keys():
             return "error: a line is {pattern, event}"
         if not isinstance(request["event"], dict):
