@@ -11,15 +11,6 @@ from wherry.model import Event, Overrides, Run, Status
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredObject:
-    """One object of a bucket, as a listing shows it."""
-
-    key: str
-    size: int
-    modified: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
 class SecretEntry:
     """One secret, without its value."""
 
@@ -88,10 +79,6 @@ class Target(Protocol):
 
     def get(self, bucket: str, key: str) -> Iterator[bytes]:
         """Download an object."""
-        ...
-
-    def objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        """The objects under a prefix, in order of their keys."""
         ...
 
     def set_secret(self, name: str, value: bytes) -> None:

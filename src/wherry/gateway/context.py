@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,7 +49,3 @@ class Call:
     query: dict[str, str]
     #: The whole body, of services that have small ones; empty for S3.
     body: bytes = b""
-
-
-Operation = Callable[[Call], object]
-Names = Sequence[str]

@@ -18,7 +18,7 @@ import hashlib
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -469,11 +469,3 @@ def _sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def pages(buckets: Buckets, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
-    """All objects under a prefix."""
-    after = ""
-    while page := buckets.listing(bucket, prefix=prefix, after=after):
-        yield from page
-        after = page[-1].key

@@ -22,7 +22,6 @@ from wherry.errors import WherryError
 Result = TypeVar("Result")
 Parameters = Sequence[Any] | Mapping[str, Any]
 Row = sqlite3.Row
-IntegrityError = sqlite3.IntegrityError
 
 #: How long a process waits for another one's transaction, in seconds.
 BUSY_SECONDS = 30

@@ -16,7 +16,7 @@ from wherry.errors import NotFound, UserError
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
 from wherry.model import Event, JobFile, Overrides, Run, Status, did_you_mean
-from wherry.target import EnvironmentStatus, SecretEntry, StoredObject, Upcoming
+from wherry.target import EnvironmentStatus, SecretEntry, Upcoming
 
 if TYPE_CHECKING:
     from wherry.local.solo import Serve, Solo
@@ -117,14 +117,6 @@ class Desk:
         with self._workspace.buckets.open(self._local_name(bucket), key) as opened:
             while chunk := os.read(opened.descriptor, _CHUNK):
                 yield chunk
-
-    def objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        """The objects under a prefix, in order of their keys."""
-        name, after = self._local_name(bucket), ""
-        while page := self._workspace.buckets.listing(name, prefix=prefix, after=after):
-            for info in page:
-                yield StoredObject(key=info.key, size=info.size, modified=info.modified)
-            after = page[-1].key
 
     def set_secret(self, name: str, value: bytes) -> None:
         """Set or replace a secret."""

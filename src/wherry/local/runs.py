@@ -210,12 +210,6 @@ class Runs:
             raise NotFound(f"`{reference}` is the beginning of several runs: {several}", hint="type more of the id")
         raise NotFound(f"there is no run `{reference}`", hint="`wherry runs` lists them")
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run of a job's cause, if there is one."""
-        with self._database.reading() as connection:
-            row = connection.execute(self._sql["run_by_cause"], {"job": job, "cause": cause}).fetchone()
-        return self.get(row["id"]) if row else None
-
     def listing(
         self,
         *,

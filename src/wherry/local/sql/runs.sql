@@ -52,9 +52,6 @@ update runs set owner = :owner where id = :id and owner = :old_owner;
 -- name: run
 select runs.*, events.document from runs join events on events.id = runs.event_id where runs.id = :id;
 
--- name: run_by_cause
-select id from runs where job = :job and cause = :cause;
-
 -- name: ids_like
 select id from runs where id >= :first and id < :last order by id limit 6;
 
