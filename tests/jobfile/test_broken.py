@@ -1,12 +1,14 @@
-"""Every broken file says exactly this. `GOLDEN=write` rewrites the texts; then read each as its reader would."""
+"""Every broken file says exactly this. `GOLDEN=write` rewrites the texts; then read them as a stranger would."""
 
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wherry import jobfile
 from wherry.errors import JobFileError
+from wherry.jobfile import document
 
 FOLDER = Path(__file__).parent / "broken"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -27,6 +29,14 @@ def test_message(path, monkeypatch):
     if os.environ.get("GOLDEN") == "write":
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_message_without_libyaml(path, monkeypatch):
+    """PyYAML is also installed without its C library, and says the same in other words."""
+    monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+    monkeypatch.chdir(FOLDER)
+    assert said(path) == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 def test_corpus_is_complete():

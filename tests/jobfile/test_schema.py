@@ -31,7 +31,7 @@ def validator():
     return Draft202012Validator(jobfile.json_schema())
 
 
-def as_json(path):
+def as_json(path: Path) -> object:
     """The file as JSON, problems of its meaning aside."""
     return to_json(document.read(Source(path.read_text(encoding="utf-8"), path.name)).root)
 

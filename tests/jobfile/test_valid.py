@@ -12,6 +12,7 @@ from wherry.model import (
     Bucket,
     Environment,
     EventTrigger,
+    JobFile,
     Queue,
     QueueTrigger,
     ScheduleTrigger,
@@ -31,7 +32,7 @@ def every():
     return jobfile.load(str(FOLDER / "every-key.yaml"))
 
 
-def parse(text):
+def parse(text: str) -> JobFile:
     return jobfile.parse(text, "wherry.yaml")
 
 
@@ -143,7 +144,7 @@ def test_aliases():
 
 
 def test_places_are_those_of_keys_and_items(sales):
-    def at(path):
+    def at(path: str) -> tuple[int, int]:
         return sales.places[path].line, sales.places[path].column
 
     assert at("jobs.csv-analyzer") == (15, 3)

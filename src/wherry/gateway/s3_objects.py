@@ -14,10 +14,11 @@ from wherry.gateway.http import FileBody, Response
 from wherry.gateway.payload import Payload
 from wherry.gateway.s3_conditions import check_read, http_date, part_range, range_of, write_conditions
 from wherry.gateway.xml import document, element, elements, parse
-from wherry.local.buckets import OpenObject, Spooled
+from wherry.local.buckets import OpenObject
 from wherry.local.checksums import HEADERS
 from wherry.local.multipart import copy
 from wherry.local.objects import Attributes, ObjectInfo
+from wherry.local.spool import Spooled
 
 #: Headers that S3 keeps with an object and gives back.
 KEPT_HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")

@@ -23,12 +23,13 @@ _MAX_CIRCLES = 10
 def check(values: Values, root: Spot) -> None:
     """All cross checks of a file; `root` is the spot of the whole."""
     _check_buckets(values, root)
+    defaults = values.get("defaults", {})
+    _check_limits(defaults, defaults, root.at("defaults"))
+    _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"))
     for name, queue in values.get("queues", {}).items():
         _check_upload(queue.get("from"), root.at(f"queues.{name}.from"))
     for name, job in values.get("jobs", {}).items():
-        _check_job(name, job, values.get("defaults", {}), root)
-    defaults = root.at("defaults")
-    _check_retry(values.get("defaults", {}).get("retry", {}), defaults, {})
+        _check_job(name, job, defaults, root)
     _check_circles(values, root)
     for name, environment in values.get("environments", {}).items():
         _check_environment(name, environment, root.at(f"environments.{name}"))
@@ -96,7 +97,7 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
     merged = with_defaults(job, defaults)
     _check_limits(job, merged, spot)
     if "retry" in job:
-        _check_retry(merged["retry"], spot, job["retry"])
+        _check_retry(job["retry"], merged["retry"], spot.key("retry"))
     for number, value in enumerate(job.get("on", ())):
         if value is not None:
             _check_trigger(name, value, spot.key("on").item(number))
@@ -152,18 +153,18 @@ def _check_limits(job: Values, merged: Values, spot: Spot) -> None:
     )
 
 
-def _check_retry(retry: Values, spot: Spot, own: Values) -> None:
-    where = spot.key("retry")
-    if retry and not own and spot.path == "defaults":
-        own = retry
-    if own and "attempts" not in retry and not where.has("attempts") and spot.path != "defaults":
-        spot.problem(where.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
-    if "cap" in retry and "backoff" in retry and retry["cap"] < retry["backoff"]:
-        wrong = next((key for key in ("cap", "backoff") if key in own), "cap")
+def _check_retry(own: Values, merged: Values, spot: Spot) -> None:
+    """`own` is what this mapping says itself, `merged` what holds with the defaults."""
+    said = spot.has("attempts") or "defaults.retry.attempts" in spot.document.places
+    if own and not said and spot.path != "defaults.retry":
+        spot.problem(spot.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
+    if "cap" in merged and "backoff" in merged and merged["cap"] < merged["backoff"]:
+        if not own.keys() & {"cap", "backoff"}:
+            return
         spot.problem(
-            where.key(wrong).value_place,
-            f"`cap` ({units.format_duration(retry['cap'])}) is shorter than "
-            f"`backoff` ({units.format_duration(retry['backoff'])})",
+            spot.key("cap" if "cap" in own else "backoff").value_place,
+            f"`cap` ({units.format_duration(merged['cap'])}) is shorter than "
+            f"`backoff` ({units.format_duration(merged['backoff'])})",
             "`backoff` is the first wait, `cap` the longest",
         )
 

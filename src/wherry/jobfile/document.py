@@ -15,7 +15,6 @@ import yaml  # noqa: TID251 - this module is the door that the ban points at
 from wherry.errors import JobFileError, Place
 from wherry.jobfile.nodes import Document, Mapping, Node, Scalar, Sequence, classify, index, shorten
 from wherry.jobfile.source import Source, check_characters
-from wherry.jobfile.syntax import Complaint, explain
 
 #: More levels than any job file has; bounds the recursion of everything that walks a document.
 MAX_DEPTH = 32
@@ -39,8 +38,7 @@ def read(source: Source) -> Document:
     except _Unreadable:
         raise JobFileError(source.problems) from None
     except yaml.MarkedYAMLError as error:
-        explanation = explain(_complaint(error, source), source)
-        source.report(explanation.place, explanation.message, explanation.hint)
+        _explain(error, source)
         raise JobFileError(source.problems) from None
     if composer.misleading:
         raise JobFileError(source.problems)
@@ -54,18 +52,27 @@ def read(source: Source) -> Document:
     raise JobFileError(source.problems)
 
 
-def _complaint(error: yaml.MarkedYAMLError, source: Source) -> Complaint:
+def _explain(error: yaml.MarkedYAMLError, source: Source) -> None:
+    from wherry.jobfile.syntax import Complaint, explain  # right files have no use for it
+
     place = _place(source, error.problem_mark or error.context_mark)
-    return Complaint(
+    complaint = Complaint(
         problem=str(error.problem or error.context or "it cannot be read"),
         place=place,
         context=str(error.context or ""),
         context_place=_place(source, error.context_mark) if error.context_mark else place,
     )
+    explanation = explain(complaint, source)
+    source.report(explanation.place, explanation.message, explanation.hint)
 
 
 def _place(source: Source, mark: Any) -> Place:
-    return source.place(mark.line + 1, mark.column + 1) if mark else source.place(1, 1)
+    if mark is None:
+        return source.place(1, 1)
+    if mark.line < len(source.lines):
+        return source.place(mark.line + 1, mark.column + 1)
+    # libyaml ends the last line of a text itself, and the next one is in no editor
+    return source.place(len(source.lines), len(source.lines[-1]) + 1)
 
 
 class _Unreadable(Exception):

@@ -1,20 +1,23 @@
 """Checks what other parts of wherry understand: schedules, event patterns, `$.path` and `${...}`.
 
 Their errors become problems at the value's own place, and where the source spells the text as it is, at the very
-character.
+character. The parts are imported by the files that use them: together they take longer than reading a file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from wherry import mapping, pattern, schedule
 from wherry.errors import MappingError, PatternError, Place, ScheduleError
 from wherry.jobfile.check import declared, missing_hint
 from wherry.jobfile.convert import Values
 from wherry.jobfile.nodes import Scalar
 from wherry.jobfile.report import Spot
+
+if TYPE_CHECKING:
+    from wherry.mapping import Reference
 
 
 def check_expressions(values: Values, root: Spot) -> None:
@@ -42,6 +45,8 @@ def _check_trigger(trigger: Values, spot: Spot) -> None:
 
 
 def _check_schedule(expression: str, spot: Spot) -> None:
+    from wherry import schedule
+
     try:
         schedule.parse(expression)
     except ScheduleError as error:
@@ -49,6 +54,8 @@ def _check_schedule(expression: str, spot: Spot) -> None:
 
 
 def _check_timezone(timezone: str, spot: Spot) -> None:
+    from wherry import schedule
+
     try:
         schedule.find_zone(timezone)
     except ScheduleError as error:
@@ -56,6 +63,8 @@ def _check_timezone(timezone: str, spot: Spot) -> None:
 
 
 def _check_pattern(document: Values, spot: Spot) -> None:
+    from wherry import pattern
+
     try:
         pattern.parse(document)
     except PatternError as error:
@@ -79,8 +88,12 @@ def _templates(job: Values, spot: Spot) -> Iterator[tuple[str, Spot]]:
             yield argument, spot.key("command").item(number)
 
 
-def _check_template(text: str, spot: Spot) -> tuple[mapping.Reference, ...]:
+def _check_template(text: str, spot: Spot) -> tuple[Reference, ...]:
     """The references of a text, after noting what is wrong with them whichever job they belong to."""
+    if "$" not in text:
+        return ()
+    from wherry import mapping
+
     try:
         references = mapping.parse(text).references
     except MappingError as error:
@@ -116,7 +129,7 @@ def _place(spot: Spot, offset: int, written: str) -> Place:
     return node.place
 
 
-def _check_reference_of_job(reference: mapping.Reference, name: str, job: Values, spot: Spot) -> None:
+def _check_reference_of_job(reference: Reference, name: str, job: Values, spot: Spot) -> None:
     if reference.kind == "file" and not any(trigger and "queue" in trigger for trigger in job.get("on", ())):
         spot.problem(
             _place(spot, reference.offset, reference.written),
@@ -132,7 +145,7 @@ def _check_reference_of_job(reference: mapping.Reference, name: str, job: Values
         )
 
 
-def _variable_for(reference: mapping.Reference) -> str:
+def _variable_for(reference: Reference) -> str:
     names = [step for step in reference.steps if isinstance(step, str)]
     if reference.kind == "file" or not names:
         return "FILE" if reference.kind == "file" else "EVENT"

@@ -9,11 +9,11 @@ from typing import Any
 
 from wherry.jobfile.kinds import JsonSchema, Kind, Verbatim, node_text, read_value, refuse_name, text_of
 from wherry.jobfile.names import NameRule
-from wherry.jobfile.nodes import Mapping, Node, Scalar, Sequence, shorten
+from wherry.jobfile.nodes import Mapping, Node, Scalar, Sequence, shorten, to_json
 from wherry.jobfile.report import Spot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ListOf:
     """A list, without repetition where items are names."""
 
@@ -59,7 +59,7 @@ class ListOf:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OneOrMany:
     """One value, or a list of them."""
 
@@ -83,7 +83,7 @@ class OneOrMany:
         return {"anyOf": [self.kind.schema(), many]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Command:
     """A list of arguments, or a string for the shell."""
 
@@ -112,7 +112,29 @@ class Command:
         return {"anyOf": [{"type": "string", "minLength": 1}, many]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
+class EventPattern:
+    """A raw EventBridge event pattern; its own rules are checked later."""
+
+    example: str = "{source: [shop]}"
+
+    def read(self, node: Node, spot: Spot) -> dict[str, Any] | None:
+        """The pattern as JSON."""
+        if not isinstance(node, Mapping):
+            spot.refuse(node, "an event pattern, which is a mapping", f"for example `{spot.name}: {self.example}`")
+            return None
+        try:
+            return dict(to_json(node))
+        except (ValueError, OverflowError) as error:
+            spot.problem(spot.place, f"{spot.label} has a number that JSON cannot hold: {shorten(str(error))}")
+            return None
+
+    def schema(self) -> JsonSchema:
+        """An object of field names."""
+        return {"type": "object", "minProperties": 1}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class MapOf:
     """A mapping whose keys are names that the person chooses."""
 
@@ -143,7 +165,7 @@ class MapOf:
         return {"type": "object", "propertyNames": self.names.schema(), "additionalProperties": self.kind.schema()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Key:
     """One key of a record: the line of the table that everything else is made of."""
 
@@ -154,7 +176,7 @@ class Key:
     required: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Record:
     """A mapping of known keys; any other key is a mistake."""
 
@@ -192,7 +214,8 @@ class Record:
 
     def _refuse_key(self, key: Scalar, spot: Spot) -> None:
         names = [known.name for known in self.keys]
-        message = f"`{shorten(key.text)}` is not a key of {self.noun}"
+        shown = f"`{shorten(key.text)}`" if key.text else "empty text"
+        message = f"{shown} is not a key of {self.noun}"
         spot.problem(key.place, message, _key_hint(key.text, names, self.elsewhere))
 
     def schema(self) -> JsonSchema:
@@ -231,7 +254,7 @@ def _key_hint(name: str, known: list[str], elsewhere: Callable[[str], str | None
     return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(f"`{key}`" for key in known)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Variants:
     """A record that is one of several; its first known key says which."""
 

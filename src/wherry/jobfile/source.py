@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 
 from wherry.errors import JobFileError, Place, Problem
 
@@ -95,6 +94,8 @@ def check_characters(source: Source) -> None:
 
 
 def _name(character: str) -> str:
+    import unicodedata  # right files have no use for it
+
     name = unicodedata.name(character, "")
     if name:
         return f" ({name.lower()})"

@@ -188,9 +188,11 @@ def _open_bracket(complaint: Complaint, source: Source) -> Explanation:
     opening = _after(complaint.context_place, source)[:1]
     closing = {"[": "]", "{": "}"}.get(opening, "]")
     if complaint.place.line != complaint.context_place.line:
+        at_end = not any(line.strip() for line in source.lines[complaint.place.line - 1 :])
         return Explanation(
             complaint.context_place,
-            f"the `{opening}` that opens here is not closed before line {complaint.place.line}",
+            f"the `{opening}` that opens here is "
+            + ("never closed" if at_end else f"not closed before line {complaint.place.line}"),
             f"add `{closing}`, or the `,` that is missing between two of its entries",
         )
     found = _after(complaint.place, source)[:1]
@@ -201,8 +203,20 @@ def _open_bracket(complaint: Complaint, source: Source) -> Explanation:
     )
 
 
+def _last_bracket(source: Source) -> Place | None:
+    for number in range(len(source.lines), 0, -1):
+        line = source.lines[number - 1]
+        column = max(line.rfind("["), line.rfind("{")) + 1
+        if column:
+            return source.place(number, column)
+    return None
+
+
 def _no_content(complaint: Complaint, source: Source) -> Explanation:
     found = _after(complaint.place, source)[:1]
+    opened = _last_bracket(source)
+    if not found and opened:
+        return _open_bracket(replace(complaint, context_place=opened), source)
     if not found:
         return Explanation(complaint.place, "a value is missing here", "complete the line")
     return Explanation(complaint.place, f"a value cannot begin with `{found}`", _quoted(complaint.place, source))
@@ -217,6 +231,8 @@ def _indentation(complaint: Complaint, source: Source) -> Explanation:
         missing = _missing_space(above, source)
         if missing:
             return missing
+    if _after(place, source).startswith(":"):
+        return Explanation(place, "a key is missing before this `:`", "write `key: value`")
     if _after(place, source).startswith("-"):
         return Explanation(
             place,
@@ -254,6 +270,8 @@ def _tag(complaint: Complaint, source: Source) -> Explanation:
 
 def _directive(complaint: Complaint, source: Source) -> Explanation:
     place = source.place(complaint.context_place.line, 1)
+    if _line(place, source).startswith("%YAML"):
+        return Explanation(place, "a job file is YAML 1.2, and nothing newer", "delete this line")
     return Explanation(place, "a line cannot begin with `%`: it marks a directive in YAML", "remove the `%`")
 
 

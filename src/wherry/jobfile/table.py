@@ -13,7 +13,6 @@ from wherry.jobfile.kinds import (
     Choice,
     Cpu,
     Duration,
-    EventPattern,
     Integer,
     KeyPart,
     Name,
@@ -24,7 +23,7 @@ from wherry.jobfile.kinds import (
     Verbatim,
     article,
 )
-from wherry.jobfile.shapes import Command, Key, ListOf, MapOf, OneOrMany, Record, Variants, keys_of
+from wherry.jobfile.shapes import Command, EventPattern, Key, ListOf, MapOf, OneOrMany, Record, Variants, keys_of
 
 
 def _elsewhere(name: str) -> str | None:

@@ -14,8 +14,6 @@ watcher, adopts it: its row is made anew, and it is announced like any upload.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import itertools
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -40,14 +38,13 @@ from wherry.local.objects import (
     sequencer_after,
     upper_bound,
 )
+from wherry.local.spool import Spooled, is_being_written, md5_of
 from wherry.model import Event
 
 #: Called inside the transaction that creates or deletes an object, with the event that says so.
 Announce = Callable[[Transaction, Event], None]
 
-_CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_numbers = itertools.count()
 
 
 class OpenObject:
@@ -68,55 +65,6 @@ class OpenObject:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Spooled:
-    """A file being received into `spool/`; a context manager that discards what was not taken."""
-
-    def __init__(self, home: Home) -> None:
-        # The pid tells a restart whether somebody is still writing it.
-        self.name = f"{os.getpid()}-{next(_numbers)}-{os.urandom(4).hex()}"
-        self.path = f"{home.spool}/{self.name}"
-        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self.size = 0
-        #: True from the moment that the store names the file: then it is not ours to discard.
-        self.taken = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes."""
-        self._md5.update(data)
-        self.size += len(data)
-        while data:
-            written = os.write(self.descriptor, data)
-            if written == len(data):
-                return
-            data = memoryview(data)[written:]
-
-    def md5(self) -> bytes:
-        """The MD5 of what was written so far."""
-        return self._md5.digest()
-
-    def hash_content(self) -> None:
-        """Take the sums of what is in the file, of one that was filled without `write`."""
-        self._md5 = md5_of(self.descriptor)
-        self.size = os.fstat(self.descriptor).st_size
-
-    def sync(self) -> os.stat_result:
-        """Bring it to the disk; gives its stat."""
-        os.fdatasync(self.descriptor)
-        return os.fstat(self.descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self.descriptor)
-        if not self.taken:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
 
 
 class Incoming(Spooled):
@@ -304,7 +252,7 @@ class Buckets:
         row = transaction.execute(SQL["of_spooled"], {"spooled": name}).fetchone()
         if row is not None:
             self._move_in(name, row["bucket"], row["key"], transaction)
-        elif not transaction.execute(SQL["part_file"], {"file": name}).fetchone() and not _is_being_written(name):
+        elif not transaction.execute(SQL["part_file"], {"file": name}).fetchone() and not is_being_written(name):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.home.spool}/{name}")
 
@@ -446,21 +394,6 @@ class Buckets:
 
 def _no_such_key(key: str) -> ObjectError:
     return ObjectError("NoSuchKey", f"there is no object `{key}`")
-
-
-def md5_of(descriptor: int) -> hashlib._Hash:
-    """The MD5 of a file's content."""
-    digest = hashlib.md5(usedforsecurity=False)
-    offset = 0
-    while chunk := os.pread(descriptor, _CHUNK, offset):
-        digest.update(chunk)
-        offset += len(chunk)
-    return digest
-
-
-def _is_being_written(name: str) -> bool:
-    pid = name.partition("-")[0]
-    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
 
 
 def _sync_folder(path: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wherry.local import places
-from wherry.local.buckets import Buckets, Spooled
+from wherry.local.buckets import Buckets
 from wherry.local.checksums import new_digest
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Row, Transaction
@@ -31,6 +31,7 @@ from wherry.local.objects import (
     ObjectInfo,
     load_attributes,
 )
+from wherry.local.spool import Spooled
 
 #: Every part but the last has at least so many bytes (Amazon S3 User Guide, "Multipart upload limits").
 SMALLEST_PART = 5 << 20
