@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import os
 import re
 import subprocess
 
@@ -44,7 +45,7 @@ def running(engine):
         lambda: [run for run in json.loads(engine.wherry("runs", "--json").stdout) if run["status"] == "running"],
         "the run",
     )[0]
-    environ = wait_for(lambda: _environment(engine, run["id"]), "its process")
+    environ = wait_for(lambda: _environment(run["id"]), "its process")
 
     def client(service):
         return boto3.client(
@@ -62,11 +63,14 @@ def running(engine):
     process.stderr.close()
 
 
-def _environment(engine, run_id):
-    for pid in subprocess.run(["pgrep", "-x", "sleep"], capture_output=True, text=True, check=False).stdout.split():
+def _environment(run_id):
+    """The environment of a run's process, as the system tells it."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                pairs = dict(pair.split("=", 1) for pair in file.read().decode().split("\0") if "=" in pair)
+                pairs = dict(
+                    pair.split("=", 1) for pair in file.read().decode(errors="replace").split("\0") if "=" in pair
+                )
         except OSError:
             continue
         if pairs.get("WHERRY_RUN_ID") == run_id:
