@@ -8,7 +8,6 @@ dots, dashes, underscores and array indices). In longer text the same path stand
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -213,7 +212,7 @@ def _parse_interval(rest: str, written: str) -> str:
 def _refuse_namespace(written: str, inner: str, namespace: str) -> NoReturn:
     if inner != inner.strip():
         raise MappingError(f"`{written}` has spaces", hint=f"write `${{{inner.strip()}}}`")
-    meant = difflib.get_close_matches(namespace, _NAMESPACES, n=1)
+    meant = _nearest(namespace, _NAMESPACES)
     if meant and inner != namespace:
         raise MappingError(f"`{written}` is unknown", hint=f"did you mean `${{{meant[0]}{inner[len(namespace) :]}}}`?")
     own = f"`${namespace}`, or " if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", inner) else ""
@@ -287,7 +286,7 @@ def _refuse_missing(steps: Sequence[Step], done: int, node: Any) -> NoReturn:
             there, hint = "is an object", f"its fields are reached by name, not by `[{step}]`"
         case Mapping():
             there = f"has {_listed(node)}"
-            meant = difflib.get_close_matches(str(step), [str(name) for name in node], n=1)
+            meant = _nearest(str(step), [str(name) for name in node])
             if meant:
                 hint = f"did you mean `{_path([*steps[:done], meant[0]])}`?"
         case list() | tuple() if isinstance(step, str):
@@ -313,7 +312,7 @@ def _path(steps: Iterable[Step]) -> str:
 def _named(reference: Reference, values: Mapping[str, str]) -> str:
     if reference.name in values:
         return values[reference.name]
-    meant = difflib.get_close_matches(reference.name, values, n=1)
+    meant = _nearest(reference.name, values)
     raise MissingValue(
         f"`{reference.written}`: there is no {reference.kind} `{reference.name}`",
         hint=f"did you mean `{meant[0]}`?" if meant else None,
@@ -322,3 +321,9 @@ def _named(reference: Reference, values: Mapping[str, str]) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _nearest(word: str, words: Iterable[str]) -> list[str]:
+    import difflib  # costs 10 ms, and only mistakes need it
+
+    return difflib.get_close_matches(word, list(words), n=1)

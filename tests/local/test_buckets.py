@@ -314,3 +314,12 @@ def test_a_completion_that_was_cut_off_can_be_tried_again(store, monkeypatch):
     multipart.complete(upload, etags)
     assert store.get("big") == b"".join(bodies)
     assert os.listdir(store.home.spool) == []
+
+
+def test_an_upload_does_not_outlive_the_boot(store, monkeypatch):
+    multipart = Multipart(store.buckets)
+    upload = multipart.get(multipart.start("data", "big", Attributes()), "data", "big")
+    monkeypatch.setattr("wherry.local.multipart.boot_id", lambda: "another")
+    with pytest.raises(ObjectError) as caught:
+        multipart.get(upload.id, "data", "big")
+    assert caught.value.code == "NoSuchUpload"

@@ -2,6 +2,9 @@
 
 The parts are appended to the first part's file by the kernel. A completion that is cut off leaves its upload as it
 was: the first part's size is in the store, and the next try cuts its file back to that.
+
+Parts are not synced one by one: the joined object is, once, before it is acknowledged. So an upload in progress does
+not outlive the machine's boot; after a power cut its client is told that there is no such upload, and begins again.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -77,6 +81,7 @@ class Multipart:
             "bucket": bucket,
             "key": key,
             "started_ms": to_ms(self._buckets.clock()),
+            "boot": boot_id(),
             "attributes": attributes.dump(),
         }
         self._database.write(lambda tx: tx.execute(SQL["add_upload"], upload))
@@ -86,7 +91,7 @@ class Multipart:
         """The upload; raises ObjectError NoSuchUpload."""
         with self._database.reading() as connection:
             row = connection.execute(SQL["upload"], {"id": upload_id}).fetchone()
-        if row is None or (row["bucket"], row["key"]) != (bucket, key):
+        if row is None or (row["bucket"], row["key"], row["boot"]) != (bucket, key, boot_id()):
             raise ObjectError("NoSuchUpload", "there is no such upload: it was completed or aborted, or never begun")
         return _upload(row)
 
@@ -151,8 +156,7 @@ class IncomingPart(Spooled):
         self._number = number
 
     def commit(self, checksums: dict[str, str]) -> str:
-        """Make it the part of its number, durably; gives its ETag. Raises ObjectError when the upload has gone."""
-        self.sync()
+        """Make it the part of its number; gives its ETag. Raises ObjectError when the upload has gone."""
         etag = self.md5().hex()
         part = {
             "upload_id": self._upload.id,
@@ -206,6 +210,16 @@ def copy(source: int, offset: int, target: int, place: int, size: int) -> None:
         if done == 0:
             raise ObjectError("InternalError", "a file became shorter while it was copied")
         offset, place, size = offset + done, place + done, size - done
+
+
+@functools.cache
+def boot_id() -> str:
+    """Names the machine's present boot; empty where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _choose(rows: dict[int, Row], wanted: Sequence[tuple[int, str]]) -> list[Row]:

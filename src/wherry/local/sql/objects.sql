@@ -26,7 +26,8 @@ select key, size, modified_ns, inode, place, spooled from objects where bucket =
 select * from objects where spooled = :spooled;
 
 -- name: add_upload
-insert into uploads (id, bucket, key, started_ms, attributes) values (:id, :bucket, :key, :started_ms, :attributes);
+insert into uploads (id, bucket, key, started_ms, boot, attributes)
+values (:id, :bucket, :key, :started_ms, :boot, :attributes);
 
 -- name: upload
 select * from uploads where id = :id;

@@ -72,6 +72,8 @@ create table uploads (
   bucket text not null,
   key text not null,
   started_ms integer not null,
+  -- the machine's boot in which it began: parts are not synced, so they are good only until the next one
+  boot text not null,
   attributes text not null default '{}'
 ) without rowid;
 create table parts (
