@@ -77,7 +77,10 @@ class Reference:
                 return _named(self, context.queues)
             case "interval":
                 if context.interval is None:
-                    raise MissingValue(f"`{self.written}` needs a scheduled run or a backfill")
+                    raise MissingValue(
+                        f"`{self.written}` needs a run that covers an interval, as scheduled ones do",
+                        hint="""by hand: --event '{"interval": {"start": "2026-03-01", "end": "2026-03-02"}}'""",
+                    )
                 return context.interval[0 if self.name == "start" else 1]
             case "file":
                 if context.file is None:

@@ -63,7 +63,8 @@ def test_a_scheduled_run_knows_its_interval(engine):
     done = engine.wherry("run", "every-minute", "--event", json.dumps(event))
     assert done.stdout == " 2026-01-01T00:00:00Z 2026-01-01T00:01:00Z\n"
     refused = engine.wherry("run", "every-minute", code=1)
-    assert "`${interval.start}` needs" in refused.stderr
+    assert "`${interval.start}` needs a run that covers an interval" in refused.stderr
+    assert "by hand: --event" in refused.stderr
 
 
 def test_a_killed_engine_comes_back_and_knows_what_it_left(engine):

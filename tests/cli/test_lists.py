@@ -265,5 +265,19 @@ def test_the_first_template_runs(project):
     assert re.fullmatch(r"hello from hello, run \w{16} again\n", project.wherry("run", "hello", "--", "again").stdout)
 
 
+def test_the_nightly_template_runs_by_hand(project):
+    project.wherry("init", "nightly")
+    assert project.wherry("run", "nightly").stdout == "loading from the beginning to now, log level INFO\n"
+
+
+def test_the_upload_template_runs(project):
+    project.wherry("init", "upload")
+    project.up()
+    project.wherry("cp", "-", "s3://incoming/data.csv", stdin="a,b\n1,2\n3,4\n")
+    run = wait_for(lambda: [run for run in runs(project) if run["ended_at"]], "the run")[0]
+    assert run["status"] == "succeeded", project.wherry("logs", run["id"]).stdout
+    assert json.loads(project.wherry("cp", "s3://results/data.csv.json", "-").stdout) == {"file": "data.csv", "rows": 2}
+
+
 def test_an_unknown_template(project):
     assert "did you mean `hello`?" in project.wherry("init", "helo", code=2).stderr

@@ -257,7 +257,7 @@ def test_missing_values(text: str, message: str, hint: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("from ${interval.start}", "`${interval.start}` needs a scheduled run or a backfill"),
+        ("from ${interval.start}", "`${interval.start}` needs a run that covers an interval, as scheduled ones do"),
         ("${event.file}", "`${event.file}` needs a message of a queue"),
         ("$.source", "`$.source` needs an event, and there is none"),
     ],

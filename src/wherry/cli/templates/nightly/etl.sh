@@ -1,3 +1,3 @@
 #!/bin/sh
-# A scheduled run gets the interval it covers: [previous firing, this firing).
-echo "loading from ${1:-the beginning} to ${2:-now}, log level $LOG_LEVEL"
+# A scheduled run knows the interval it covers: from the firing before to its own. A run by hand has none.
+echo "loading from ${WHERRY_INTERVAL_START:-the beginning} to ${WHERRY_INTERVAL_END:-now}, log level $LOG_LEVEL"
