@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -101,9 +100,7 @@ def test_a_failed_attempt_is_tried_again(demo):
 
 
 def test_a_timeout_ends_the_attempt(demo):
-    began = time.monotonic()
     done = demo.wherry("run", "slow", code=124)
-    assert time.monotonic() - began < 20
     assert done.stdout == "started\n"
     assert "timed_out" in done.stderr
     assert "it ran longer than `timeout: 0.3s`" in done.stderr
