@@ -1,5 +1,6 @@
 """S3 listings: order, prefixes, delimiters, pages; and multipart uploads."""
 
+import base64
 import os
 
 import boto3
@@ -105,6 +106,40 @@ def test_multipart_by_hand(s3):
     assert second["Body"].read() == bodies[1]
     assert second["PartsCount"] == 3
     assert refused(s3.complete_multipart_upload, **complete, MultipartUpload={"Parts": parts}) == "NoSuchUpload"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind"),
+    [("CRC32", "COMPOSITE"), ("SHA256", "COMPOSITE"), ("CRC32", "FULL_OBJECT"), ("CRC64NVME", "FULL_OBJECT")],
+)
+def test_checksums_of_an_upload_in_parts(s3, algorithm, kind):
+    from wherry.local.checksums import new_digest
+
+    def sum_of(*bodies):
+        digest = new_digest(algorithm)
+        for body in bodies:
+            digest.update(body)
+        return digest.digest()
+
+    where = {"Bucket": "data", "Key": "big"}
+    upload = s3.create_multipart_upload(**where, ChecksumAlgorithm=algorithm, ChecksumType=kind)["UploadId"]
+    bodies, parts = [os.urandom(5 << 20), b"end"], []
+    for number, body in enumerate(bodies, start=1):
+        answer = s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm)
+        name = f"Checksum{algorithm}"
+        parts.append({"PartNumber": number, "ETag": answer["ETag"], name: answer[name]})
+    whole = base64.b64encode(sum_of(*bodies)).decode()
+    expected = whole if kind == "FULL_OBJECT" else f"{base64.b64encode(sum_of(*map(sum_of, bodies))).decode()}-2"
+    complete = {**where, "UploadId": upload, "MultipartUpload": {"Parts": parts}}
+    if kind == "FULL_OBJECT":
+        wrong = {f"Checksum{algorithm}": base64.b64encode(bytes(len(sum_of()))).decode(), "ChecksumType": kind}
+        assert refused(s3.complete_multipart_upload, **complete, **wrong) == "BadDigest"
+        complete |= {f"Checksum{algorithm}": whole, "ChecksumType": kind}
+    done = s3.complete_multipart_upload(**complete)
+    assert done[f"Checksum{algorithm}"] == expected
+    head = s3.head_object(**where, ChecksumMode="ENABLED")
+    assert (head[f"Checksum{algorithm}"], head["ChecksumType"]) == (expected, kind)
+    assert s3.get_object(**where, ChecksumMode="ENABLED")["Body"].read() == b"".join(bodies)
 
 
 def test_small_parts_and_aborts(s3):

@@ -23,10 +23,11 @@ _LONGEST_LINE = 4096
 class Payload:
     """The content of a request's body; iterate it once, then ask for its checksums."""
 
-    def __init__(self, request: Request, signature: Signature) -> None:
+    def __init__(self, request: Request, signature: Signature, *, has_checksums: bool = True) -> None:
         self._request = request
         self._signature = signature
-        self._digests = {name: new_digest(name) for name in _announced(request)}
+        #: Of a completion the checksums in the head are those of the object, not of the document that is sent.
+        self._digests = {name: new_digest(name) for name in _announced(request)} if has_checksums else {}
         self._trailers: dict[str, str] = {}
         self._sha = hashlib.sha256() if len(signature.payload) == 64 else None
         self._md5 = request.headers.get("content-md5")

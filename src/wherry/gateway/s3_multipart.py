@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 
@@ -23,13 +24,14 @@ def create(call: Call, bucket: str, key: str) -> Response:
     """CreateMultipartUpload."""
     call.services.buckets.folder(bucket)
     call.services.guard.may_write(call.caller, bucket)
-    upload_id = call.services.multipart.start(bucket, key, attributes_of(call))
+    algorithm = call.request.headers.get("x-amz-checksum-algorithm", "").upper()
+    # CRC64NVME is known of whole objects alone.
+    default = "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
+    kind = call.request.headers.get("x-amz-checksum-type", default).upper()
+    attributes = dataclasses.replace(attributes_of(call), checksum_type=kind)
+    upload_id = call.services.multipart.start(bucket, key, attributes)
     content = elements([("Bucket", bucket), ("Key", key), ("UploadId", upload_id)])
-    headers = []
-    algorithm = call.request.headers.get("x-amz-checksum-algorithm")
-    if algorithm:
-        headers.append(("x-amz-checksum-algorithm", algorithm))
-        headers.append(("x-amz-checksum-type", call.request.headers.get("x-amz-checksum-type", "COMPOSITE")))
+    headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
     return document("InitiateMultipartUploadResult", content, headers)
 
 
@@ -65,12 +67,14 @@ def complete(call: Call, bucket: str, key: str) -> Response:
     """CompleteMultipartUpload."""
     wanted = [
         (int(node.findtext("PartNumber") or 0), node.findtext("ETag") or "")
-        for node in parse(small_document(call)).findall("Part")
+        for node in parse(small_document(call, has_checksums=False)).findall("Part")
         if (node.findtext("PartNumber") or "").isdigit()
     ]
     conditions = write_conditions(call.request.headers)
     upload = _upload(call, bucket, key)
-    job = _Completion(lambda: call.services.multipart.complete(upload, wanted, conditions))
+    headers = call.request.headers
+    expected = {name: headers[header] for name, header in HEADERS.items() if header in headers}
+    job = _Completion(lambda: call.services.multipart.complete(upload, wanted, conditions, expected))
     if job.wait(_PATIENCE):
         return _completed(job.result())
     return Response(headers=[("Content-Type", "application/xml")], pieces=_slowly(job))

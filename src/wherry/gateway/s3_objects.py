@@ -171,10 +171,10 @@ def delete_objects(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG0
     )
 
 
-def small_document(call: Call) -> bytes:
+def small_document(call: Call, *, has_checksums: bool = True) -> bytes:
     """The whole of a small body, verified; raises AwsError."""
     pieces, size, md5 = [], 0, hashlib.md5(usedforsecurity=False)
-    payload = Payload(call.request, call.signature)
+    payload = Payload(call.request, call.signature, has_checksums=has_checksums)
     for piece in payload:
         size += len(piece)
         if size > LARGEST_DOCUMENT:

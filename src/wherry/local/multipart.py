@@ -1,4 +1,4 @@
-"""Multipart uploads: parts are files in `spool/`, named in the store; completion joins them without reading them.
+"""Multipart uploads: parts are files in `spool/`, named in the store; completion joins them inside the kernel.
 
 The parts are appended to the first part's file by the kernel. A completion that is cut off leaves its upload as it
 was: the first part's size is in the store, and the next try cuts its file back to that.
@@ -17,9 +17,10 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from wherry.local import places
 from wherry.local.buckets import Buckets
@@ -117,19 +118,32 @@ class Multipart:
         self._database.write(lambda tx: tx.execute(SQL["delete_upload"], {"id": upload.id}))
         self._unlink(row["file"] for row in rows)
 
-    def complete(self, upload: Upload, wanted: Sequence[tuple[int, str]], conditions: Conditions = ANY) -> ObjectInfo:
-        """Join the parts that are wanted, (number, ETag) in order; raises ObjectError."""
+    def complete(
+        self,
+        upload: Upload,
+        wanted: Sequence[tuple[int, str]],
+        conditions: Conditions = ANY,
+        expected: Mapping[str, str] = MappingProxyType({}),
+    ) -> ObjectInfo:
+        """Join the parts that are wanted, (number, ETag) in order; raises ObjectError.
+
+        `expected` are checksums of the whole, in S3's spelling, by algorithm.
+        """
         rows = {row["number"]: row for row in self._rows(upload)}
         chosen = _choose(rows, wanted)
         digests = b"".join(bytes.fromhex(row["etag"]) for row in chosen)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(chosen)}"
-        sizes = tuple(row["size"] for row in chosen)
-        attributes = _with_sizes(upload.attributes, sizes, _composite(chosen))
 
         def also(transaction: Transaction) -> None:
             transaction.execute(SQL["delete_upload"], {"id": upload.id})
 
         with _Joined(self._home.spool, chosen) as joined:
+            sums = _sums(upload, chosen, joined.descriptor)
+            for name, value in expected.items():
+                if sums.get(name) not in (None, value):
+                    raise ObjectError("BadDigest", f"the {name} you gave does not match what we calculated")
+            sizes = tuple(row["size"] for row in chosen)
+            attributes = dataclasses.replace(upload.attributes, part_sizes=sizes, checksums=sums)
             info = self._buckets.take(
                 joined, upload.bucket, upload.key, etag, attributes, conditions, "CompleteMultipartUpload", also
             )
@@ -238,20 +252,30 @@ def _choose(rows: dict[int, Row], wanted: Sequence[tuple[int, str]]) -> list[Row
     return chosen
 
 
-def _composite(rows: Sequence[Row]) -> dict[str, str]:
-    """The checksum of the parts' checksums, for the algorithms that all parts have (`BASE64-COUNT`)."""
-    sums = [json.loads(row["checksums"]) for row in rows]
-    result = {}
-    for name in set(sums[0]).intersection(*sums[1:]):
-        digest = new_digest(name)
-        for each in sums:
-            digest.update(base64.b64decode(each[name]))
-        result[name] = f"{base64.b64encode(digest.digest()).decode()}-{len(rows)}"
-    return result
+def _sums(upload: Upload, rows: Sequence[Row], descriptor: int) -> dict[str, str]:
+    """The checksums of the whole, for the algorithms that all its parts have."""
+    parts = [json.loads(row["checksums"]) for row in rows]
+    names = set(parts[0]).intersection(*parts[1:])
+    if upload.attributes.checksum_type == "FULL_OBJECT":
+        return {name: _whole(name, descriptor) for name in names}
+    return {name: _composite(name, [part[name] for part in parts]) for name in names}
 
 
-def _with_sizes(attributes: Attributes, sizes: tuple[int, ...], checksums: dict[str, str]) -> Attributes:
-    return dataclasses.replace(attributes, part_sizes=sizes, checksums=checksums, checksum_type="COMPOSITE")
+def _composite(name: str, sums: Sequence[str]) -> str:
+    """The checksum of the parts' checksums: `BASE64-COUNT`."""
+    digest = new_digest(name)
+    for value in sums:
+        digest.update(base64.b64decode(value))
+    return f"{base64.b64encode(digest.digest()).decode()}-{len(sums)}"
+
+
+def _whole(name: str, descriptor: int) -> str:
+    """The checksum of a file's content."""
+    digest, offset = new_digest(name), 0
+    while chunk := os.pread(descriptor, 1 << 20, offset):
+        digest.update(chunk)
+        offset += len(chunk)
+    return base64.b64encode(digest.digest()).decode()
 
 
 def _upload(row: Row) -> Upload:
