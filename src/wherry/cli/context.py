@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from wherry.errors import UserError
 from wherry.model import JobFile
-from wherry.target import Target
 
 if TYPE_CHECKING:
     from wherry.local.solo import Host
     from wherry.local.worker import AccessFor
     from wherry.local.workspace import Workspace
+    from wherry.target import Target
 
 JOBFILE = "wherry.yaml"
 

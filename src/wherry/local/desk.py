@@ -16,10 +16,10 @@ from wherry.errors import NotFound, UserError
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
 from wherry.model import Event, JobFile, Overrides, Run, Status, did_you_mean
-from wherry.target import EnvironmentStatus, SecretEntry, Upcoming
 
 if TYPE_CHECKING:
     from wherry.local.solo import Serve, Solo
+    from wherry.target import EnvironmentStatus, SecretEntry, Upcoming
 
 _CHUNK = 1 << 20
 _DAY = timedelta(days=1)
@@ -128,10 +128,14 @@ class Desk:
 
     def secrets(self) -> list[SecretEntry]:
         """All secrets, by name."""
+        from wherry.target import SecretEntry
+
         return [SecretEntry(name=info.name, changed_at=info.changed_at) for info in self._workspace.secrets.listing()]
 
     def status(self) -> EnvironmentStatus:
         """The environment at a glance."""
+        from wherry.target import EnvironmentStatus
+
         now = self._workspace.clock()
         engine = engine_info(self._workspace.home)
         bad = [Status.FAILED, Status.TIMED_OUT]
@@ -154,6 +158,7 @@ class Desk:
 
     def _upcoming(self, jobfile: JobFile, now: datetime) -> list[Upcoming]:
         from wherry.local.scheduler import upcoming
+        from wherry.target import Upcoming
 
         return [Upcoming(job=job, at=at) for at, job in upcoming(jobfile, self._runs, now)]
 

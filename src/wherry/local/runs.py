@@ -14,13 +14,15 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wherry.errors import NotFound
-from wherry.lifecycle import Decision
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.model import Attempt, Ending, Event, Outcome, Overrides, Run, Status
+
+if TYPE_CHECKING:
+    from wherry.lifecycle import Decision
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 16
