@@ -48,7 +48,7 @@ class Project:
             env={**os.environ, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert code is None or done.returncode == code, (
@@ -80,7 +80,7 @@ class Project:
                     engine.wait()
 
 
-def wait_for(condition, what: str, seconds: float = 20):
+def wait_for(condition, what: str, seconds: float = 60):
     """Wait until the condition holds; gives what it gave."""
     deadline = time.monotonic() + seconds
     while True:

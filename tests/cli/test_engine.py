@@ -89,7 +89,7 @@ def test_the_first_signal_waits_for_what_runs(engine):
     engine.wherry("emit", '{"source": "go", "detail-type": "x"}')
     wait_for(lambda: runs(engine, "--status", "running"), "the run")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert [run["status"] for run in runs(engine, "--job", "long")] == ["succeeded"]
     assert "waiting for 1 run to end" in engine.engine_output()
 
@@ -101,7 +101,7 @@ def test_ctrl_c_of_a_run_by_the_engine_ends_it(engine):
     )
     assert watching.stdout.readline() == "started\n"
     watching.send_signal(signal.SIGINT)
-    watching.communicate(timeout=20)
+    watching.communicate(timeout=60)
     assert watching.returncode == 130
     assert runs(engine, "--job", "long")[0]["status"] == "stopped"
 

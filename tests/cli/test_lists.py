@@ -159,7 +159,7 @@ def test_logs_follow_a_run_to_its_end(demo):
     process = subprocess.Popen([f"{BIN}/wherry", "run", "slow"], cwd=demo.folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "1\n"
     assert demo.wherry("logs", "-f", runs(demo)[0]["id"]).stdout == "1\n2\n3\n"
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def test_status_at_a_glance(demo):
@@ -199,7 +199,7 @@ def test_an_engine_comes_back_to_its_port(demo):
     first = demo.up()
     endpoint = json.loads(demo.wherry("env", "--json").stdout)["AWS_ENDPOINT_URL"]
     first.terminate()
-    first.wait(20)
+    first.wait(60)
     demo.up()
     assert json.loads(demo.wherry("env", "--json").stdout)["AWS_ENDPOINT_URL"] == endpoint
 

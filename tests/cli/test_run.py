@@ -184,7 +184,7 @@ def test_ctrl_c_ends_the_job_and_exits_with_130(demo):
     )
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "stopping" in stderr
     assert last_run(demo)["status"] == "stopped"

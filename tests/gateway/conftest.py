@@ -83,7 +83,7 @@ def aws(variables, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=280,
         )
         assert code is None or done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout

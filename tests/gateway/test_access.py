@@ -59,7 +59,7 @@ def running(engine):
     yield client, run["id"], process
     if process.poll() is None:
         process.send_signal(2)
-        process.wait(20)
+        process.wait(60)
     process.stderr.close()
 
 
@@ -107,7 +107,7 @@ def test_a_run_reaches_what_its_job_declares_and_nothing_else(running, s3, engin
     assert "job `reader` may not read the secret `prod/key`: add `PROD_KEY: prod/key` to `secrets`" in denied
     assert client("sts").get_caller_identity()["Arn"] == f"arn:aws:sts::000000000000:assumed-role/reader/{run_id}"
     process.send_signal(2)
-    process.wait(20)
+    process.wait(60)
     with pytest.raises(ClientError, match="has ended"):
         mine.get_object(Bucket="data", Key="x")
     shown = engine.wherry("show", run_id).stdout

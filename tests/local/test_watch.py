@@ -28,7 +28,7 @@ def watched(tmp_path, request, monkeypatch):
 
 
 def keys_become(store, keys) -> None:
-    wait_for(lambda: store.keys() == keys, f"{keys}, there are {store.keys()}", 10)
+    wait_for(lambda: store.keys() == keys, f"{keys}, there are {store.keys()}")
 
 
 def test_a_dropped_file_is_announced_once(watched):
