@@ -34,7 +34,12 @@ def engine(tmp_path_factory):
     process = project.up()
     project.pid = process.pid
     project.variables = json.loads(project.wherry("env", "--json").stdout)
+    # A session reads the models of services once; each new one would read them again, for half a second.
+    project.session = boto3.session.Session()
+    project.clients = {}
     yield project
+    for client in project.clients.values():
+        client.close()
     project.close()
 
 
@@ -48,16 +53,14 @@ def variables(engine, monkeypatch):
 
 
 @pytest.fixture
-def client(variables):
-    made = []
-
+def client(engine, variables):
     def make(service, **config):
-        made.append(boto3.session.Session().client(service, config=Config(retries={"max_attempts": 1}, **config)))
-        return made[-1]
+        key = (service, *sorted(config.items()))
+        if key not in engine.clients:
+            engine.clients[key] = engine.session.client(service, config=Config(retries={"max_attempts": 1}, **config))
+        return engine.clients[key]
 
-    yield make
-    for each in made:
-        each.close()
+    return make
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -101,6 +102,10 @@ def test_a_run_reaches_what_its_job_declares_and_nothing_else(running, s3, engin
     denied = message(mine.get_object, Bucket="sealed", Key="x")
     assert denied.startswith("job `reader` may not read bucket `sealed`: add `sealed` to its `reads` (wherry.yaml:9:")
     assert "add `nope: {}` to `buckets`" in message(mine.get_object, Bucket="nope", Key="x")
+    # Also with a body that is on its way already, for clients that wait for a word and for those that do not.
+    body = b"x" * 20_000_000
+    assert "may not write to bucket `data`" in message(mine.put_object, Bucket="data", Key="x", Body=body)
+    assert "may not write to bucket `data`" in sent_at_once(mine, body)
     secrets = client("secretsmanager")
     assert secrets.get_secret_value(SecretId="api-token")["SecretString"] == "s3cr3t"
     denied = message(secrets.get_secret_value, SecretId="prod/key")
@@ -112,6 +117,17 @@ def test_a_run_reaches_what_its_job_declares_and_nothing_else(running, s3, engin
         mine.get_object(Bucket="data", Key="x")
     shown = engine.wherry("show", run_id).stdout
     assert "may not write to bucket `data`" in shown
+
+
+def sent_at_once(client, body: bytes) -> str:
+    """What a put says to a client that looks at the answer only after it has sent its whole body."""
+    url = urlsplit(client.generate_presigned_url("put_object", Params={"Bucket": "data", "Key": "x"}))
+    connection = http.client.HTTPConnection(url.netloc)
+    connection.request("PUT", f"{url.path}?{url.query}", body=body)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return text
 
 
 JOBFILE = """\

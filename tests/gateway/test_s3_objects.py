@@ -333,3 +333,67 @@ def test_what_is_not_there_says_so(s3):
     assert refused(s3.delete_bucket, Bucket="data") == "NotImplemented"
     tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
     assert refused(s3.put_object_tagging, Bucket="data", Key="x", Tagging=tags) == "NotImplemented"
+
+
+def test_a_long_body_is_written_and_verified(s3, engine):
+    """Long enough to be taken by two threads."""
+    body = os.urandom(1 << 20) * 40
+    wrong = base64.b64encode(bytes(16)).decode()
+    assert refused(s3.put_object, Bucket="data", Key="long", Body=body, ContentMD5=wrong) == "BadDigest"
+    assert refused(s3.head_object, Bucket="data", Key="long") == "404"
+    put = s3.put_object(Bucket="data", Key="long", Body=body)
+    assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+    assert s3.get_object(Bucket="data", Key="long")["Body"].read() == body
+    assert os.listdir(engine.folder / ".wherry/spool") == []
+
+
+def test_there_is_one_version(s3):
+    s3.put_object(Bucket="data", Key="x", Body=b"1")
+    where = {"Bucket": "data", "Key": "x"}
+    assert s3.get_object(**where, VersionId="null")["Body"].read() == b"1"
+    assert refused(s3.get_object, **where, VersionId="other") == "NoSuchVersion"
+    assert refused(s3.delete_object, **where, VersionId="other") == "NoSuchVersion"
+    objects = [{"Key": "x", "VersionId": "other"}]
+    assert refused(s3.delete_objects, Bucket="data", Delete={"Objects": objects}) == "NoSuchVersion"
+    s3.delete_object(**where, VersionId="null")
+    assert refused(s3.get_object, **where) == "NoSuchKey"
+
+
+def test_a_condition_that_cannot_be_kept_deletes_nothing(s3):
+    s3.put_object(Bucket="data", Key="x", Body=b"1")
+    assert refused(s3.delete_object, Bucket="data", Key="x", IfMatch='"other"') == "NotImplemented"
+    objects = [{"Key": "x", "ETag": '"other"'}]
+    assert refused(s3.delete_objects, Bucket="data", Delete={"Objects": objects}) == "NotImplemented"
+    assert s3.get_object(Bucket="data", Key="x")["Body"].read() == b"1"
+
+
+def test_encryption_with_the_clients_own_key_is_refused_rather_than_forgotten(s3):
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0" * 32}
+    assert refused(s3.put_object, Bucket="data", Key="x", Body=b"secret", **key) == "NotImplemented"
+
+
+def test_the_first_part_of_an_empty_object(s3):
+    s3.put_object(Bucket="data", Key="x", Body=b"")
+    got = s3.get_object(Bucket="data", Key="x", PartNumber=1)
+    assert (got["Body"].read(), "ContentRange" in got, "PartsCount" in got) == (b"", False, False)
+
+
+def test_a_source_whose_key_looks_like_a_version(s3):
+    key = "a?versionId=b %2F"
+    s3.put_object(Bucket="data", Key=key, Body=b"1")
+    s3.copy_object(Bucket="data", Key="copy", CopySource={"Bucket": "data", "Key": key})
+    assert s3.get_object(Bucket="data", Key="copy")["Body"].read() == b"1"
+
+
+def test_an_unchanged_object_is_told_with_its_etag(s3):
+    etag = s3.put_object(Bucket="data", Key="x", Body=b"1")["ETag"]
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket="data", Key="x", IfNoneMatch=etag)
+    assert caught.value.response["ResponseMetadata"]["HTTPHeaders"]["etag"] == etag
+
+
+def test_a_header_in_a_url_does_not_begin_another(s3):
+    s3.put_object(Bucket="data", Key="x", Body=b"1")
+    for value in ("a\r\nX-Injected: 1", "a\nb", "日本"):
+        arguments = {"Bucket": "data", "Key": "x", "ResponseContentDisposition": value}
+        assert refused(s3.get_object, **arguments) == "InvalidArgument"

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import http.client
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,105 @@ def test_other_services_sign_their_body():
     )
     assert check(request, body=b"{}").service == "events"
     assert code_of(request, body=b"{ }") == "SignatureDoesNotMatch"
+
+
+def test_a_hash_in_the_head_does_not_stand_for_the_body_of_other_services():
+    digest = hashlib.sha256(b"{}").hexdigest()
+    headers = {"X-Amz-Target": "AWSEvents.PutEvents", "X-Amz-Content-SHA256": digest}
+    signer = botocore.auth.SigV4Auth
+    request = signed("POST", "http://127.0.0.1:1/", headers=headers, body=b"{}", signer=signer, service="events")
+    assert check(request, body=b"{}").service == "events"
+    assert code_of(request, body=b'{"other": 1}') == "SignatureDoesNotMatch"
+
+
+PARTS = st.lists(st.sampled_from(["", ".", "..", "a", "b c", "é", "100%", "x+y", "~", "a:b"]), max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PARTS)
+def test_paths_of_other_services_are_tidied_and_encoded_twice(parts):
+    url = f"http://127.0.0.1:4566/{'/'.join(quote(part) for part in parts)}"
+    request = signed("GET", url, signer=botocore.auth.SigV4Auth, service="lambda")
+    assert check(request).service == "lambda"
+
+
+@pytest.mark.parametrize("sent", ["utf-8", "latin-1"])
+def test_headers_beyond_ascii(sent):
+    """botocore signs UTF-8 and sends Latin-1; the SDKs of Go and Java sign the UTF-8 that they send."""
+    text = "r\u00e9sum\u00e9 \u00a0 \u00e0"
+    request = signed("PUT", "http://127.0.0.1:1/bucket/key", headers={"x-amz-meta-a": text})
+    assert request.headers["x-amz-meta-a"] == text
+    if sent == "utf-8":
+        request.headers["x-amz-meta-a"] = text.encode().decode("latin-1")
+        request = resigned_as_bytes(request)
+    assert check(request).access_key_id == KEY
+
+
+def resigned_as_bytes(request: Request) -> Request:
+    """The request signed over the very bytes of its headers, written down from the specification."""
+    names = sorted(name for name in request.headers if name != "authorization")
+    head = "".join(f"{name}:{' '.join(part for part in request.headers[name].split(' ') if part)}\n" for name in names)
+    payload = request.headers["x-amz-content-sha256"]
+    canonical = f"{request.method}\n{request.path}\n\n{head}\n{';'.join(names)}\n{payload}".encode("latin-1")
+    date = request.headers["x-amz-date"]
+    scope = f"{date[:8]}/us-east-1/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical).hexdigest()}"
+    signature = hmac.new(signing_key(SECRET, date[:8], "us-east-1", "s3"), text.encode(), "sha256").hexdigest()
+    said = f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    headers = {**request.headers, "authorization": said}
+    return Request(method=request.method, path=request.path, query="", headers=headers, body=request.body)
+
+
+def test_a_url_that_was_given_away_takes_no_headers_that_were_not_signed():
+    """Else who may put one object could make it a copy of any other."""
+    url = "http://127.0.0.1:4566/bucket/key"
+    request = signed("PUT", url, signer=botocore.auth.S3SigV4QueryAuth, expires=60)
+    request.headers["x-amz-copy-source"] = "/bucket/secret"
+    assert code_of(request) == "AccessDenied"
+
+
+def with_query(request: Request, query: str) -> Request:
+    return Request(method="GET", path=request.path, query=query, headers=request.headers, body=request.body)
+
+
+@pytest.mark.parametrize("wrong", ["\u00e9", "", "0" * 64, "\u0661" * 64])
+def test_signatures_of_odd_letters(wrong):
+    request = signed("GET", "http://127.0.0.1:4566/bucket/key", signer=botocore.auth.S3SigV4QueryAuth, expires=60)
+    before, _, _ = request.query.partition("X-Amz-Signature=")
+    assert code_of(with_query(request, f"{before}X-Amz-Signature={quote(wrong)}")) == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("expires", ["0", "604801", "-1", "\u00b2", "9" * 5000, ""])
+def test_lives_of_urls_that_cannot_be(expires):
+    request = signed("GET", "http://127.0.0.1:4566/bucket/key", signer=botocore.auth.S3SigV4QueryAuth, expires=60)
+    query = request.query.replace("X-Amz-Expires=60", f"X-Amz-Expires={quote(expires)}")
+    assert code_of(with_query(request, query)) == "AuthorizationQueryParametersError"
+
+
+def test_a_request_without_a_date():
+    request = signed("GET", "http://127.0.0.1:1/bucket")
+    del request.headers["x-amz-date"]
+    assert code_of(request) == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("/data/%FF%FE", "InvalidURI"),  # two such keys would become one
+        ("/data?max-keys=%C2%B2", "InvalidArgument"),
+        (f"/data?max-keys={'9' * 5000}", "InvalidArgument"),
+        ("/data?max-keys=-1", "InvalidArgument"),
+    ],
+)
+def test_what_is_no_key_and_no_number(s3, variables, target, code):
+    request = AWSRequest(method="GET", url=f"{variables['AWS_ENDPOINT_URL']}{target}")
+    keys = Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
+    botocore.auth.S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
+    connection = http.client.HTTPConnection(urlsplit(request.url).netloc)
+    connection.request("GET", target, headers=dict(request.headers.items()))
+    answer = connection.getresponse()
+    assert (answer.status, f"<Code>{code}</Code>".encode() in answer.read()) == (400, True)
+    connection.close()
 
 
 @pytest.mark.parametrize("minutes", [-16, 16])

@@ -118,6 +118,11 @@ class Guard:
             "secrets",
         )
 
+    def note(self, caller: Caller, message: str) -> None:
+        """Keep with a run what it was told, for `wherry show`."""
+        if caller.run_id is not None:
+            self._denied(caller.run_id, message)
+
     def _check(self, caller: Caller, key: str, bucket: str, allowed: tuple[str, ...]) -> None:
         if caller.job is None:
             return
@@ -129,10 +134,10 @@ class Guard:
         self._deny(caller, "AccessDenied", f"job `{caller.job.name}` may not {verb} bucket `{name}`", advice, key)
 
     def _deny(self, caller: Caller, code: str, what: str, advice: str, key: str) -> None:
-        assert caller.job is not None and caller.run_id is not None  # noqa: S101, PT018 - the owner is never denied
+        assert caller.job is not None  # noqa: S101 - the owner is never denied
         place = self._jobfile.place(f"jobs.{caller.job.name}.{key}")
         message = f"{what}: {advice} ({place})"
-        self._denied(caller.run_id, message)
+        self.note(caller, message)
         raise AwsError(code, message, 403 if code == "AccessDenied" else 400)
 
     def name(self, bucket: str) -> str:

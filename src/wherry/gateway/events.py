@@ -44,6 +44,8 @@ def put_events(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
 def _event(entry: Any, call: Call) -> Event:
     if not isinstance(entry, dict):
         raise AwsError("InvalidArgument", "an entry must be an object")
+    if not _is_text(entry):
+        raise AwsError("InvalidArgument", "the entry is not valid Unicode text")
     for name in ("Source", "DetailType", "Detail"):
         if not isinstance(entry.get(name), str) or not entry[name]:
             raise AwsError("InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument.")
@@ -66,14 +68,29 @@ def _event(entry: Any, call: Call) -> Event:
     )
 
 
+def _is_text(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _detail(text: str) -> dict[str, Any]:
     try:
-        detail = json.loads(text)
-    except ValueError:
+        detail = json.loads(text, parse_constant=_refuse)
+        # A half of a surrogate pair is no text: no job could be given it.
+        json.dumps(detail, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         detail = None
     if not isinstance(detail, dict):
         raise AwsError("MalformedDetail", "Detail is malformed.")
     return detail
+
+
+def _refuse(constant: str) -> None:
+    """Python's parser takes NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
 
 
 def _time(value: Any, call: Call) -> datetime:
@@ -82,7 +99,8 @@ def _time(value: Any, call: Call) -> datetime:
     try:
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
-        return datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(str(value))
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         raise AwsError("InvalidArgument", "Parameter Time is not valid.") from None
 
@@ -91,4 +109,4 @@ def _size(entry: Any) -> int:
     if not isinstance(entry, dict):
         return 0
     texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or [])]
-    return sum(len(str(text).encode()) for text in texts if text) + (14 if entry.get("Time") else 0)
+    return sum(len(str(text).encode(errors="replace")) for text in texts if text) + (14 if entry.get("Time") else 0)

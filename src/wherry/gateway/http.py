@@ -1,18 +1,22 @@
-"""A lean HTTP/1.1 server for one machine: threads, blocking sockets, bodies as streams, files by `sendfile`.
+"""A lean HTTP/1.1 for one machine: blocking sockets, bodies as streams, files by `sendfile`.
 
 The standard library's server parses heads with the e-mail package, which costs more than all the rest of a small
 request here. What is understood: request line and headers within limits, Content-Length or chunked bodies,
 `Expect: 100-continue`, keep-alive. What is ambiguous is refused and the connection closed (RFC 9112, section 11.2).
+`listener.py` accepts the connections.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 
 #: The longest request line and headers together, in bytes.
@@ -22,11 +26,17 @@ MOST_HEADERS = 100
 CHUNK = 1 << 18
 #: A body that the handler left unread is read away up to this size, to keep the connection; else it is closed.
 DRAIN = 1 << 20
-#: A silent connection is closed after this many seconds.
-IDLE_SECONDS = 120
+#: A refused client may finish sending for so long, in seconds, and so long it may be silent meanwhile.
+LINGER_SECONDS = 30.0
+LINGER_SILENCE = 3.0
 #: Bodies from this size on are worth a system call of their own.
 SEPARATE_BODY = 1 << 16
 
+#: RFC 9110, 5.6.2: what a header's name is made of.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Content-Length; more digits than any object has bytes are a mistake.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -64,7 +74,7 @@ class Response:
 class Body:
     """A request's body, read once, as a stream."""
 
-    def __init__(self, connection: _Connection, length: int, *, chunked: bool, expects: bool) -> None:
+    def __init__(self, connection: Connection, length: int, *, chunked: bool, expects: bool) -> None:
         self._connection = connection
         #: What is left, in bytes; of a chunked body, what is left of the current chunk.
         self._left = length
@@ -86,7 +96,8 @@ class Body:
         self._left -= len(data)
         if self._left == 0:
             if self._chunked:
-                self._connection.line()
+                if self._connection.line():
+                    raise BadRequest("a chunk is longer than it says")
             else:
                 self._ended = True
         return data
@@ -114,12 +125,9 @@ class Body:
 
     def _next_chunk(self) -> bool:
         size = self._connection.line().partition(b";")[0].strip()
-        try:
-            self._left = int(size, 16) if size.isalnum() else -1
-        except ValueError:
-            self._left = -1
-        if self._left < 0:
+        if not _CHUNK_SIZE.fullmatch(size):
             raise BadRequest("a chunk without a size")
+        self._left = int(size, 16)
         if self._left == 0:
             while self._connection.line():
                 pass
@@ -138,9 +146,11 @@ class Request:
     query: str
     headers: dict[str, str]
     body: Body = field(repr=False)
+    #: The client wants to send more on the same connection.
+    keep_alive: bool = True
 
 
-class _Connection:
+class Connection:
     """One client's socket, with what was received and not yet used."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -148,14 +158,25 @@ class _Connection:
         self._buffer = b""
 
     def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        """Send all of it; raises Disconnected."""
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise Disconnected from error
+
+    def _recv(self, most: int) -> bytes:
+        # Also a client that was silent for too long is gone.
+        try:
+            return self._socket.recv(most)
+        except OSError as error:
+            raise Disconnected from error
 
     def receive(self, most: int) -> bytes:
         """Some bytes, at least one."""
         if self._buffer:
             data, self._buffer = self._buffer[:most], self._buffer[most:]
             return data
-        data = self._socket.recv(most)
+        data = self._recv(most)
         if not data:
             raise Disconnected
         return data
@@ -165,19 +186,21 @@ class _Connection:
         while b"\n" not in self._buffer:
             if len(self._buffer) > LONGEST_HEAD:
                 raise BadRequest("a line that does not end")
-            data = self._socket.recv(4096)
+            data = self._recv(4096)
             if not data:
                 raise Disconnected
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.removesuffix(b"\r")
+        if not line.endswith(b"\r"):
+            raise BadRequest("a line without its carriage return")
+        return line[:-1]
 
     def request(self) -> Request | None:
         """The next request; None when the client has closed."""
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > LONGEST_HEAD:
                 raise BadRequest("the head is too long")
-            data = self._socket.recv(65_536)
+            data = self._recv(65_536)
             if not data:
                 if self._buffer.strip():
                     raise Disconnected
@@ -196,31 +219,38 @@ class _Connection:
         headers: dict[str, str] = {}
         for line in lines:
             name, colon, value = line.partition(":")
-            if not colon or not name or name != name.strip() or "\r" in line or "\n" in line or "\0" in line:
+            if not colon or not _TOKEN.fullmatch(name) or "\r" in line or "\n" in line or "\0" in line:
                 raise BadRequest("no header line")
-            name = name.lower()
+            name, value = name.lower(), value.strip(" \t")
             # Repeated headers are one list (RFC 9110, 5.3).
-            headers[name] = f"{headers[name]},{value.strip()}" if name in headers else value.strip()
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
         target, _, query = parts[1].partition("?")
         if target.startswith(("http://", "https://")):
             target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
         if not target.startswith("/"):
             raise BadRequest("no path")
-        return Request(method=parts[0], path=target, query=query, headers=headers, body=self._body(headers))
+        return Request(
+            method=parts[0],
+            path=target,
+            query=query,
+            headers=headers,
+            body=self._body(headers),
+            keep_alive=_keeps_alive(parts[2], headers.get("connection", "")),
+        )
 
     def _body(self, headers: dict[str, str]) -> Body:
         coding = headers.get("transfer-encoding")
         length = headers.get("content-length")
         if coding is not None and (coding.lower() != "chunked" or length is not None):
             raise BadRequest("a body of two lengths, or of an unknown coding")
-        if length is not None and not (length.isascii() and length.isdigit()):
+        if length is not None and not _LENGTH.fullmatch(length):
             raise BadRequest("no length")
         expects = headers.get("expect", "").lower() == "100-continue"
         return Body(self, int(length or 0), chunked=coding is not None, expects=expects)
 
     def respond(self, request: Request, response: Response, *, keep: bool) -> None:
         """Send the answer; a small one in a single packet."""
-        head = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}"]
+        head = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}", f"Date: {_date(int(time.time()))}"]
         head += [f"{name}: {value}" for name, value in response.headers]
         body = response.body
         length = body.length if isinstance(body, FileBody) else len(body)
@@ -262,79 +292,31 @@ class _Connection:
                 raise Disconnected  # the file became shorter under our hands
             offset, left = offset + sent, left - sent
 
+    def refuse(self, reason: str) -> None:
+        """Say that the bytes were no request; the connection cannot be used after it."""
+        text = f"400: {reason}\n".encode()
+        head = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(text)
+        self.send(head + text)
 
-Handler = Callable[[Request], Response]
+    def linger(self) -> None:
+        """Take what the client still sends, so that it can read the answer.
 
-
-class Server:
-    """Serves a handler on loopback, one thread a connection."""
-
-    def __init__(self, handler: Handler, port: int = 0) -> None:
-        self._handler = handler
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
-        self.port: int = self._socket.getsockname()[1]
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._accept, name="gateway", daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Close the door and every connection."""
+        Closing a socket with unread bytes resets the connection, and the answer that says why is lost with it.
+        """
+        deadline = time.monotonic() + LINGER_SECONDS
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True, name="client").start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with self._lock:
-            self._open.add(sock)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A timeout in the kernel: Python's own would make the socket non-blocking, and sendfile with it.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, IDLE_SECONDS.to_bytes(8, "little") + bytes(8))
-            connection = _Connection(sock)
-            while self._one(connection):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(LINGER_SILENCE)
+            while time.monotonic() < deadline and self._socket.recv(CHUNK):
                 pass
-        except (OSError, Disconnected):
-            pass  # the client is gone: nobody is there to be told
-        finally:
-            with self._lock:
-                self._open.discard(sock)
-            sock.close()
 
-    def _one(self, connection: _Connection) -> bool:
-        """Serve one request; False when the connection ends."""
-        try:
-            request = connection.request()
-            if request is None:
-                return False
-            response = self._handler(request)
-            keep = request.headers.get("connection", "").lower() != "close" and request.body.drain()
-        except BadRequest as error:
-            text = f"400: {error}\n".encode()
-            connection.send(
-                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
-            )
-            return False
-        try:
-            connection.respond(request, response, keep=keep)
-        finally:
-            if isinstance(response.body, FileBody):
-                response.body.close()
-        return keep
+
+def _keeps_alive(version: str, connection: str) -> bool:
+    wishes = {wish.strip().lower() for wish in connection.split(",")}
+    return "close" not in wishes and (version == "HTTP/1.1" or "keep-alive" in wishes)
+
+
+@functools.lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    """The Date header of a second since 1970: clients tell by it that their clock is off."""
+    return formatdate(second, usegmt=True)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
 
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Request
-from wherry.gateway.sigv4 import Signature
+from wherry.gateway.sigv4 import Signature, same
 from wherry.local.checksums import HEADERS, new_digest
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _LONGEST_LINE = 4096
+_SIZE = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]{1,15}")
 
 
 class Payload:
@@ -66,7 +69,7 @@ class Payload:
 
     def _expected_length(self) -> int | None:
         decoded = self._request.headers.get("x-amz-decoded-content-length")
-        return int(decoded) if decoded and decoded.isdigit() else None
+        return int(decoded) if decoded and _SIZE.fullmatch(decoded) else None
 
 
 def _announced(request: Request) -> list[str]:
@@ -135,16 +138,15 @@ class _Unwrapped:
     def _check(self, template: str, given: str) -> None:
         middle = f"{self._signature.date}\n{self._signature.scope}\n{self._previous}"
         wanted = hmac.new(self._signature.key, template.format(middle).encode(), "sha256").hexdigest()
-        if not hmac.compare_digest(wanted, given):
+        if not same(wanted, given):
             raise AwsError("SignatureDoesNotMatch", "the signature of a chunk does not match", 403)
         self._previous = wanted
 
     def _head(self) -> tuple[int, str]:
         size, _, extension = self._line().partition(";")
-        try:
-            return int(size, 16), extension.removeprefix("chunk-signature=").strip()
-        except ValueError:
-            raise AwsError("IncompleteBody", "a chunk has no size", 400) from None
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise AwsError("IncompleteBody", "a chunk has no size", 400)
+        return int(size, 16), extension.removeprefix("chunk-signature=").strip()
 
     def _take(self, most: int) -> bytes:
         if not self._buffer:

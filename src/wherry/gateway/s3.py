@@ -6,12 +6,12 @@ Source: Amazon S3 API Reference. Path style (`/BUCKET/KEY`) and virtual-hosted s
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from wherry.gateway import s3_buckets, s3_listing, s3_multipart, s3_objects
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Response
+from wherry.gateway.text import decoded
 from wherry.gateway.xml import HEADER, elements
 from wherry.local.objects import ObjectError
 
@@ -26,6 +26,7 @@ STATUSES = {
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
     "NoSuchUpload": 404,
+    "NoSuchVersion": 404,
     "NotImplemented": 501,
     "PreconditionFailed": 412,
 }
@@ -35,7 +36,7 @@ SUBRESOURCES = frozenset(
     """accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle
     list-type location logging metrics notification object-lock object-lock-configuration ownershipControls partNumber
     policy policyStatus publicAccessBlock replication requestPayment restore retention select tagging torrent uploadId
-    uploads versionId versioning versions website""".split()  # noqa: SIM905 - it reads better so
+    uploads versioning versions website""".split()  # noqa: SIM905 - it reads better so
 )
 
 Handler = Callable[[Call, str, str], Response]
@@ -70,10 +71,12 @@ OBJECT_OPERATIONS: dict[tuple[str, str], Handler] = {
 
 def handle(call: Call) -> Response:
     """Answer one S3 request."""
-    bucket, key = _address(call)
     try:
+        bucket, key = _address(call)
         response = _operation(call, bucket, key)(call, bucket, key)
     except (AwsError, ObjectError) as error:
+        if error.code == "NoSuchBucket":
+            call.services.guard.note(call.caller, error.message)
         return error_response(call.request.method, error, call.request.path, call.request_id)
     response.headers = [*response.headers, ("x-amz-request-id", call.request_id), ("Server", "wherry")]
     return response
@@ -85,16 +88,18 @@ def error_response(method: str, error: AwsError | ObjectError, resource: str, re
     content = elements(
         [("Code", error.code), ("Message", error.message), ("Resource", resource), ("RequestId", request_id)]
     )
-    headers = [("Content-Type", "application/xml"), ("x-amz-request-id", request_id), ("Server", "wherry")]
+    own = error.headers if isinstance(error, AwsError) else ()
+    headers = [*own, ("x-amz-request-id", request_id), ("Server", "wherry")]
     if status == 304:
         return Response(status=status, headers=headers)
+    headers.append(("Content-Type", "application/xml"))
     body = f"{HEADER}<Error>{content}</Error>".encode()
     return Response(status=status, headers=headers, body=b"" if method == "HEAD" else body)
 
 
 def _address(call: Call) -> tuple[str, str]:
-    path = unquote(call.request.path)
-    host = call.request.headers.get("host", "").partition(":")[0]
+    path = decoded(call.request.path)
+    host = call.request.headers.get("host", "").partition(":")[0].lower()
     if host.endswith(".localhost"):
         return host.removesuffix(".localhost"), path[1:]
     bucket, _, key = path[1:].partition("/")
@@ -106,6 +111,8 @@ def _operation(call: Call, bucket: str, key: str) -> Handler:
     wanted = [name for name in call.query if name in SUBRESOURCES]
     if "uploadId" in wanted:
         wanted = ["uploadId"]
+    if call.query.get("versionId", "null") != "null":
+        raise AwsError("NoSuchVersion", "there is no such version: buckets are not versioned here", 404)
     if not bucket:
         if method == "GET" and not wanted:
             return s3_buckets.list_buckets

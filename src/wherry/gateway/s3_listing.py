@@ -10,12 +10,15 @@ from urllib.parse import quote
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Response
+from wherry.gateway.text import number_in
 from wherry.gateway.xml import document, element, elements
 from wherry.local.buckets import Buckets
 from wherry.local.objects import ObjectInfo
 from wherry.model import LOCAL_ACCOUNT
 
 MOST_KEYS = 1000
+#: How many keys are read at once where the first of them may be a folder of thousands.
+_FIRST_LOOK = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +38,12 @@ def page_of(buckets: Buckets, bucket: str, *, prefix: str, delimiter: str, after
     last = after
     if delimiter and after.startswith(prefix) and delimiter in after[len(prefix) :]:
         after = _end_of(_common(after, prefix, delimiter))
+    batch = _FIRST_LOOK if delimiter else MOST_KEYS + 1
     while True:
         # One more than is wanted tells whether there is more.
-        wanted = limit - len(contents) - len(prefixes)
-        found = buckets.listing(bucket, prefix=prefix, after=after, limit=wanted + 1)
+        most = min(batch, limit - len(contents) - len(prefixes) + 1)
+        found = buckets.listing(bucket, prefix=prefix, after=after, limit=most)
+        batch *= 4
         for info in found:
             if len(contents) + len(prefixes) == limit:
                 return Page(contents=contents, prefixes=prefixes, last=last)
@@ -46,11 +51,13 @@ def page_of(buckets: Buckets, bucket: str, *, prefix: str, delimiter: str, after
                 last = _common(info.key, prefix, delimiter)
                 prefixes.append(last)
                 after = _end_of(last)
+                batch = _FIRST_LOOK
                 break
             contents.append(info)
             last = after = info.key
         else:
-            return Page(contents=contents, prefixes=prefixes, last=None)
+            if len(found) < most:
+                return Page(contents=contents, prefixes=prefixes, last=None)
 
 
 def _common(key: str, prefix: str, delimiter: str) -> str:
@@ -111,12 +118,9 @@ def _page(call: Call, bucket: str, after: str) -> tuple[Page, int]:
     buckets = call.services.buckets
     buckets.folder(bucket)
     call.services.guard.may_read(call.caller, bucket)
-    text = call.query.get("max-keys", str(MOST_KEYS))
-    if not text.isdigit():
-        raise AwsError("InvalidArgument", "max-keys must be a number", 400)
+    wanted = min(number_in(call.query, "max-keys", MOST_KEYS), MOST_KEYS)
     if call.query.get("encoding-type", "url") != "url":
         raise AwsError("InvalidArgument", "encoding-type must be url", 400)
-    wanted = min(int(text), MOST_KEYS)
     if wanted == 0:
         return Page(contents=[], prefixes=[], last=None), 0
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")

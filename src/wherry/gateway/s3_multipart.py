@@ -6,11 +6,13 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 
+from wherry.gateway.completion import check, etag_of, named_parts
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Response
 from wherry.gateway.s3_conditions import check_read, range_of, write_conditions
 from wherry.gateway.s3_objects import attributes_of, copy_source, open_for, receive, small_document
+from wherry.gateway.text import number_in
 from wherry.gateway.xml import HEADER, document, element, elements, parse
 from wherry.local.checksums import HEADERS
 from wherry.local.multipart import Upload, copy
@@ -38,12 +40,10 @@ def create(call: Call, bucket: str, key: str) -> Response:
 def upload_part(call: Call, bucket: str, key: str) -> Response:
     """UploadPart; with x-amz-copy-source UploadPartCopy."""
     upload = _upload(call, bucket, key)
-    number = call.query.get("partNumber", "")
-    if not number.isdigit():
-        raise AwsError("InvalidArgument", "partNumber must be a number", 400)
+    number = number_in(call.query, "partNumber")
     if "x-amz-copy-source" in call.request.headers:
-        return _copy_part(call, upload, int(number))
-    with call.services.multipart.receive(upload, int(number)) as part:
+        return _copy_part(call, upload, number)
+    with call.services.multipart.receive(upload, number) as part:
         sums = receive(call, part)
         etag = part.commit(sums)
     return Response(headers=[("ETag", f'"{etag}"'), *((HEADERS[name], value) for name, value in sums.items())])
@@ -65,14 +65,18 @@ def _copy_part(call: Call, upload: Upload, number: int) -> Response:
 
 def complete(call: Call, bucket: str, key: str) -> Response:
     """CompleteMultipartUpload."""
-    wanted = [
-        (int(node.findtext("PartNumber") or 0), node.findtext("ETag") or "")
-        for node in parse(small_document(call, has_checksums=False)).findall("Part")
-        if (node.findtext("PartNumber") or "").isdigit()
-    ]
-    conditions = write_conditions(call.request.headers)
-    upload = _upload(call, bucket, key)
+    named = named_parts(parse(small_document(call, has_checksums=False)))
     headers = call.request.headers
+    conditions = write_conditions(headers)
+    try:
+        upload = _upload(call, bucket, key)
+    except ObjectError as error:
+        done = _completed_before(call, bucket, key, etag_of(named)) if error.code == "NoSuchUpload" else None
+        if done is None:
+            raise
+        return _completed(done)
+    check(named, call.services.multipart.parts(upload), headers)
+    wanted = [(part.number, part.etag) for part in named]
     expected = {name: headers[header] for name, header in HEADERS.items() if header in headers}
     job = _Completion(lambda: call.services.multipart.complete(upload, wanted, conditions, expected))
     if job.wait(_PATIENCE):
@@ -126,7 +130,8 @@ def _slowly(job: _Completion) -> Iterator[bytes]:
         body = _completed(job.result()).body
         assert isinstance(body, bytes)  # noqa: S101 - a document
         yield body.removeprefix(HEADER.encode())
-    except (AwsError, ObjectError) as error:
+    except Exception as caught:  # noqa: BLE001 - the status is sent: this is the last place to say so
+        error = caught if isinstance(caught, AwsError | ObjectError) else AwsError("InternalError", repr(caught))
         yield f"<Error>{elements([('Code', error.code), ('Message', error.message)])}</Error>".encode()
 
 
@@ -139,7 +144,7 @@ def abort(call: Call, bucket: str, key: str) -> Response:
 def list_parts(call: Call, bucket: str, key: str) -> Response:
     """ListParts."""
     upload = _upload(call, bucket, key)
-    after, limit = _number(call, "part-number-marker", 0), min(_number(call, "max-parts", 1000), 1000)
+    after, limit = number_in(call.query, "part-number-marker", 0), min(number_in(call.query, "max-parts", 1000), 1000)
     behind = [part for part in call.services.multipart.parts(upload) if part.number > after]
     page = behind[:limit]
     listed = "".join(
@@ -188,14 +193,16 @@ def list_uploads(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG001
     return document("ListMultipartUploadsResult", head + listed)
 
 
+def _completed_before(call: Call, bucket: str, key: str, etag: str | None) -> ObjectInfo | None:
+    """The object, where it is what the upload became: a client that missed the answer asks again."""
+    try:
+        info = call.services.buckets.head(bucket, key)
+    except ObjectError:
+        return None
+    return info if info.etag == etag else None
+
+
 def _upload(call: Call, bucket: str, key: str) -> Upload:
     call.services.buckets.folder(bucket)
     call.services.guard.may_write(call.caller, bucket)
     return call.services.multipart.get(call.query["uploadId"], bucket, key)
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    text = call.query.get(name, str(default))
-    if not text.isdigit():
-        raise AwsError("InvalidArgument", f"{name} must be a number", 400)
-    return int(text)

@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from urllib.parse import unquote
 
+from wherry.gateway.beside import Beside
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import FileBody, Response
 from wherry.gateway.payload import Payload
 from wherry.gateway.s3_conditions import check_read, http_date, part_range, range_of, write_conditions
+from wherry.gateway.text import decoded
 from wherry.gateway.xml import document, element, elements, parse
 from wherry.local.buckets import OpenObject
 from wherry.local.checksums import HEADERS
@@ -23,11 +24,22 @@ from wherry.local.spool import Spooled
 #: Headers that S3 keeps with an object and gives back.
 KEPT_HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _META = "x-amz-meta-"
+#: Headers of a put whose meaning would be lost here.
+_REFUSED_HEADERS = (
+    "x-amz-tagging",
+    "x-amz-object-lock-mode",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-website-redirect-location",
+    "x-amz-write-offset-bytes",
+)
 #: S3's limit for user metadata, in bytes.
 _MOST_METADATA = 2048
 #: The largest document of a request, in bytes: DeleteObjects with 1,000 long keys fits.
 LARGEST_DOCUMENT = 8 << 20
 _MOST_DELETED = 1000
+#: From this size on a body is written and hashed by two threads, in bytes. Parts of an upload come several at a time
+#: as it is, and are shorter.
+LONG_BODY = 32 << 20
 #: Query parameter of a get -> the header that it replaces.
 _OVERRIDES = {
     "response-content-type": "Content-Type",
@@ -57,8 +69,13 @@ def put_object(call: Call, bucket: str, key: str) -> Response:
 def receive(call: Call, spooled: Spooled) -> dict[str, str]:
     """Take a body into the spool and verify it; gives its checksums."""
     payload = Payload(call.request, call.signature)
-    for piece in payload:
-        spooled.write(piece)
+    if (call.request.body.length or 0) < LONG_BODY:
+        for piece in payload:
+            spooled.write(piece)
+    else:
+        with Beside(spooled.write) as writer:
+            for piece in payload:
+                writer.give(piece)
     return payload.verify(spooled.md5())
 
 
@@ -76,8 +93,6 @@ def open_for(call: Call, bucket: str, key: str) -> OpenObject:
     """Open an object for the caller; raises AwsError and ObjectError."""
     call.services.buckets.folder(bucket)
     call.services.guard.may_read(call.caller, bucket)
-    if call.query.get("versionId", "null") != "null":
-        raise AwsError("NoSuchVersion", "there is no such version: buckets are not versioned here", 404)
     return call.services.buckets.open(bucket, key)
 
 
@@ -86,8 +101,10 @@ def _answer(call: Call, opened: OpenObject) -> Response:
     check_read(call.request.headers, info)
     headers = object_headers(info, checksums=call.request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED")
     if "partNumber" in query:
-        part: tuple[int, int] | None = part_range(query["partNumber"], info)
-        headers.append(("x-amz-mp-parts-count", str(len(info.attributes.part_sizes) or 1)))
+        # An empty object has a first part, but no range of bytes.
+        part = part_range(query["partNumber"], info) if info.size else None
+        if info.attributes.part_sizes:
+            headers.append(("x-amz-mp-parts-count", str(len(info.attributes.part_sizes))))
     else:
         part = range_of(call.request.headers.get("range"), info.size)
     offset, length = part or (0, info.size)
@@ -95,7 +112,7 @@ def _answer(call: Call, opened: OpenObject) -> Response:
         headers.append(("Content-Range", f"bytes {offset}-{offset + length - 1}/{info.size}"))
         # A checksum is the whole object's; a client would hold the part against it.
         headers = [pair for pair in headers if not pair[0].startswith("x-amz-checksum-")]
-    replaced = {_OVERRIDES[name]: value for name, value in query.items() if name in _OVERRIDES}
+    replaced = {_OVERRIDES[name]: _header_value(name, value) for name, value in query.items() if name in _OVERRIDES}
     headers = [pair for pair in headers if pair[0] not in replaced] + list(replaced.items())
     status = 206 if part is not None else 200
     if call.request.method == "HEAD":
@@ -103,6 +120,13 @@ def _answer(call: Call, opened: OpenObject) -> Response:
         return Response(status=status, headers=headers, length=length)
     body = FileBody(descriptor=opened.descriptor, offset=offset, length=length, close=opened.close)
     return Response(status=status, headers=headers, body=body)
+
+
+def _header_value(name: str, value: str) -> str:
+    """A header's value that came in a URL; a line break in it would begin another header."""
+    if not value.isprintable() or any(ord(letter) > 255 for letter in value):
+        raise AwsError("InvalidArgument", f"{name} cannot be represented using ISO-8859-1", 400)
+    return value
 
 
 def object_headers(info: ObjectInfo, *, checksums: bool) -> list[tuple[str, str]]:
@@ -152,6 +176,8 @@ def delete_object(call: Call, bucket: str, key: str) -> Response:
     """DeleteObject: what is not there is deleted."""
     call.services.buckets.folder(bucket)
     call.services.guard.may_write(call.caller, bucket)
+    if "if-match" in call.request.headers:
+        raise AwsError("NotImplemented", "wherry's S3 has no conditional deletes", 501)
     call.services.buckets.delete(bucket, key)
     return Response(status=204)
 
@@ -164,6 +190,10 @@ def delete_objects(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG0
     keys = [node.findtext("Key") or "" for node in root.findall("Object")]
     if not 1 <= len(keys) <= _MOST_DELETED or "" in keys:
         raise AwsError("MalformedXML", "name from 1 to 1,000 keys", 400)
+    if any((node.findtext("VersionId") or "null") != "null" for node in root.findall("Object")):
+        raise AwsError("NoSuchVersion", "there is no such version: buckets are not versioned here", 404)
+    if root.find("Object/ETag") is not None:
+        raise AwsError("NotImplemented", "wherry's S3 has no conditional deletes", 501)
     call.services.buckets.delete(bucket, *keys)
     quiet = root.findtext("Quiet") == "true"
     return document(
@@ -191,7 +221,7 @@ def attributes_of(call: Call) -> Attributes:
     metadata = {name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)}
     if sum(len(name) + len(value) for name, value in metadata.items()) > _MOST_METADATA:
         raise AwsError("MetadataTooLarge", "user metadata may have 2,048 bytes at most", 400)
-    for name in ("x-amz-tagging", "x-amz-object-lock-mode", "x-amz-website-redirect-location"):
+    for name in _REFUSED_HEADERS:
         if headers.get(name):
             raise AwsError("NotImplemented", f"wherry's S3 keeps no `{name}`", 501)
     kept = {name: headers[name] for name in KEPT_HEADERS if headers.get(name)}
@@ -205,10 +235,10 @@ def attributes_of(call: Call) -> Attributes:
 
 def copy_source(call: Call) -> tuple[str, str]:
     """Bucket and key of x-amz-copy-source; raises AwsError."""
-    source, _, version = unquote(call.request.headers["x-amz-copy-source"]).partition("?versionId=")
+    source, _, version = call.request.headers["x-amz-copy-source"].partition("?versionId=")
     if version not in ("", "null"):
         raise AwsError("NoSuchVersion", "there is no such version: buckets are not versioned here", 404)
-    bucket, slash, key = source.lstrip("/").partition("/")
+    bucket, slash, key = decoded(source).removeprefix("/").partition("/")
     if not slash or not key:
         raise AwsError("InvalidArgument", "x-amz-copy-source must be BUCKET/KEY", 400)
     return bucket, key
@@ -235,11 +265,11 @@ def _copy_object(call: Call, bucket: str, key: str) -> Response:
     with _open_source(call) as opened, call.services.buckets.receive(bucket, key) as incoming:
         source = opened.info
         copy(opened.descriptor, 0, incoming.descriptor, 0, source.size)
-        attributes = source.attributes
+        attributes = _as_one_piece(source.attributes)
         if replace:
             attributes = _with_sums(attributes_of(call), dict(attributes.checksums))
         incoming.hash_content()
-        info = incoming.commit(_as_one_piece(attributes), write_conditions(headers), "CopyObject")
+        info = incoming.commit(attributes, write_conditions(headers), "CopyObject")
     content = elements([("LastModified", f"{info.modified:%Y-%m-%dT%H:%M:%S}.000Z"), ("ETag", f'"{info.etag}"')])
     return document("CopyObjectResult", content)
 

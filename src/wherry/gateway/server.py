@@ -6,26 +6,34 @@ JSON with the operation in `X-Amz-Target`.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from wherry import __version__
+from wherry.errors import WherryError
 from wherry.gateway import events, parameters, s3, sigv2, sigv4, sts
+from wherry.gateway.answers import error_answer, json_answer
 from wherry.gateway.context import Call, Services
+from wherry.gateway.elsewhere import not_implemented
 from wherry.gateway.errors import AwsError
-from wherry.gateway.http import Request, Response, Server
-from wherry.gateway.xml import HEADER, elements
+from wherry.gateway.http import BadRequest, Disconnected, Request, Response
+from wherry.gateway.listener import Handler, Server
+from wherry.gateway.text import decoded
 from wherry.local.objects import ObjectError
 
 #: The largest body of a request that is not S3's, in bytes.
 LARGEST_BODY = 4 << 20
+#: Where wherry's own routes begin; no bucket's name can.
+OWN = "/_wherry/"
 
 #: KEY/DAY/REGION/SERVICE/aws4_request
 _SCOPE = re.compile(r"Credential=[^/\s]+/\d{8}/[^/\s]+/([^/\s]+)/aws4_request")
+_OPERATION = re.compile(r"/service/[^/]+/operation/(\w+)")
 
 JsonOperation = Callable[[Call, dict[str, Any]], dict[str, Any]]
 #: X-Amz-Target -> operation.
@@ -39,10 +47,14 @@ OPERATIONS: dict[str, JsonOperation] = {
 
 
 class Gateway:
-    """Serves until stopped; `endpoint` is its URL."""
+    """Serves until stopped; `endpoint` is its URL.
 
-    def __init__(self, services: Services, port: int = 0) -> None:
+    `routes` are further paths under `/_wherry/`, each with its handler; they see requests that nobody has verified.
+    """
+
+    def __init__(self, services: Services, port: int = 0, routes: Mapping[str, Handler] | None = None) -> None:
         self._services = services
+        self._routes: dict[str, Handler] = {f"{OWN}health": _health, **(routes or {})}
         self._server = Server(self._handle, port)
         self.endpoint = f"http://127.0.0.1:{self._server.port}"
         self.port = self._server.port
@@ -56,22 +68,20 @@ class Gateway:
         self._server.stop()
 
     def _handle(self, request: Request) -> Response:
-        if request.path == "/_wherry/health":
-            return _json({"status": "ok", "version": __version__}, "")
+        if request.path.startswith(OWN):
+            return self._routes.get(request.path, _nothing)(request)
         request_id = secrets.token_hex(8).upper()
-        is_s3 = _service_of(request) == "s3"
+        service = _service_of(request)
         try:
-            call = self._verified(request, request_id, is_s3=is_s3)
-            if is_s3:
-                return s3.handle(call)
-            return self._operate(call)
-        except (AwsError, ObjectError) as error:
-            if is_s3:
-                return s3.error_response(request.method, error, request.path, request_id)
-            return _error(request, error, request_id)
-        except Exception as error:  # noqa: BLE001 - the edge: a client is told, and the engine lives on
-            bug = AwsError("InternalError", f"this is a bug in wherry: {error!r}", 500)
-            return s3.error_response(request.method, bug, request.path, request_id)
+            call = self._verified(request, request_id, is_s3=service == "s3")
+            return s3.handle(call) if service == "s3" else self._operate(call)
+        except (BadRequest, Disconnected):
+            raise
+        except Exception as caught:  # noqa: BLE001 - the edge: a client is told, and the engine lives on
+            error = _as_answer(caught)
+        if service == "s3":
+            return s3.error_response(request.method, error, request.path, request_id)
+        return error_answer(request, service, error, request_id)
 
     def _verified(self, request: Request, request_id: str, *, is_s3: bool) -> Call:
         guard = self._services.guard
@@ -92,37 +102,48 @@ class Gateway:
         )
 
     def _operate(self, call: Call) -> Response:
-        target = call.request.headers.get("x-amz-target")
+        request, service = call.request, call.signature.service
+        target = request.headers.get("x-amz-target")
         if target is None:
-            action = dict(parse_qsl(call.body.decode(errors="replace"))).get("Action", "")
-            if call.signature.service == "sts" and action == "GetCallerIdentity":
+            action = dict(parse_qsl(call.body.decode(errors="replace"))).get("Action")
+            if service == "sts" and action == "GetCallerIdentity":
                 return sts.get_caller_identity(call)
-            raise _not_implemented(call.signature.service, action)
+            named = _OPERATION.fullmatch(request.path)
+            raise not_implemented(service, action or (named[1] if named else f"{request.method} {request.path}"))
         operation = OPERATIONS.get(target)
         if operation is None:
-            raise _not_implemented(call.signature.service, target.rpartition(".")[2])
+            raise not_implemented(service, target.rpartition(".")[2])
         try:
             given = json.loads(call.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
             raise AwsError("SerializationException", "the body is not a JSON object")
-        return _json(operation(call, given), call.request_id)
+        return json_answer(request, operation(call, given), call.request_id)
 
 
-def _not_implemented(service: str, action: str) -> AwsError:
-    variable = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
-    return AwsError(
-        "NotImplemented",
-        f"wherry does not have {service}:{action or 'this operation'}. To use a full emulator, or AWS itself, for this "
-        f"service alone, set {variable} in the job's `env`",
-        501,
-    )
+def _health(request: Request) -> Response:
+    return json_answer(request, {"status": "ok", "version": __version__}, "")
+
+
+def _nothing(request: Request) -> Response:
+    return json_answer(request, {"error": f"there is no {request.path}"}, "", 404)
+
+
+def _as_answer(error: Exception) -> AwsError | ObjectError:
+    """What a client is told of an error; what is nobody's intention is called a bug."""
+    if isinstance(error, AwsError | ObjectError):
+        return error
+    if isinstance(error, WherryError):
+        return AwsError("InternalError", error.message, 500)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE):
+        return AwsError("InternalError", f"the engine cannot write or read: {error.strerror}", 500)
+    return AwsError("InternalError", f"this is a bug in wherry: {error!r}", 500)
 
 
 def _query(text: str) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in text.split("&") if pair)
-    return {unquote(name): unquote(value.replace("+", " ")) for name, _, value in pairs}
+    return {decoded(name): decoded(value.replace("+", " ")) for name, _, value in pairs}
 
 
 def _service_of(request: Request) -> str:
@@ -136,20 +157,3 @@ def _small_body(request: Request) -> bytes:
     if body is None:
         raise AwsError("RequestEntityTooLarge", "the body has more than 4 MiB", 413)
     return body
-
-
-def _json(value: dict[str, Any], request_id: str) -> Response:
-    headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id)]
-    return Response(headers=headers, body=json.dumps(value).encode())
-
-
-def _error(request: Request, error: AwsError | ObjectError, request_id: str) -> Response:
-    status = error.status if isinstance(error, AwsError) else 400
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        response = _json({"__type": error.code, "message": error.message, "Message": error.message}, request_id)
-        response.status = status
-        response.headers = [*response.headers, ("x-amzn-errortype", error.code)]
-        return response
-    text = elements([("Type", "Sender"), ("Code", error.code), ("Message", error.message)])
-    body = f"{HEADER}<ErrorResponse><Error>{text}</Error>{elements([('RequestId', request_id)])}</ErrorResponse>"
-    return Response(status=status, headers=[("Content-Type", "text/xml")], body=body.encode())

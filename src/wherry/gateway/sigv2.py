@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from wherry.gateway.errors import AwsError
 from wherry.gateway.http import Request
-from wherry.gateway.sigv4 import Signature
+from wherry.gateway.sigv4 import Signature, same
 
 #: Parameters that are a part of what is signed.
 _SIGNED = frozenset(
@@ -31,13 +31,13 @@ def verify_query(request: Request, secret_of: Callable[[str], str], now: datetim
     pairs = [pair.partition("=") for pair in request.query.split("&") if pair]
     values = {name: unquote(value.replace("+", " ")) for name, _, value in pairs}
     access_key, expires = values.get("AWSAccessKeyId", ""), values.get("Expires", "")
-    if not access_key or not expires.isdigit():
+    if not access_key or not (expires.isascii() and expires.isdigit() and len(expires) < 16):
         raise AwsError("AccessDenied", "query-string authentication needs AWSAccessKeyId, Signature and Expires", 403)
     if now > datetime.fromtimestamp(min(int(expires), 1 << 40), UTC):
         raise AwsError("AccessDenied", "Request has expired", 403)
     secret = secret_of(access_key)
     digest = hmac.new(secret.encode(), _text_to_sign(request, values, expires).encode(), "sha1").digest()
-    if not hmac.compare_digest(base64.b64encode(digest).decode(), values.get("Signature", "")):
+    if not same(base64.b64encode(digest).decode(), values.get("Signature", "")):
         raise AwsError(
             "SignatureDoesNotMatch",
             "the signature does not match: the secret key is another one, or the request was changed on its way",

@@ -41,7 +41,7 @@ def document(root: str, content: str, headers: Iterable[tuple[str, str]] = ()) -
 
 def parse(body: bytes | None) -> ET.Element:
     """A request's document, its names without their namespace; raises AwsError MalformedXML."""
-    if not body or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+    if not body or b"\0" in body or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise AwsError("MalformedXML", "the XML you provided was not well-formed or is too large", 400)
     try:
         root = ET.fromstring(body)  # noqa: S314 - no document type, no entities: see above

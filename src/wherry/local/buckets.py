@@ -174,7 +174,13 @@ class Buckets:
     def listing(self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[ObjectInfo]:
         """Up to `limit` objects whose key starts with `prefix` and sorts after `after`, in S3's (UTF-8 byte) order."""
         self.folder(bucket)
-        bounds = {"bucket": bucket, "first": prefix, "after": after, "last": upper_bound(prefix), "limit": limit}
+        bounds = {
+            "bucket": bucket,
+            "first": max(prefix, after),
+            "after": after,
+            "last": upper_bound(prefix),
+            "limit": limit,
+        }
         with self.database.reading() as connection:
             return [info_of(row) for row in connection.execute(SQL["page"], bounds)]
 
