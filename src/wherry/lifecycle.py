@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wherry.model import Attempt, Ending, Outcome, Retry, Status
+from wherry.model import Attempt, Ending, Job, Outcome, Retry, Status
+
+#: The budget of attempts that could not start for a reason that may pass: the job's own `retry` is not touched by them.
+START_BUDGET = Retry(attempts=10, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,34 +32,47 @@ class Decision:
 
 
 def after_attempt(
-    attempts: Sequence[Attempt], outcome: Outcome, retry: Retry, *, now: datetime, chance: float
+    attempts: Sequence[Attempt],
+    outcome: Outcome,
+    retry: Retry,
+    *,
+    now: datetime,
+    chance: float,
+    deadline_at: datetime | None = None,
 ) -> Decision:
     """Decide what a run becomes when its last attempt ended with `outcome`.
 
-    `attempts` are all attempts so far, the ended one included; `chance` is a random number from 0 to 1 for the jitter.
+    `attempts` are those of the present round, the ended one included; `chance` is a random number from 0 to 1 for the
+    jitter. There are two budgets: `retry` for the job's own failures, `START_BUDGET` for what could not start.
     """
     if outcome.succeeded:
         return Decision(status=Status.SUCCEEDED)
     if outcome.ending is Ending.STOPPED:
-        return Decision(status=Status.STOPPED, reason=describe(outcome))
-    used = sum(1 for attempt in attempts if not could_not_start(attempt.outcome))
-    if is_worth_retrying(outcome, retry) and used < retry.attempts:
-        return Decision(
-            status=Status.QUEUED,
-            due_at=now + delay(retry, used, chance),
-            reason=f"attempt {len(attempts)}: {describe(outcome)}",
-        )
-    status = Status.TIMED_OUT if outcome.ending is Ending.TIMED_OUT else Status.FAILED
-    return Decision(status=status, reason=describe(outcome))
+        return Decision(status=Status.STOPPED, reason=outcome.reason)
+    if outcome.ending is Ending.TIMED_OUT:
+        ended = Decision(status=Status.TIMED_OUT, reason=outcome.reason)
+    else:
+        ended = Decision(status=Status.FAILED, reason=describe(outcome))
+    unstarted = could_not_start(outcome)
+    budget = START_BUDGET if unstarted else retry
+    used = sum(1 for attempt in attempts if could_not_start(attempt.outcome) is unstarted)
+    if not is_worth_retrying(outcome, retry) or used >= budget.attempts:
+        return ended
+    due_at = now + delay(budget, used, chance)
+    if deadline_at is not None and due_at >= deadline_at:
+        return Decision(status=ended.status, reason=f"{ended.reason}; the deadline leaves no time for another attempt")
+    number = attempts[-1].number if attempts else 1
+    return Decision(status=Status.QUEUED, due_at=due_at, reason=f"attempt {number}: {describe(outcome)}")
 
 
 def is_worth_retrying(outcome: Outcome, retry: Retry) -> bool:
     """True when another attempt might end differently.
 
-    What could not be started here (no such program, no such value in the event) will not start a second time either.
+    What could not be started (no such program, no such value in the event) will not start a second time either, unless
+    its cause may pass by itself.
     """
     if outcome.ending is Ending.COULD_NOT_START:
-        return False
+        return outcome.passing
     if outcome.ending is Ending.EXITED and retry.exit_codes is not None:
         return outcome.exit_code in retry.exit_codes
     return True
@@ -76,6 +93,84 @@ def delay(retry: Retry, attempts_used: int, chance: float) -> timedelta:
 def could_not_start(outcome: Outcome | None) -> bool:
     """True for the outcome of an attempt in which the job itself never ran."""
     return outcome is not None and outcome.ending is Ending.COULD_NOT_START
+
+
+# ------------------------------------------------------------------------------------------------- overlap and limits
+
+
+class Admission(enum.Enum):
+    """Whether a run may begin beside the others of its job."""
+
+    GO = enum.auto()
+    WAIT = enum.auto()
+    SKIP = enum.auto()
+
+
+def limit_of(job: Job) -> int | None:
+    """How many runs of a job may be active at once: `concurrency`, else one unless they may overlap; None: any number."""
+    if job.concurrency is not None:
+        return job.concurrency
+    return None if job.overlap == "allow" else 1
+
+
+def admit(job: Job, *, active: int, patient: bool = False) -> Admission:
+    """Decide about a run that has not begun, while `active` others of the job have begun and not ended.
+
+    Between two attempts a run is active. A `patient` run (an interval of a backfill) waits where others are skipped.
+    """
+    limit = limit_of(job)
+    if limit is None or active < limit:
+        return Admission.GO
+    return Admission.SKIP if job.overlap == "skip" and not patient else Admission.WAIT
+
+
+def deadline_of(job: Job, asked_at: datetime) -> datetime | None:
+    """When a run must have ended, queueing and all attempts included."""
+    return None if job.deadline is None else asked_at + job.deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """How long an attempt may take, and what the job file says about it."""
+
+    length: timedelta
+    said: str
+
+
+def bound_of(job: Job, *, asked_at: datetime, started_at: datetime) -> Bound | None:
+    """The bound of an attempt: its `timeout`, or what is left of the run's `deadline` when that is less."""
+    deadline = deadline_of(job, asked_at)
+    bound = None
+    if job.timeout is not None:
+        bound = Bound(length=job.timeout, said=f"timeout: {duration(job.timeout)}")
+    if deadline is not None and (bound is None or started_at + bound.length > deadline):
+        bound = Bound(length=max(timedelta(0), deadline - started_at), said=f"deadline: {duration(job.deadline)}")
+    return bound
+
+
+# ---------------------------------------------------------------------------------------------------------- schedules
+
+#: A firing this late is still taken, whatever `catch_up` says.
+FIRING_GRACE = timedelta(minutes=1)
+#: A run that has not started so long after it was due is reported as missing.
+START_GRACE = timedelta(minutes=5)
+
+
+def catch_up(policy: str, due: Iterable[datetime], *, now: datetime) -> tuple[list[datetime], list[datetime]]:
+    """Divide the firings that are due, oldest first, into those to fire and those that are missed.
+
+    `none` takes what is at most `FIRING_GRACE` late, `latest` the last one however late, `all` everything.
+    """
+    firings = list(due)
+    if policy == "all":
+        return firings, []
+    taken = [moment for moment in firings if now - moment <= FIRING_GRACE]
+    if policy == "latest" and not taken:
+        taken = firings[-1:]
+    return taken, firings[: len(firings) - len(taken)]
+
+
+# ------------------------------------------------------------------------------------------------------- in plain words
 
 
 def describe(outcome: Outcome) -> str:

@@ -27,6 +27,38 @@ class Upcoming:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missed:
+    """A firing that should have become a started run, and did not, or not in time."""
+
+    job: str
+    fires_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A run that a person asks for."""
+
+    job: str
+    #: What its trigger's kind is said to be: a replayed run keeps that of the first one.
+    trigger: str = "manual"
+    #: What makes it unique for the job; empty: nothing, it is one of its own.
+    cause: str = ""
+    #: None: an event that says that it was started by hand.
+    event: Event | None = None
+    overrides: Overrides = Overrides()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskUse:
+    """What the local environment takes of the disk, in bytes."""
+
+    store: int
+    logs: int
+    objects: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentStatus:
     """An environment at a glance."""
 
@@ -38,17 +70,29 @@ class EnvironmentStatus:
     upcoming: tuple[Upcoming, ...]
     #: The newest runs that ended badly within the last 24 hours.
     failures: tuple[Run, ...]
+    #: What should have started within the last 24 hours and did not, the latest first.
+    missed: tuple[Missed, ...]
+    dead_letters: int
+    #: None where there is no disk of ours.
+    disk: DiskUse | None
 
 
 class Target(Protocol):
     """One environment. Methods raise NotFound for what does not exist."""
 
-    def start(self, job: str, *, event: Event | None, overrides: Overrides) -> str:
-        """Run a job now; gives the run's id. The run goes on by itself, or while this target is open."""
+    def start(self, wish: Wish) -> str | None:
+        """Run a job; gives the run's id, None when the job has a run of that cause already.
+
+        The run goes on by itself, or while this target is open.
+        """
         ...
 
-    def follow(self, run_id: str) -> Iterator[bytes]:
-        """What the run writes, all attempts, as it is written, until it has ended."""
+    def retry(self, run_id: str) -> None:
+        """Give a run that ended badly another round; raises UserError for any other."""
+        ...
+
+    def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
+        """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
         ...
 
     def stop(self, run_id: str) -> None:
@@ -65,8 +109,22 @@ class Target(Protocol):
         """The newest runs, newest first."""
         ...
 
-    def log(self, run: Run, attempt: int) -> Iterator[bytes]:
-        """What one attempt has written so far."""
+    def of_cause(self, job: str, cause: str) -> Run | None:
+        """The run that a job has of a cause."""
+        ...
+
+    def dead_letters(
+        self, *, job: str | None = None, reason: str | None = None, since: datetime | None = None, limit: int = -1
+    ) -> list[Run]:
+        """The runs that ended badly and that nobody has dealt with, newest first; `reason` is a part of theirs."""
+        ...
+
+    def bury(self, run_ids: Sequence[str]) -> None:
+        """These runs are no dead letters any more."""
+        ...
+
+    def log(self, run: Run, attempt: int, helper: str = "") -> Iterator[bytes]:
+        """What one attempt, or a helper in it, has written so far."""
         ...
 
     def emit(self, events: Sequence[Event]) -> list[Run]:

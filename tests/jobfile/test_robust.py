@@ -91,6 +91,7 @@ def test_any_bytes(content):
         "- " * 400_000,
         "? " * 400_000,
         "a: &a [x]\n" + "b: *a\n" * 100_000,
+        "\n".join(f"k{n}: 1" for n in range(150_000)),
         "\n".join(f"k{n}: 1" for n in range(80_000)),
         "a: '" + "x" * 900_000,
         "app: a\njobs: {j: {command: x, timeout: " + "1" * 500_000 + "}}",

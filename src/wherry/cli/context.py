@@ -12,17 +12,18 @@ from wherry.errors import UserError
 from wherry.model import JobFile
 
 if TYPE_CHECKING:
-    from wherry.local.solo import Host
+    from wherry.local.crew import Host
     from wherry.local.worker import AccessFor
     from wherry.local.workspace import Workspace
     from wherry.target import Target
 
 JOBFILE = "wherry.yaml"
+LOCAL = "local"
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
     """The option that says where."""
-    parser.add_argument("--env", metavar="ENV", default="local", help="the environment (default: local)")
+    parser.add_argument("--env", metavar="ENV", default=LOCAL, help="the environment (default: local)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,7 @@ def open_workspace(arguments: argparse.Namespace) -> Workspace:
 @contextlib.contextmanager
 def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
     """The environment that is meant; raises UserError for one that is not there."""
-    if arguments.env != "local":
+    if arguments.env != LOCAL:
         _refuse(arguments)
     from wherry.local.desk import Desk
 

@@ -14,6 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
     parser.add_argument("--attempt", metavar="N", type=int, help="only this attempt (default: all)")
+    parser.add_argument("--helper", metavar="NAME", default="", help="what this helper wrote, instead of the job")
     add_environment(parser)
 
 
@@ -24,11 +25,11 @@ def execute(arguments: argparse.Namespace) -> int:
         numbers = [attempt.number for attempt in run.attempts]
         if arguments.attempt is not None and arguments.attempt not in numbers:
             raise NotFound(f"run {run.id} has no attempt {arguments.attempt}", hint=f"it has {len(numbers)} so far")
-        if arguments.follow and arguments.attempt is None:
+        if arguments.follow and arguments.attempt is None and not arguments.helper:
             chunks = target.follow(run.id)
         else:
             wanted = numbers if arguments.attempt is None else [arguments.attempt]
-            chunks = (chunk for number in wanted for chunk in target.log(run, number))
+            chunks = (chunk for number in wanted for chunk in target.log(run, number, arguments.helper))
         for chunk in chunks:
             output.write(chunk)
     return 0

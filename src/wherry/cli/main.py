@@ -30,7 +30,13 @@ VERBS = {
     "runs": "list runs, newest first",
     "show": "show one run: why it started, what it ran, how it ended",
     "logs": "print what a run wrote",
-    "status": "show the engine, the runs of the last day, the next firings, the failures",
+    "explain": "say why a run ended as it did, and what to change",
+    "stop": "end runs: SIGTERM, then SIGKILL after 30 seconds",
+    "retry": "give a run that ended badly another round of attempts",
+    "replay": "run the event of a run once more, as a new run",
+    "backfill": "run a job for each interval of a span of time, resumable",
+    "dead-letters": "list, show, redrive and purge what failed for good",
+    "status": "show the engine, the runs of the last day, what comes next, what failed, what was missed",
     "secrets": "set, list and remove secrets",
     "env": 'print what points any AWS client at the engine: eval "$(wherry env)"',
     "schedule": "say when a schedule fires",
@@ -77,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
 
 def load_verb(name: str) -> Verb:
     """The module of a verb."""
-    verb: Verb = importlib.import_module(f"wherry.cli.{name}")
+    verb: Verb = importlib.import_module(f"wherry.cli.{name.replace('-', '_')}")
     return verb
 
 

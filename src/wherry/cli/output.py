@@ -142,6 +142,11 @@ def run_as_json(run: Run) -> dict[str, Any]:
         "ended_at": instant(run.ended_at),
         "command": list(run.command),
         "env": dict(run.env),
+        "overrides": {
+            "command": None if run.overrides.command is None else list(run.overrides.command),
+            "args": list(run.overrides.args),
+            "env": dict(run.overrides.env),
+        },
         "event": run.event.document,
         "attempts": [
             {
@@ -151,6 +156,8 @@ def run_as_json(run: Run) -> dict[str, Any]:
                 "ending": attempt.outcome.ending.value if attempt.outcome else None,
                 "exit_code": attempt.outcome.exit_code if attempt.outcome else None,
                 "reason": attempt.outcome.reason if attempt.outcome else "",
+                "peak_memory": attempt.peak_memory,
+                "cpu_seconds": attempt.cpu_seconds,
             }
             for attempt in run.attempts
         ],

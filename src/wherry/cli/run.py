@@ -13,7 +13,7 @@ from wherry.cli.context import add_environment, open_target
 from wherry.cli.emit import event_of, read_json
 from wherry.errors import UserError
 from wherry.model import Ending, Overrides, Run, Status
-from wherry.target import Target
+from wherry.target import Target, Wish
 
 #: As `timeout` of the coreutils does.
 _TIMED_OUT = 124
@@ -48,16 +48,16 @@ def execute(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)  # noqa: TID251 - the edge
     event = event_of(read_json(arguments.event), now) if arguments.event else None
     with open_target(arguments) as target:
-        run_id = target.start(arguments.job, event=event, overrides=overrides)
-        return _follow(target, run_id)
+        run_id = target.start(Wish(job=arguments.job, event=event, overrides=overrides))
+        return follow(target, str(run_id))
 
 
-def _follow(target: Target, run_id: str) -> int:
-    """Pass the log on until the run ends; the first Ctrl-C asks the job to end, and waits for it."""
+def follow(target: Target, run_id: str, *, after: int = 0) -> int:
+    """Pass the log on until the run ends; the first Ctrl-C asks the job to end, and waits for it. Gives the exit code."""
     interrupted = False
     while True:
         try:
-            for chunk in target.follow(run_id):
+            for chunk in target.follow(run_id, after=after):
                 output.write(chunk)
             break
         except KeyboardInterrupt:
@@ -67,16 +67,19 @@ def _follow(target: Target, run_id: str) -> int:
             output.note(f"stopping {run_id} (Ctrl-C again: leave it)")
             target.stop(run_id)
     run = target.find(run_id)
-    _report(run)
+    report(run)
     return _INTERRUPTED if interrupted else exit_code_of(run)
 
 
-def _report(run: Run) -> None:
+def report(run: Run) -> None:
+    """Say how a run ended, where that needs saying."""
     if run.status is Status.SUCCEEDED:
         if sys.stderr.isatty():
             output.note(output.paint(f"{run.id} succeeded", "green", sys.stderr))
         return
     output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
+    if run.status is not Status.SKIPPED:
+        output.note(f"  `wherry explain {run.id}` says what to change, `wherry retry {run.id}` tries again")
 
 
 def exit_code_of(run: Run) -> int:

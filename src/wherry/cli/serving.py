@@ -11,9 +11,9 @@ from wherry.errors import UserError
 from wherry.gateway.access import Guard, owner_credentials, run_credentials
 from wherry.gateway.context import Services
 from wherry.gateway.server import Gateway
+from wherry.local.crew import Host
 from wherry.local.environment import AwsAccess
 from wherry.local.multipart import Multipart
-from wherry.local.solo import Host
 from wherry.local.workspace import Workspace
 from wherry.model import LOCAL_REGION, JobFile
 

@@ -10,8 +10,10 @@ from wherry import lifecycle
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
 from wherry.model import Attempt, Run, Status
+from wherry.target import Target
 
 _LAST_LINES = 10
+_TAIL = 1 << 16
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +30,24 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             output.say_json(output.run_as_json(run))
             return 0
-        _show(run)
-        if run.status in (Status.FAILED, Status.TIMED_OUT) and run.attempts:
-            _show_end_of_log(b"".join(target.log(run, run.attempts[-1].number)))
+        show(target, run)
     return 0
+
+
+def show(target: Target, run: Run) -> None:
+    """All that is known of a run, for a person."""
+    _show(run)
+    if run.status in (Status.FAILED, Status.TIMED_OUT) and run.attempts:
+        _show_all("end of the log", last_lines(target, run))
+        output.note(f"`wherry explain {run.id}` says what to change")
+
+
+def last_lines(target: Target, run: Run, count: int = _LAST_LINES) -> list[str]:
+    """The last lines that the last attempt wrote; of a long log only its end is read."""
+    tail = b""
+    for chunk in target.log(run, run.attempts[-1].number):
+        tail = (tail + chunk)[-_TAIL:]
+    return tail.decode(errors="replace").splitlines()[-count:]
 
 
 def _show(run: Run) -> None:
@@ -41,6 +57,7 @@ def _show(run: Run) -> None:
         ("job", run.job),
         ("started by", f"{run.trigger}  {output.paint(run.cause, 'grey')}"),
         ("created", output.moment(run.created_at)),
+        ("retried", output.moment(run.asked_at) if run.earlier_attempts else ""),
         ("due", output.moment(run.due_at) if not run.status.ended and run.due_at > run.created_at else ""),
         ("ended", output.moment(run.ended_at) if run.ended_at else ""),
         ("command", shlex.join(run.command)),
@@ -56,7 +73,10 @@ def _show(run: Run) -> None:
 def _attempt(attempt: Attempt) -> str:
     took = output.length(attempt.ended_at - attempt.started_at) if attempt.ended_at else "running"
     how = lifecycle.describe(attempt.outcome) if attempt.outcome else ""
-    return f"{attempt.number}  {output.moment(attempt.started_at)}  {took}  {how}"
+    used = [f"{attempt.cpu_seconds:.1f}s CPU"] if attempt.cpu_seconds and attempt.cpu_seconds >= 0.05 else []
+    used += [output.bytes_of(attempt.peak_memory)] if attempt.peak_memory else []
+    usage = f"  ({', '.join(used)})" if used else ""
+    return f"{attempt.number}  {output.moment(attempt.started_at)}  {took}  {how}{output.paint(usage, 'grey')}"
 
 
 def _show_all(name: str, lines: list[str]) -> None:
@@ -64,9 +84,3 @@ def _show_all(name: str, lines: list[str]) -> None:
         output.say(output.paint(name, "grey"))
         for line in lines:
             output.say(f"  {line}")
-
-
-def _show_end_of_log(log: bytes) -> None:
-    lines = log.decode(errors="replace").splitlines()
-    if lines:
-        _show_all("end of the log", lines[-_LAST_LINES:])

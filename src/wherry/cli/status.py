@@ -9,6 +9,9 @@ from wherry.cli.context import add_environment, add_json, open_target
 from wherry.cli.runs import row
 from wherry.target import EnvironmentStatus
 
+#: So many missed firings, and next ones, are listed; `--json` has them all.
+_MOST = 10
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -33,11 +36,26 @@ def _show(status: EnvironmentStatus) -> None:
     output.say(f"{output.paint('last 24h', 'grey')}  {counts or 'no runs'}")
     if status.upcoming:
         output.say(output.paint("next", "grey"))
-        for firing in status.upcoming:
+        for firing in status.upcoming[:_MOST]:
             output.say(f"  {output.moment(firing.at)}  {firing.job}")
+        if len(status.upcoming) > _MOST:
+            output.say(f"  and {len(status.upcoming) - _MOST} more")
+    if status.missed:
+        output.say(output.paint("missed: should have started within the last 24h and did not", "yellow"))
+        for missed in status.missed[:_MOST]:
+            output.say(f"  {output.moment(missed.fires_at)}  {missed.job}  {missed.reason}")
+        if len(status.missed) > _MOST:
+            output.say(f"  and {len(status.missed) - _MOST} more")
     if status.failures:
         output.say(output.paint("failures of the last 24h", "grey"))
         output.table(["RUN", "JOB", "TRIGGER", "STATUS", "CREATED", "TOOK", ""], [row(run) for run in status.failures])
+    if status.dead_letters:
+        output.say(f"{output.paint('dead letters', 'yellow')}  {status.dead_letters}: `wherry dead-letters` lists them")
+    if status.disk:
+        parts = {"logs": status.disk.logs, "objects": status.disk.objects, "store": status.disk.store}
+        total = output.bytes_of(sum(parts.values()))
+        listed = ", ".join(f"{name} {output.bytes_of(size)}" for name, size in parts.items())
+        output.say(f"{output.paint('disk', 'grey')}      {total} ({listed})")
 
 
 def _as_json(status: EnvironmentStatus) -> dict[str, object]:
@@ -47,4 +65,10 @@ def _as_json(status: EnvironmentStatus) -> dict[str, object]:
         "runs": {name.value: count for name, count in status.runs.items()},
         "upcoming": [{"job": firing.job, "at": output.instant(firing.at)} for firing in status.upcoming],
         "failures": [output.run_as_json(run) for run in status.failures],
+        "missed": [
+            {"job": missed.job, "fires_at": output.instant(missed.fires_at), "reason": missed.reason}
+            for missed in status.missed
+        ],
+        "dead_letters": status.dead_letters,
+        "disk": vars(status.disk) if status.disk else None,
     }

@@ -11,23 +11,31 @@ from types import FrameType
 
 from wherry.cli import output
 from wherry.cli.context import open_workspace
-from wherry.errors import WherryError
+from wherry.errors import UserError, WherryError
 from wherry.model import Run, Status
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--port", type=int, help="the gateway's port (default: the one of last time)")
+    parser.add_argument(
+        "--parallel",
+        metavar="N",
+        type=int,
+        help="attempts at once on this machine (default: twice its CPUs, at least 4)",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the engine in the foreground."""
     from wherry.cli.serving import serve_again
+    from wherry.local.crew import Host
     from wherry.local.engine import Engine
-    from wherry.local.solo import Host
     from wherry.local.support import refuse_unsupported
     from wherry.local.wake import EngineSeat
 
+    if arguments.parallel is not None and arguments.parallel < 1:
+        raise UserError("`--parallel` must be at least 1")
     workspace = open_workspace(arguments)
     jobfile = workspace.jobfile
     refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
@@ -44,6 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
             listener=_report,
             failed=_report_failure,
             changed=_report_change,
+            places=arguments.parallel,
         )
         _stop_on_signals(engine)
         output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")
@@ -61,7 +70,7 @@ def _stop_on_signals(engine: object) -> None:
     asked = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
-        running = len(engine.worker.active())
+        running = len(engine.worker)
         if not asked.is_set():
             asked.set()
             if running:
@@ -94,7 +103,8 @@ def _report(run: Run) -> None:
     verb = _VERBS.get(run.status, output.status(run.status))
     if verb is None:
         return
-    now = run.ended_at or (run.attempts[-1].ended_at or run.attempts[-1].started_at)
+    last = run.attempts[-1] if run.attempts else None
+    now = run.ended_at or (last.ended_at or last.started_at if last else run.created_at)
     cause = f"  {output.paint(run.cause, 'grey')}" if run.status is Status.STARTING else ""
     took = ""
     if run.status.ended and run.attempts and run.ended_at:

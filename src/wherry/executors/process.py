@@ -1,167 +1,206 @@
-"""Attempts as plain processes of this machine.
+"""Attempts as processes of this machine. The only door to `subprocess`.
 
-Each attempt leads a session and process group of its own, reads nothing, and writes into its log file by itself: the
-engine is not in between, so the order of the two streams is kept and killing the engine costs no line.
+Each attempt leads a session, and so a process group, of its own, and writes into its log file by itself: the engine is
+not in between, so the order of the two streams is kept and killing the engine costs no line. The processes are children
+of the keeper (`keeper.py`), which outlives this process and remembers how they ended.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
-import shutil
-import signal
+import shlex
+import socket
 import subprocess  # noqa: TID251 - this is the door
+import sys
 import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from wherry.executors import CouldNotStart, Handle, Launch
+from wherry.errors import WherryError
+from wherry.executors import Ended, Key, Launch, Part, Started
+from wherry.executors.ends import ended, not_started
+from wherry.executors.orphans import Orphan
+from wherry.executors.proc import identify
 from wherry.model import Ending, Outcome
+
+_KEEPER = os.path.join(os.path.dirname(__file__), "keeper.py")
 
 
 class ProcessExecutor:
-    """Implements Executor."""
+    """Implements Executor; `folder` is where keepers say that they are there."""
 
-    def start(self, launch: Launch) -> Handle:
-        """Start an attempt; raises CouldNotStart with the reason in words."""
-        log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._channel: socket.socket | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._inbox = b""
+        self._running: dict[Key, Launch] = {}
+        self._processes: dict[Key, str] = {}
+        self._orphans: dict[Key, Orphan] = {}
+        #: What is known without the keeper: of orphans, and of launches that never reached one.
+        self._reports: deque[Started | Ended] = deque()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.epoll()
+        self._poll.register(self._bell, select.EPOLLIN)
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when there is something to receive."""
+        return self._poll.fileno()
+
+    def launch(self, key: Key, launch: Launch) -> None:
+        """Start an attempt."""
+        self._running[key] = launch
         try:
-            process = subprocess.Popen(  # noqa: S603 - to run people's commands is what this is for
-                launch.command,
-                env=launch.env,
-                cwd=launch.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            self._send(
+                do="start",
+                key=str(key),
+                memory=launch.memory,
+                cpus=launch.cpus,
+                helpers={name: _as_message(part) for name, part in launch.helpers.items()},
+                **_as_message(launch),
             )
-        except (OSError, ValueError) as error:
-            raise CouldNotStart(_why(launch, error)) from error
-        finally:
-            os.close(log)
-        return _Child(process)
+        except OSError as error:
+            self._running.pop(key, None)
+            reason = f"no process can be made: {(error.strerror or str(error)).lower()}"
+            self._report(Ended(key, Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=True)))
 
-    def find(self, identity: str) -> Handle | None:
-        """The process of that pid and start time, if it still runs."""
-        return _Stranger(identity) if is_alive(identity) else None
+    def adopt(self, key: Key, *, process: str, owner: str, log: str) -> None:
+        """Go on with an attempt of an engine that died."""
+        orphan = Orphan(key, process=process, keeper_file=os.path.join(self._folder, owner), log=log)
+        self._orphans[key] = orphan
+        orphan.watch(self._report)
+
+    def stop(self, key: Key, grace: float) -> None:
+        """Ask it to end, make it after `grace` seconds."""
+        if key in self._orphans:
+            self._orphans[key].stop(grace)
+        elif key in self._running:
+            with contextlib.suppress(OSError):
+                self._send(do="stop", key=str(key), grace=grace)
+
+    def receive(self) -> list[Started | Ended]:
+        """What has happened."""
+        if self._channel is not None:
+            self._listen(self._channel)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        reports = []
+        while self._reports:
+            report = self._reports.popleft()
+            if isinstance(report, Ended):
+                self._orphans.pop(report.key, None)
+            reports.append(report)
+        return reports
+
+    def settle(self, keys: Iterable[Key]) -> None:
+        """These ends are on disk."""
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._send(do="settled", keys=[str(key) for key in keys])
+
+    def close(self) -> None:
+        """Let go of the keeper, which ends when it has nothing left to keep."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._keeper is not None and not self._running:
+            self._keeper.wait()
+        self._poll.close()
+        os.close(self._bell)
+
+    def _report(self, report: Ended) -> None:
+        self._reports.append(report)
+        os.eventfd_write(self._bell, 1)
+
+    def _send(self, **message: Any) -> None:
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._make_keeper()
+                self._poll.register(self._channel, select.EPOLLIN)
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _make_keeper(self) -> socket.socket:
+        os.makedirs(self._folder, exist_ok=True)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            # Isolated and without `site`: it is ready in half the time and cannot be led astray by variables.
+            command = [sys.executable, "-I", "-S", _KEEPER, str(descriptor), self._folder, identify(os.getpid())]
+            # None of our own streams: who waits for their end waits for us, not for what a killed engine leaves.
+            with open(f"{self._folder}.log", "ab") as complaints:
+                try:
+                    self._keeper = subprocess.Popen(  # noqa: S603 - it is ourselves
+                        command,
+                        pass_fds=[descriptor],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=complaints,
+                        start_new_session=True,
+                        cwd="/",
+                    )
+                except OSError:
+                    ours.close()
+                    raise
+        return ours
+
+    def _listen(self, channel: socket.socket) -> None:
+        while True:
+            try:
+                data = channel.recv(1 << 18, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                data = b""
+            if not data:
+                self._lose_keeper(channel)
+                return
+            *lines, self._inbox = (self._inbox + data).split(b"\n")
+            for line in lines:
+                self._reports.append(self._understand(json.loads(line)))
+
+    def _understand(self, said: dict[str, Any]) -> Started | Ended:
+        run_id, _, attempt = said["key"].rpartition(".")
+        key = Key(run_id, int(attempt))
+        if said["say"] == "started":
+            self._processes[key] = said["process"]
+            return Started(key, said["process"])
+        launch = self._running.pop(key)
+        self._processes.pop(key, None)
+        if said["say"] == "failed":
+            return Ended(key, not_started(launch, said["helper"], said["errno"], said["at"]))
+        return ended(key, said)
+
+    def _lose_keeper(self, channel: socket.socket) -> None:
+        """Somebody killed the keeper: what it kept is watched to its end, whose exit codes nobody will know."""
+        self._poll.unregister(channel)
+        channel.close()
+        self._channel, self._inbox = None, b""
+        if self._keeper is not None:
+            self._keeper.wait()
+        me = identify(os.getpid())
+        for key, launch in self._running.items():
+            self.adopt(key, process=self._processes.get(key, ""), owner=me, log=launch.log)
+        self._running.clear()
+        self._processes.clear()
 
 
-class _Child:
-    """A process that this one started."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._stopping = threading.Event()
-        self.pid = process.pid
-        self.identity = identify(process.pid)
-
-    def wait(self, timeout: float | None = None) -> Outcome | None:
-        if timeout is not None and not _ends_within(self.pid, timeout):
-            return None
-        # Seen but not yet reaped, the leader still holds the group's number: what it left behind can be killed safely.
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = self._process.wait()
-        self._stopping.set()
-        return outcome_of(code)
-
-    def stop(self, grace: float) -> None:
-        _signal_group(self.pid, signal.SIGTERM)
-        threading.Thread(target=self._kill_after, args=(grace,), daemon=True, name=f"stop {self.pid}").start()
-
-    def _kill_after(self, grace: float) -> None:
-        if not self._stopping.wait(grace):
-            _signal_group(self.pid, signal.SIGKILL)
+def _as_message(part: Part) -> dict[str, Any]:
+    return {"argv": part.command, "env": dict(part.env), "folder": part.folder, "log": part.log}
 
 
-class _Stranger:
-    """A process that an earlier engine started: it can be watched and stopped; its exit code is not ours to know."""
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self.pid = int(identity.partition(":")[0])
-
-    def wait(self, timeout: float | None = None) -> Outcome | None:
-        if not _ends_within(self.pid, timeout):
-            return None
-        reason = "the engine that started it was killed; the process went on and has ended, its exit code is not known"
-        return Outcome(ending=Ending.LOST, reason=reason)
-
-    def stop(self, grace: float) -> None:
-        _signal_group(self.pid, signal.SIGTERM)
-        threading.Thread(target=self._kill_after, args=(grace,), daemon=True, name=f"stop {self.pid}").start()
-
-    def _kill_after(self, grace: float) -> None:
-        if not _ends_within(self.pid, grace) and is_alive(self.identity):
-            _signal_group(self.pid, signal.SIGKILL)
-
-
-def outcome_of(return_code: int) -> Outcome:
-    """The outcome of a process's return code as `subprocess` gives it: negative for a signal."""
-    if return_code >= 0:
-        return Outcome(ending=Ending.EXITED, exit_code=return_code)
-    name = signal.Signals(-return_code).name if -return_code in set(signal.Signals) else f"signal {-return_code}"
-    return Outcome(ending=Ending.EXITED, exit_code=128 - return_code, reason=f"ended by {name}")
-
-
-def identify(pid: int) -> str:
-    """`pid:start time`: a pid alone may come to mean another process later."""
+def feed(command: Sequence[str], data: bytes, *, env: Mapping[str, str], folder: str, timeout: float) -> None:
+    """Run a short program with data on its standard input; raises WherryError unless it ends well and in time."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name in parentheses may hold spaces; the start time is the 22nd field, the 20th after the name.
-            return f"{pid}:{int(file.read().rpartition(b')')[2].split()[19])}"
-    except (OSError, IndexError):
-        return f"{pid}:0"
-
-
-def is_alive(identity: str) -> bool:
-    """True while the very process of that identity runs (a zombie does not)."""
-    pid = int(identity.partition(":")[0])
-    try:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            dead = file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        dead = False
-    except OSError:  # no /proc here: the signal was delivered, that must do
-        dead = False
-    return not dead and identify(pid) == identity
-
-
-def _ends_within(pid: int, timeout: float | None) -> bool:
-    """Wait for the end of any process of ours, without reaping it."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else max(0, timeout) * 1000))
-    finally:
-        os.close(descriptor)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-
-
-def _why(launch: Launch, error: Exception) -> str:
-    program = launch.command[0] if launch.command else ""
-    if not os.path.isdir(launch.folder):
-        return f"the folder `{launch.folder}` does not exist"
-    if isinstance(error, FileNotFoundError):
-        if "/" in program and os.path.exists(os.path.join(launch.folder, program)):
-            return f"`{program}` names an interpreter in its first line that does not exist"
-        where = "here" if "/" in program else "on PATH"
-        near = {"python": "python3", "pip": "pip3"}.get(program)
-        hint = f"; there is `{near}`" if near and shutil.which(near, path=launch.env.get("PATH")) else ""
-        return f"there is no program `{program}` {where}{hint}"
-    if isinstance(error, PermissionError):
-        return f"`{program}` is not executable: `chmod +x {program}`"
-    if isinstance(error, OSError) and error.strerror == "Exec format error":
-        return f"`{program}` has no interpreter line: begin it with `#!/bin/sh` or the like"
-    return f"`{program}` cannot be started: {error}"
+        done = subprocess.run(  # noqa: S603 - the job file names it
+            command, input=data, env=env, cwd=folder, timeout=timeout, capture_output=True, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise WherryError(f"`{shlex.join(command)}` took longer than {timeout:g} s") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise WherryError(f"`{shlex.join(command)}` ended with exit code {done.returncode}: {said}".rstrip(": "))

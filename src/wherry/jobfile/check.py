@@ -89,6 +89,10 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
             if bucket is not None:
                 check_reference("bucket", bucket, spot.key(permission).item(number))
     _check_what_runs(name, spot)
+    for helper, value in job.get("helpers", {}).items():
+        beside = spot.key("helpers").key(helper)
+        if not value.keys() & {"command", "image"} and not (beside.has("command") or beside.has("image")):
+            spot.problem(beside.place, f"helper `{helper}` has nothing to run", "add `command: [PROGRAM]`")
     _check_task_definition(job, spot)
     for variable in job.get("secrets", {}):
         if variable in job.get("env", {}):
@@ -266,6 +270,19 @@ def _check_environment(name: str, environment: Values, spot: Spot) -> None:
             f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
             "delete it, or move it to `environments: local:`",
         )
+    if name != "local" and "keep" in environment:
+        spot.problem(
+            spot.key("keep").place,
+            f"`keep` is a key of the environment `local` alone; `{name}` is on AWS",
+            "delete it, or move it to `environments: local:`",
+        )
+    for alert in environment.get("alerts", ()):
+        if name != "local" and isinstance(alert, dict):
+            spot.problem(
+                spot.key("alerts").place,
+                f"a command can report for `local` alone; `{name}` is on AWS",
+                "use an address or an URL",
+            )
     if name == "local" and "capacity" in environment:
         spot.problem(
             spot.key("capacity").place,

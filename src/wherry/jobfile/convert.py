@@ -14,10 +14,13 @@ from wherry.errors import Place
 from wherry.model import (
     AfterTrigger,
     Bucket,
+    CommandAlert,
     Environment,
     EventTrigger,
+    Helper,
     Job,
     JobFile,
+    Keep,
     Queue,
     QueueTrigger,
     Retry,
@@ -39,7 +42,7 @@ def to_model(values: Values, *, filename: str, places: Mapping[str, Place]) -> J
         buckets={name: Bucket(name=name, **value) for name, value in values.get("buckets", {}).items()},
         queues={name: _queue(name, value) for name, value in values.get("queues", {}).items()},
         jobs={name: _job(name, with_defaults(value, defaults)) for name, value in values.get("jobs", {}).items()},
-        environments={name: Environment(name=name, **value) for name, value in values.get("environments", {}).items()},
+        environments={name: _environment(name, value) for name, value in values.get("environments", {}).items()},
         places=places,
     )
 
@@ -69,7 +72,14 @@ def _job(name: str, values: Values) -> Job:
     arguments = dict(values)
     triggers = tuple(trigger(value) for value in arguments.pop("on", ()))
     retry = _retry(arguments.pop("retry", {}))
-    return Job(name=name, triggers=triggers, retry=retry, **arguments)
+    helpers = tuple(Helper(name=helper, **value) for helper, value in arguments.pop("helpers", {}).items())
+    return Job(name=name, triggers=triggers, retry=retry, helpers=helpers, **arguments)
+
+
+def _environment(name: str, values: Values) -> Environment:
+    arguments = dict(values)
+    alerts = tuple(alert if isinstance(alert, str) else CommandAlert(**alert) for alert in arguments.pop("alerts", ()))
+    return Environment(name=name, alerts=alerts, keep=Keep(**arguments.pop("keep", {})), **arguments)
 
 
 def _retry(values: Values) -> Retry:

@@ -18,8 +18,10 @@ from wherry.jobfile.source import Source, check_characters
 
 #: More levels than any job file has; bounds the recursion of everything that walks a document.
 MAX_DEPTH = 32
-#: Values of a document, counted again wherever an alias repeats them: bounds time and memory.
-MAX_VALUES = 50_000
+#: Values of a document: bounds time and memory. Ten thousand jobs have half as many.
+MAX_VALUES = 200_000
+#: Values that aliases repeat, counted as often as they do.
+MAX_REPEATED = 50_000
 
 # libyaml is about ten times as fast; PyYAML built without it has the same events.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,6 +93,7 @@ class _Composer:
         #: Keys were left out, so that a mapping would seem to lack what it has.
         self.misleading = False
         self._values = 0
+        self._repeated = 0
         self._deepest = 0
 
     def document(self) -> Node | None:
@@ -209,6 +212,11 @@ class _Composer:
             )
             raise _Unreadable
         values, levels = self._weights[event.anchor]
+        self._repeated += values - 1
+        if self._repeated > MAX_REPEATED:
+            hint = "an alias counts as often as it is used"
+            self._source.report(place, f"aliases repeat more than {MAX_REPEATED:,} values", hint)
+            raise _Unreadable
         self._count(values - 1, depth + levels, place)
         return node
 
@@ -219,8 +227,9 @@ class _Composer:
             self._source.report(place, f"values are nested more than {MAX_DEPTH} levels deep here")
             raise _Unreadable
         if self._values > MAX_VALUES:
-            hint = "an alias counts as often as it is used" if self._anchors else "is this the job file you mean?"
-            self._source.report(place, f"the file has more than {MAX_VALUES:,} values", hint)
+            self._source.report(
+                place, f"the file has more than {MAX_VALUES:,} values", "is this the job file you mean?"
+            )
             raise _Unreadable
 
     def _refuse_tag(self, event: Any, place: Place) -> None:

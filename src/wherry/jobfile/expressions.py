@@ -19,6 +19,9 @@ from wherry.jobfile.report import Spot
 if TYPE_CHECKING:
     from wherry.mapping import Reference
 
+#: The path of a command as a whole, not of an item of its list.
+_SHELL_TEXT = re.compile(r"jobs\.[^.]+(\.helpers\.[^.]+)?\.command")
+
 
 def check_expressions(values: Values, root: Spot) -> None:
     """Note every expression in the jobs and defaults that its own part refuses."""
@@ -76,7 +79,13 @@ def _check_pattern(document: Values, spot: Spot) -> None:
 
 
 def _templates(job: Values, spot: Spot) -> Iterator[tuple[str, Spot]]:
-    """The texts of a job that may hold references."""
+    """The texts of a job, and of its helpers, that may hold references."""
+    yield from _templates_of(job, spot)
+    for name, helper in job.get("helpers", {}).items():
+        yield from _templates_of(helper, spot.key("helpers").key(name))
+
+
+def _templates_of(job: Values, spot: Spot) -> Iterator[tuple[str, Spot]]:
     for variable, text in job.get("env", {}).items():
         yield text, spot.key("env").key(variable)
     command = job.get("command", ())
@@ -136,7 +145,7 @@ def _check_reference_of_job(reference: Reference, name: str, job: Values, spot: 
             f"`{reference.written}` is the file of a queue's message, and job `{name}` has no queue trigger",
             "add `- queue: NAME` under `on`; the key of an upload is `${event.detail.object.key}`",
         )
-    elif isinstance(job.get("command"), str) and spot.path.endswith(".command") and not reference.is_safe_in_shell:
+    elif _SHELL_TEXT.fullmatch(spot.path) and not reference.is_safe_in_shell:
         variable = _variable_for(reference)
         spot.problem(
             _place(spot, reference.offset, reference.written),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from wherry.errors import UserError
 from wherry.jobfile import document
 from wherry.jobfile.check import check
@@ -40,10 +44,23 @@ def parse(text: str, filename: str) -> JobFile:
     Raises JobFileError with all its problems, in the order of the file.
     """
     source = Source(text.removeprefix("\ufeff"), filename)
-    read = document.read(source)
-    root = Spot(source, read)
-    values = JOB_FILE.read(read.root, root) or {}
-    check(values, root)
-    check_expressions(values, root)
-    source.raise_problems()
-    return to_model(values, filename=filename, places=read.places)
+    with _undisturbed():
+        read = document.read(source)
+        root = Spot(source, read)
+        values = JOB_FILE.read(read.root, root) or {}
+        check(values, root)
+        check_expressions(values, root)
+        source.raise_problems()
+        return to_model(values, filename=filename, places=read.places)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the garbage collector: it would walk the many small records again and again, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -85,6 +85,7 @@ QUEUE: Final = NameRule(
     words="letters, digits, hyphens and underscores (a FIFO queue's name ends with `.fifo`)",
     max_length=80,
 )
+HELPER: Final = NameRule(noun="helper", pattern=JOB.pattern, words=JOB.words, max_length=63)
 VARIABLE: Final = NameRule(
     noun="variable",
     pattern="[A-Za-z_][A-Za-z0-9_]*",

@@ -231,6 +231,27 @@ class Record:
         }
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Either:
+    """A text, or a record."""
+
+    text: Kind
+    record: Record
+
+    @property
+    def example(self) -> str:
+        """The shorter of the two."""
+        return self.text.example
+
+    def read(self, node: Node, spot: Spot) -> Any:
+        """The text, or key -> value."""
+        return (self.record if isinstance(node, Mapping) else self.text).read(node, spot)
+
+    def schema(self) -> JsonSchema:
+        """One of the two."""
+        return {"anyOf": [self.text.schema(), self.record.schema()]}
+
+
 def _key_hint(name: str, known: list[str], elsewhere: Callable[[str], str | None]) -> str:
     import difflib  # costs 10 ms, and only mistakes need it
 
@@ -314,8 +335,10 @@ def keys_of(kind: Any) -> Iterator[tuple[str, Record]]:
     elif isinstance(kind, MapOf):
         for path, record in keys_of(kind.kind):
             yield (f"NAME.{path}" if path else "NAME"), record
-    elif isinstance(kind, ListOf):
+    elif isinstance(kind, ListOf) or isinstance(kind, OneOrMany):
         yield from keys_of(kind.kind)
+    elif isinstance(kind, Either):
+        yield from keys_of(kind.record)
     elif isinstance(kind, Variants):
         for _, record in kind.records:
             yield from keys_of(record)

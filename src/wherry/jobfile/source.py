@@ -27,6 +27,9 @@ _REFUSED = re.compile(
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+#: A file with so many problems is not a job file.
+MAX_PROBLEMS = 500
+
 
 class Source:
     """A job file's text, its lines, and the problems found so far."""
@@ -42,7 +45,9 @@ class Source:
         return Place(self.filename, line, column)
 
     def report(self, place: Place, message: str, hint: str | None = None) -> None:
-        """Note a problem."""
+        """Note a problem; raises JobFileError when there are more than anybody reads."""
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise JobFileError(self.problems)
         problem = Problem(place, message, self._shown(place), hint)
         # an alias repeats a value, and with it what is wrong with it
         if problem not in self.problems[-50:]:

@@ -23,7 +23,18 @@ from wherry.jobfile.kinds import (
     Verbatim,
     article,
 )
-from wherry.jobfile.shapes import Command, EventPattern, Key, ListOf, MapOf, OneOrMany, Record, Variants, keys_of
+from wherry.jobfile.shapes import (
+    Command,
+    Either,
+    EventPattern,
+    Key,
+    ListOf,
+    MapOf,
+    OneOrMany,
+    Record,
+    Variants,
+    keys_of,
+)
 
 
 def _elsewhere(name: str) -> str | None:
@@ -201,6 +212,13 @@ TRIGGER: Final = Variants(
     ),
 )
 
+_IMAGE: Final = Text(
+    "the name of an image such as `python:3.12-slim`",
+    "python:3.12-slim",
+    pattern=r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?[a-z0-9][a-z0-9._/-]*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?",
+    mistaken=(("://", "write a registry's address without `https://`"),),
+)
 _TIMEOUT: Final = Key(name="timeout", kind=Duration("1h"), about="bounds one attempt and kills it (no limit)")
 _DEADLINE: Final = Key(
     name="deadline", kind=Duration("6h"), about="bounds the run, queueing and all attempts included (no limit)"
@@ -217,22 +235,28 @@ _VARIABLES: Final = Key(
     name="env", kind=_ENV, about="environment variables; `$.path` and `${...}` take values of the event"
 )
 
+HELPER: Final = Record(
+    noun="a helper",
+    keys=(
+        Key(
+            name="command",
+            kind=Command(),
+            about="what to run beside the job: a list of arguments, or text for the shell",
+        ),
+        Key(name="image", kind=_IMAGE, about="a container image, as in `docker run` (the job's own)"),
+        Key(name="env", kind=_ENV, about="environment variables; `$.path` and `${...}` take values of the event"),
+    ),
+    example="{command: [./proxy]}",
+    elsewhere=_elsewhere,
+    further=(("anyOf", [{"required": [key]} for key in ("command", "image")]),),
+)
+
 JOB: Final = Record(
     noun="a job",
     keys=(
         Key(name="command", kind=Command(), about="what to run: a list of arguments, or text for the shell"),
         Key(name="build", kind=Text("the path of a folder", "."), about="the folder of the image's Dockerfile"),
-        Key(
-            name="image",
-            kind=Text(
-                "the name of an image such as `python:3.12-slim`",
-                "python:3.12-slim",
-                pattern=r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?[a-z0-9][a-z0-9._/-]*"
-                r"(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?",
-                mistaken=(("://", "write a registry's address without `https://`"),),
-            ),
-            about="a container image, as in `docker run`",
-        ),
+        Key(name="image", kind=_IMAGE, about="a container image, as in `docker run`"),
         Key(
             name="task_definition",
             kind=Text("the path of a JSON file", "task-definition.json"),
@@ -260,7 +284,12 @@ JOB: Final = Record(
         Key(
             name="concurrency",
             kind=Integer(1, _POSITIVE, "4"),
-            about="how many runs of this job at once (no limit of its own)",
+            about="how many runs of this job at once (no limit of its own; one where they may not overlap)",
+        ),
+        Key(
+            name="helpers",
+            kind=MapOf(names.HELPER, HELPER, "{proxy: {command: [./proxy]}}"),
+            about="processes (containers on ECS) beside the main one, which alone decides",
         ),
     ),
     example="{command: [python, etl.py]}",
@@ -313,6 +342,31 @@ QUEUE: Final = Record(
     elsewhere=_elsewhere,
 )
 
+ALERT: Final = Record(
+    noun="an alert",
+    keys=(
+        Key(
+            name="command",
+            kind=Command("[./notify.sh]"),
+            about="what to run; the report is JSON on its standard input",
+            required=True,
+        ),
+    ),
+    example="{command: [./notify.sh]}",
+    elsewhere=_elsewhere,
+)
+
+KEEP: Final = Record(
+    noun="`keep`",
+    keys=(
+        Key(name="age", kind=Duration("30d"), about="history is kept so long (30d)"),
+        Key(name="runs", kind=Integer(1, 100_000_000, "10000"), about="so many ended runs (100000)"),
+        Key(name="logs", kind=Size("10GB"), about="the size of all logs together (10GB)"),
+    ),
+    example="{age: 30d}",
+    elsewhere=_elsewhere,
+)
+
 ENVIRONMENT: Final = Record(
     noun="an environment",
     keys=(
@@ -334,21 +388,25 @@ ENVIRONMENT: Final = Record(
         Key(
             name="alerts",
             kind=OneOrMany(
-                Text(
-                    "an e-mail address, an `https://` URL or the ARN of an SNS topic",
-                    "ops@example.com",
-                    pattern=r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|https://[^\s/]+\S*|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+",
-                    mistaken=(("^http://", "failures are not sent in the clear: use `https://`"),),
+                Either(
+                    Text(
+                        "an e-mail address, an `https://` URL or the ARN of an SNS topic",
+                        "ops@example.com",
+                        pattern=r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|https://[^\s/]+\S*|http://(localhost|127\.0\.0\.1)(:[0-9]+)?(/\S*)?|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+",
+                        mistaken=(("^http://", "failures are not sent in the clear: use `https://`"),),
+                    ),
+                    ALERT,
                 ),
                 "addresses",
             ),
-            about="where failures are reported: e-mail addresses, https URLs, SNS topics",
+            about="where failures are reported: e-mail addresses, https URLs, SNS topics, commands (`local` only)",
         ),
         Key(
             name="aws",
             kind=Choice(("inherit",)),
             about="`inherit`: jobs get the caller's own AWS configuration (`local` only)",
         ),
+        Key(name="keep", kind=KEEP, about="how much history is kept (`local` only)"),
     ),
     example="{region: eu-central-1}",
     elsewhere=_elsewhere,

@@ -46,6 +46,20 @@ class Transaction:
         """Execute one statement."""
         return self._connection.execute(statement, parameters)
 
+    @contextlib.contextmanager
+    def nested(self) -> Iterator[None]:
+        """What is done inside is undone, alone, when it raises."""
+        self._connection.execute("savepoint nested")
+        asked = len(self._after)
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback to nested")
+            del self._after[asked:]
+            raise
+        finally:
+            self._connection.execute("release nested")
+
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when the transaction is on disk, in the writer's own thread; never when it failed."""
         self._after.append(callback)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from wherry.errors import NotFound, UserError
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
-from wherry.model import Event, JobFile, Overrides, Run, Status, did_you_mean
+from wherry.model import Event, Run, Status, did_you_mean
 
 if TYPE_CHECKING:
     from wherry.local.solo import Serve, Solo
-    from wherry.target import EnvironmentStatus, SecretEntry, Upcoming
+    from wherry.target import EnvironmentStatus, Missed, SecretEntry, Upcoming, Wish
 
 _CHUNK = 1 << 20
 _DAY = timedelta(days=1)
@@ -35,6 +35,7 @@ class Desk:
     ) -> None:
         self._workspace = workspace
         self._runs = workspace.runs
+        self._history = workspace.history
         self._serve = serve
         self._variables = variables
         self._solo: Solo | None = None
@@ -44,27 +45,41 @@ class Desk:
         if self._solo:
             self._solo.close()
 
-    def start(self, job: str, *, event: Event | None, overrides: Overrides) -> str:
-        """Run a job now: by the engine when one runs, else in this process."""
+    def start(self, wish: Wish) -> str | None:
+        """Run a job: by the engine when one runs, else in this process."""
         from wherry.local.support import refuse_unsupported
 
         jobfile = self._workspace.jobfile
-        refuse_unsupported(jobfile, [jobfile.job(job)], triggers=False)
+        refuse_unsupported(jobfile, [jobfile.job(wish.job)], triggers=False)
         if wake_engine(self._workspace.home):
-            return self._workspace.intake.by_hand(jobfile.job(job), event, overrides)
-        if self._solo is None:
-            from wherry.local.solo import Solo
+            return self._workspace.intake.by_hand(wish)
+        run_id = self._workspace.intake.by_hand(wish, owner=self._workspace.me)
+        if run_id is not None:
+            self._make_solo().execute(run_id)
+        return run_id
 
-            self._solo = Solo(self._workspace, self._serve)
-        return self._solo.start(jobfile.job(job), event, overrides)
+    def retry(self, run_id: str) -> None:
+        """Give a run that ended badly another round: by the engine when one runs, else in this process."""
+        run = self._history.get(run_id)
+        self._workspace.jobfile.job(run.job)
+        if not run.status.ended:
+            raise UserError(f"run {run.id} has not ended", hint=f"it is {run.status}; `wherry stop {run.id}` ends it")
+        if run.status is Status.SUCCEEDED:
+            raise UserError(f"run {run.id} has succeeded", hint=f"to run its event once more: `wherry replay {run.id}`")
+        by_engine = wake_engine(self._workspace.home)
+        owner = None if by_engine else self._workspace.me
+        if not self._workspace.intake.again(run.id, owner=owner):
+            raise UserError(f"run {run.id} was changed by somebody else just now", hint=f"`wherry show {run.id}`")
+        if not by_engine:
+            self._make_solo().execute(run.id)
 
-    def follow(self, run_id: str) -> Iterator[bytes]:
-        """What the run writes, all attempts, as it is written, until it has ended."""
+    def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
+        """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
         offsets: dict[int, int] = {}
         while True:
             # First the state, then the logs: what was written before the end is not missed.
-            run = self._runs.get(run_id)
-            for attempt in run.attempts:
+            run = self._history.get(run_id)
+            for attempt in run.attempts[after:]:
                 for chunk in self._read_log(run, attempt.number, offsets.get(attempt.number, 0)):
                     offsets[attempt.number] = offsets.get(attempt.number, 0) + len(chunk)
                     yield chunk
@@ -76,29 +91,44 @@ class Desk:
         """Ask for the run's end."""
         if self._solo and self._solo.stop(run_id):
             return
-        self._runs.request_stop(run_id)
-        if not wake_engine(self._workspace.home):
-            run = self._runs.get(run_id)
-            if run.status is Status.QUEUED:
-                self._runs.stop_queued(run_id, self._workspace.clock())
+        if not self._runs.request_stop(run_id):
+            raise UserError(f"run {run_id} has ended already", hint=f"`wherry show {run_id}`")
+        if not wake_engine(self._workspace.home) and self._history.get(run_id).status is Status.QUEUED:
+            reason = "stopped on request before it started"
+            now = self._workspace.clock()
+            self._workspace.database.write(lambda tx: self._runs.close(tx, run_id, Status.STOPPED, reason, now))
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one."""
-        return self._runs.find(reference)
+        return self._history.find(reference)
+
+    def of_cause(self, job: str, cause: str) -> Run | None:
+        """The run that a job has of a cause."""
+        return self._history.of_cause(job, cause)
+
+    def dead_letters(
+        self, *, job: str | None = None, reason: str | None = None, since: datetime | None = None, limit: int = -1
+    ) -> list[Run]:
+        """The runs that ended badly and that nobody has dealt with, newest first."""
+        return self._history.dead(job=job, reason=reason, since=since, limit=limit)
+
+    def bury(self, run_ids: Sequence[str]) -> None:
+        """These runs are no dead letters any more."""
+        self._runs.bury(list(run_ids))
 
     def runs(
         self, *, job: str | None, statuses: Sequence[Status] | None, since: datetime | None, limit: int
     ) -> list[Run]:
         """The newest runs, newest first."""
-        return self._runs.listing(job=job, statuses=statuses, since=since, limit=limit)
+        return self._history.listing(job=job, statuses=statuses, since=since, limit=limit)
 
-    def log(self, run: Run, attempt: int) -> Iterator[bytes]:
-        """What one attempt has written so far."""
-        return self._read_log(run, attempt, 0)
+    def log(self, run: Run, attempt: int, helper: str = "") -> Iterator[bytes]:
+        """What one attempt, or a helper in it, has written so far."""
+        return self._read_log(run, attempt, 0, helper)
 
     def emit(self, events: Sequence[Event]) -> list[Run]:
         """Put events on the bus."""
-        return [self._runs.get(run_id) for run_id in self._workspace.intake.accept(*events)]
+        return [self._history.get(run_id) for run_id in self._workspace.intake.accept(*events)]
 
     def put(self, bucket: str, key: str, source: BinaryIO) -> int:
         """Upload an object."""
@@ -134,6 +164,7 @@ class Desk:
 
     def status(self) -> EnvironmentStatus:
         """The environment at a glance."""
+        from wherry.local.retention import disk_use
         from wherry.target import EnvironmentStatus
 
         now = self._workspace.clock()
@@ -144,9 +175,12 @@ class Desk:
             if engine
             else "none runs: `wherry up` starts it",
             running=engine is not None,
-            runs=self._runs.counts(now - _DAY),
-            upcoming=tuple(self._upcoming(self._workspace.jobfile, now)),
-            failures=tuple(self._runs.listing(statuses=bad, since=now - _DAY, limit=5)),
+            runs=self._history.counts(now - _DAY),
+            upcoming=tuple(self._upcoming(now)),
+            failures=tuple(self._history.listing(statuses=bad, since=now - _DAY, limit=5)),
+            missed=tuple(self._missed(now, engine is not None)),
+            dead_letters=self._history.dead_count(),
+            disk=disk_use(self._workspace),
         )
 
     def access(self) -> dict[str, str]:
@@ -156,16 +190,38 @@ class Desk:
             raise UserError("no engine runs here", hint="start it in another terminal: `wherry up`")
         return self._variables(self._workspace, engine.endpoint)
 
-    def _upcoming(self, jobfile: JobFile, now: datetime) -> list[Upcoming]:
+    def _make_solo(self) -> Solo:
+        if self._solo is None:
+            from wherry.local.solo import Solo
+
+            self._solo = Solo(self._workspace, self._serve)
+        return self._solo
+
+    def _upcoming(self, now: datetime) -> list[Upcoming]:
         from wherry.local.scheduler import upcoming
         from wherry.target import Upcoming
 
-        return [Upcoming(job=job, at=at) for at, job in upcoming(jobfile, self._runs, now)]
+        firings = upcoming(self._workspace.jobfile, self._workspace.firings, now)
+        return [Upcoming(job=job, at=at) for at, job in firings]
+
+    def _missed(self, now: datetime, has_engine: bool) -> list[Missed]:
+        """What the ledger says; without an engine also what it would say if one looked now."""
+        from wherry.local.scheduler import overdue
+        from wherry.target import Missed
+
+        known = self._workspace.firings.missed(since=now - _DAY)
+        if has_engine:
+            return known
+        found = overdue(self._workspace.jobfile, self._workspace.firings, now)
+        return [Missed(job=job, fires_at=at, reason="no engine runs") for at, job in reversed(found)] + known
 
     def _pause(self, run: Run) -> None:
-        """Wait a little, or until a run of this process ends; raise when nobody is there to execute the run."""
-        if self._solo and not self._solo.ended.is_set():
-            self._solo.ended.wait(_PULSE)
+        """Wait a little; raise when nobody is there to execute the run."""
+        if self._solo:
+            if self._solo.error:
+                raise self._solo.error
+            self._solo.changed.wait(_PULSE)
+            self._solo.changed.clear()
             return
         if run.status is Status.QUEUED and not wake_engine(self._workspace.home):
             raise UserError(
@@ -182,9 +238,9 @@ class Desk:
             return bucket
         raise NotFound(f"there is no bucket `{bucket}` in the job file", hint=did_you_mean(bucket, buckets))
 
-    def _read_log(self, run: Run, attempt: int, offset: int) -> Iterator[bytes]:
+    def _read_log(self, run: Run, attempt: int, offset: int, helper: str = "") -> Iterator[bytes]:
         try:
-            file = open(self._workspace.home.log(run.id, attempt), "rb")  # noqa: SIM115 - closed below
+            file = open(self._workspace.home.log(run.id, attempt, helper), "rb")  # noqa: SIM115 - closed below
         except FileNotFoundError:
             return  # not started yet
         with file:

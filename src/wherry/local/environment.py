@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Protocol
 
 from wherry import mapping
 from wherry.errors import MissingValue
-from wherry.executors import Launch
+from wherry.executors import Launch, Part
 from wherry.local.home import Home
-from wherry.model import LOCAL_REGION, Job, JobFile, Run
+from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
 
 #: What an attempt inherits of the engine's own environment.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -63,13 +64,35 @@ def prepare(
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
     command = _command(job, run, context)
     attempt = run.attempts[-1].number
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
-    environment |= _aws(jobfile, access) | _facts(run, attempt, home) | own | _secrets(job, secrets)
-    log = home.log(run.id, attempt)
-    os.makedirs(os.path.dirname(log), exist_ok=True)
-    resolved = dataclasses.replace(run, command=command, env=own)
-    return resolved, Launch(command=command, env=environment, folder=folder_of(job, jobfile), log=log)
+    common = inherited()
+    common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
+    common |= _aws(jobfile, access) | _facts(run, attempt, home)
+    secret = _secrets(job, secrets)
+    folder = folder_of(job, jobfile)
+    helpers = {}
+    for helper in job.helpers:
+        rendered = {name: mapping.parse(value).render(context) for name, value in helper.env.items()}
+        helpers[helper.name] = Part(
+            command=_helper_command(job, helper, context),
+            env=common | rendered | secret,
+            folder=folder,
+            log=home.log(run.id, attempt, helper.name),
+        )
+    launch = Launch(
+        command=command,
+        env=common | own | secret,
+        folder=folder,
+        log=home.log(run.id, attempt),
+        helpers=helpers,
+        memory=job.memory,
+        cpus=None if job.cpu is None else math.ceil(job.cpu),
+    )
+    return dataclasses.replace(run, command=command, env=own), launch
+
+
+def inherited() -> dict[str, str]:
+    """What every process gets of the engine's own environment."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def interval_of(run: Run) -> tuple[str, str] | None:
@@ -101,6 +124,18 @@ def _command(job: Job, run: Run, context: mapping.Context) -> tuple[str, ...]:
             hint="add `command:` to the job; an image's own command needs a container",
         )
     return command + run.overrides.args
+
+
+def _helper_command(job: Job, helper: Helper, context: mapping.Context) -> tuple[str, ...]:
+    if isinstance(helper.command, str):
+        return ("/bin/sh", "-c", mapping.parse(helper.command).render(context))
+    command = tuple(mapping.parse(argument).render(context) for argument in helper.command)
+    if not command:
+        raise MissingValue(
+            f"helper `{helper.name}` of job `{job.name}` has no command, so it cannot run as a process",
+            hint="add `command:` to the helper; an image's own command needs a container",
+        )
+    return command
 
 
 def _aws(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:

@@ -5,8 +5,10 @@
     .wherry/
       wherry.db          runs, attempts, events, the index of objects (SQLite)
       buckets/NAME/KEY   the objects, plain files
-      runs/ID/N.log      what attempt N of run ID wrote; runs/ID/event.json, the event of a run that is too long for
-                         an environment variable
+      runs/ID/N.log      what attempt N of run ID wrote, N.HELPER.log what a helper did; event.json, the event of a run
+                         that is too long for an environment variable; N.end, how an attempt ended without an engine
+      keepers.log        what keepers complain of: normally nothing
+      keepers/PID:START  which keeper makes the processes of that engine, and what it holds when the engine has died
       secrets/NAME       one file a secret, readable by the owner alone
       spool/             objects while they are being received; same file system as buckets/, so that a rename is enough
       kept/BUCKET/HASH   objects whose key cannot be a path of this file system
@@ -76,9 +78,14 @@ class Home:
         """The named pipe that wakes the running engine."""
         return f"{self.root}/wake"
 
-    def log(self, run_id: str, attempt: int) -> str:
-        """The log file of one attempt."""
-        return f"{self.runs}/{run_id}/{attempt}.log"
+    @property
+    def keepers(self) -> str:
+        """The folder of keepers."""
+        return f"{self.root}/keepers"
+
+    def log(self, run_id: str, attempt: int, helper: str = "") -> str:
+        """The log file of one attempt, or of a helper in it."""
+        return f"{self.runs}/{run_id}/{attempt}{f'.{helper}' if helper else ''}.log"
 
     def key(self) -> bytes:
         """The secret from which credentials are derived; made at the first call."""
@@ -107,7 +114,7 @@ def open_home(folder: str) -> Home:
     """The home in a folder, made when it is not there yet; it ignores itself in git."""
     home = Home(os.path.join(os.path.abspath(folder), FOLDER))
     if not os.path.isfile(f"{home.root}/.gitignore"):
-        for path in (home.root, home.buckets, home.kept, home.spool, home.runs):
+        for path in (home.root, home.buckets, home.kept, home.spool, home.runs, home.keepers):
             os.makedirs(path, exist_ok=True)
         os.makedirs(home.secrets, mode=0o700, exist_ok=True)
         with open(f"{home.root}/.gitignore", "w", encoding="ascii") as file:

@@ -5,32 +5,36 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from functools import partial
+from typing import Any
 
-from wherry import pattern
+from wherry import announcements, pattern
 from wherry.local.bus import RuleIndex
 from wherry.local.clock import Clock
 from wherry.local.database import Database, Transaction
-from wherry.local.runs import Runs
-from wherry.model import Event, EventTrigger, Job, JobFile, Overrides, UploadTrigger, complete_event
+from wherry.local.runs import BACKFILL, Queued, Runs
+from wherry.model import AfterTrigger, Event, EventTrigger, JobFile, UploadTrigger, complete_event
+from wherry.target import Wish
 
 
 class Intake:
     """Matches events to triggers and adds runs, at most one per job and cause."""
 
     def __init__(
-        self, jobfile: JobFile, database: Database, runs: Runs, clock: Clock, offer: Callable[[str], object]
+        self, jobfile: JobFile, database: Database, runs: Runs, clock: Clock, offer: Callable[[Queued], object]
     ) -> None:
         self._database = database
         self._runs = runs
         self._clock = clock
         self._offer = offer
-        self._rules = RuleIndex(rules_of(jobfile))
+        self.use(jobfile)
 
     def use(self, jobfile: JobFile) -> None:
         """From now on match the triggers of this job file."""
-        self._rules = RuleIndex(rules_of(jobfile))
+        rules = list(rules_of(jobfile))
+        self._rules = RuleIndex(rules)
+        #: Some job may be started by what runs do: their changes of state are worth an event.
+        self.watches_runs = any(_may_watch_runs(document) for _, document in documents_of(jobfile))
 
     def accept(self, *events: Event) -> list[str]:
         """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine."""
@@ -45,72 +49,104 @@ class Intake:
         added = []
         now = self._clock()
         cause = cause_of(event)
+        led_here = announcements.chain_of(event)
         for job, kind in dict(self._rules.match(event.document)).items():
-            run_id = self._runs.add(transaction, job=job, trigger=kind, cause=cause, event=event, now=now)
-            if run_id:
-                added.append(run_id)
-                transaction.after_commit(partial(self._offer, run_id))
+            if job in led_here:
+                continue
+            queued = self._runs.add(transaction, job=job, trigger=kind, cause=cause, event=event, now=now)
+            if queued:
+                added.append(queued.id)
+                transaction.after_commit(partial(self._offer, queued))
         return added
 
-    def fire(self, job: str, trigger: str, event: Event, fired_at: datetime) -> str | None:
+    def fire(self, transaction: Transaction, job: str, trigger: str, event: Event) -> str | None:
         """Take the firing of a job's schedule; None when that firing has its run already."""
+        cause = f"{trigger} {event.document['time']}"
+        queued = self._runs.add(transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock())
+        if queued is None:
+            return None
+        transaction.after_commit(partial(self._offer, queued))
+        return queued.id
 
-        def work(transaction: Transaction) -> str | None:
-            self._runs.keep_firing(transaction, job, trigger, fired_at)
-            cause = f"{trigger} {event.document['time']}"
-            run_id = self._runs.add(
-                transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock()
-            )
-            if run_id:
-                transaction.after_commit(partial(self._offer, run_id))
-            return run_id
+    def by_hand(self, wish: Wish, *, owner: str | None = None) -> str | None:
+        """Take a person's wish to run a job now; None when the job has a run of that cause already.
 
-        return self._database.write(work)
-
-    def by_hand(self, job: Job, event: Event | None, overrides: Overrides, *, owner: str | None = None) -> str:
-        """Take a person's wish to run a job now. With an `owner` that process executes it, else an engine does."""
+        With an `owner` that process executes it, else an engine does.
+        """
         now = self._clock()
-        event = event or complete_event({}, now=now)
-        cause = f"manual:{uuid.uuid4()}"
+        event = wish.event or complete_event({}, now=now)
+        cause = wish.cause or f"manual:{uuid.uuid4()}"
 
         def work(transaction: Transaction) -> str | None:
-            run_id = self._runs.add(
+            queued = self._runs.add(
                 transaction,
-                job=job.name,
-                trigger="manual",
+                job=wish.job,
+                trigger=wish.trigger,
                 cause=cause,
                 event=event,
                 now=now,
-                overrides=overrides,
+                overrides=wish.overrides,
                 owner=owner,
+                own_event=True,
             )
-            if run_id and owner is None:
-                transaction.after_commit(partial(self._offer, run_id))
-            return run_id
+            if queued is None:
+                return None
+            if owner is None:
+                transaction.after_commit(partial(self._offer, queued))
+            return queued.id
 
-        run_id = self._database.write(work)
-        if run_id is None:
-            raise AssertionError("a new cause cannot have a run")
-        return run_id
+        return self._database.write(work)
+
+    def again(self, run_id: str, *, owner: str | None = None) -> bool:
+        """Give an ended run another round; False when it has not ended badly."""
+        now = self._clock()
+
+        def work(transaction: Transaction) -> bool:
+            if not self._runs.another_round(transaction, run_id, now, owner):
+                return False
+            if owner is None:
+                run = self._runs.read(transaction, run_id)
+                patient = run.cause.startswith(BACKFILL)
+                queued = Queued(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
+                transaction.after_commit(partial(self._offer, queued))
+            return True
+
+        return self._database.write(work)
 
 
 def rules_of(jobfile: JobFile) -> Iterator[tuple[tuple[str, str], pattern.Pattern]]:
     """The event patterns of a job file: ((job, trigger kind), pattern)."""
+    for name, document in documents_of(jobfile):
+        yield name, pattern.parse(document)
+
+
+def documents_of(jobfile: JobFile) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """The event patterns of a job file as documents."""
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
-            if isinstance(trigger, UploadTrigger):
-                bucket = jobfile.buckets[trigger.bucket].local_name
-                yield (job.name, trigger.kind), pattern.parse(upload_pattern(bucket, trigger.prefix, trigger.suffix))
-            elif isinstance(trigger, EventTrigger):
-                yield (job.name, trigger.kind), pattern.parse(dict(trigger.pattern))
+            match trigger:
+                case UploadTrigger():
+                    bucket = jobfile.buckets[trigger.bucket].local_name
+                    yield (job.name, trigger.kind), upload_pattern(bucket, trigger.prefix, trigger.suffix)
+                case EventTrigger():
+                    yield (job.name, trigger.kind), dict(trigger.pattern)
+                case AfterTrigger():
+                    yield (job.name, trigger.kind), announcements.after_pattern(trigger)
 
 
-def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, object]:
+def _may_watch_runs(document: dict[str, Any]) -> bool:
+    """False when a pattern's `source` alone keeps it from matching what wherry says."""
+    if "source" not in document:
+        return True
+    return pattern.parse({"source": document["source"]}).matches({"source": announcements.SOURCE})
+
+
+def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, Any]:
     """The event pattern of an upload trigger, the same here and on AWS.
 
     Two conditions on one key must be one `wildcard`, because the entries of an array are alternatives.
     """
-    detail: dict[str, object] = {"bucket": {"name": [bucket]}}
+    detail: dict[str, Any] = {"bucket": {"name": [bucket]}}
     if prefix and suffix:
         detail["object"] = {"key": [{"wildcard": f"{_escaped(prefix)}*{_escaped(suffix)}"}]}
     elif prefix or suffix:

@@ -1,25 +1,32 @@
 """The clock's part: knows when schedules are due and adds their runs. It executes nothing.
 
-A firing is unique by (job, trigger, fire time), so that a restart, or two engines, fire it once. Firings that were
-missed by more than `GRACE` (the machine slept, the engine was down) are left out: one does not make up for a night in
-a burst.
+A firing is unique by (job, trigger, fire time), so that a restart, or two engines, fire it once. What was due while
+nobody looked (the engine was down, the machine slept, the clock jumped) is dealt with by the trigger's `catch_up`; what
+is not made up for goes into the ledger of missed firings, and is said aloud.
 """
 
 from __future__ import annotations
 
 import heapq
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
-from wherry import schedule
+from wherry import announcements, lifecycle, schedule
+from wherry.local.clock import Clock
+from wherry.local.consequences import Consequences
+from wherry.local.database import Database, Transaction
+from wherry.local.firings import Firing, Firings
 from wherry.local.intake import Intake
-from wherry.local.runs import Runs
-from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Event, JobFile, ScheduleTrigger, iso_seconds, new_event
+from wherry.model import Event, JobFile, ScheduleTrigger
 
-#: A firing this late is still taken.
-GRACE = timedelta(minutes=1)
+#: Firings that are looked at after an absence, at most: a minute's schedule comes to this in ten weeks.
+_MOST_FIRINGS = 100_000
+#: Missed firings of one schedule that are told one by one; of more only the newest.
+_MOST_TOLD = 100
+#: How often runs that do not begin are looked for.
+_LATE_PULSE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,65 +38,161 @@ class Clockwork:
     schedule: schedule.Schedule
     #: The instant from which `rate()` counts.
     anchor: datetime
+    #: The last firing that was dealt with; before the first one the anchor.
+    since: datetime
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first firing after that moment."""
         return self.schedule.next_after(moment, timezone=self.trigger.timezone, anchor=self.anchor)
 
+    def due(self, after: datetime, now: datetime) -> list[datetime]:
+        """The firings after a moment, up to now."""
+
+        def firings() -> Iterator[datetime]:
+            moment = self.next_after(after)
+            while moment is not None and moment <= now:
+                yield moment
+                moment = self.next_after(moment)
+
+        return list(islice(firings(), _MOST_FIRINGS))
+
     def event(self, fires_at: datetime) -> Event:
-        """The event of a firing: EventBridge's "Scheduled Event", with what it covers in its detail."""
+        """The event of a firing."""
         previous = self.schedule.previous_before(fires_at, timezone=self.trigger.timezone, anchor=self.anchor)
-        moment = iso_seconds(fires_at)
-        detail: dict[str, object] = {"schedule": self.trigger.expression, "scheduled-time": moment}
-        detail["interval"] = {"start": iso_seconds(previous or fires_at), "end": moment}
-        name = f"{self.job} {self.trigger.label} {moment}"
-        return new_event(
-            "aws.events",
-            "Scheduled Event",
-            detail,
-            now=fires_at,
-            event_id=str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
-            resources=[f"arn:aws:events:{LOCAL_REGION}:{LOCAL_ACCOUNT}:rule/{self.job}"],
+        return announcements.firing(self.job, self.trigger, previous or fires_at, fires_at)
+
+
+def clockworks(jobfile: JobFile, firings: Firings, now: datetime, *, keep: bool = True) -> list[Clockwork]:
+    """The schedules of a job file; those that are seen for the first time begin now, and that is kept."""
+    triggers = [
+        (job.name, trigger)
+        for job in jobfile.jobs.values()
+        for trigger in job.triggers
+        if isinstance(trigger, ScheduleTrigger)
+    ]
+    known = firings.anchor([(job, trigger.label) for job, trigger in triggers], now) if keep else firings.known()
+    found = []
+    for job, trigger in triggers:
+        firing = known.get((job, trigger.label), Firing(anchor=now, last=None))
+        found.append(
+            Clockwork(
+                job=job,
+                trigger=trigger,
+                schedule=schedule.parse(trigger.expression),
+                anchor=firing.anchor,
+                since=firing.last or firing.anchor,
+            )
         )
+    return found
 
 
-def clockworks(jobfile: JobFile, runs: Runs, now: datetime) -> Iterator[Clockwork]:
-    """The schedules of a job file."""
-    for job in jobfile.jobs.values():
-        for trigger in job.triggers:
-            if isinstance(trigger, ScheduleTrigger):
-                anchor = runs.firing(job.name, trigger.label, now=now).anchor
-                parsed = schedule.parse(trigger.expression)
-                yield Clockwork(job=job.name, trigger=trigger, schedule=parsed, anchor=anchor)
-
-
-def upcoming(jobfile: JobFile, runs: Runs, now: datetime) -> list[tuple[datetime, str]]:
+def upcoming(jobfile: JobFile, firings: Firings, now: datetime) -> list[tuple[datetime, str]]:
     """The next firing of each schedule: (when, job), in order."""
-    firings = [(clockwork.next_after(now), clockwork.job) for clockwork in clockworks(jobfile, runs, now)]
-    return sorted((due, job) for due, job in firings if due is not None)
+    found = [(clockwork.next_after(now), clockwork.job) for clockwork in clockworks(jobfile, firings, now, keep=False)]
+    return sorted((due, job) for due, job in found if due is not None)
+
+
+def overdue(jobfile: JobFile, firings: Firings, now: datetime) -> list[tuple[datetime, str]]:
+    """The firings of which nobody knows, because no engine runs: (when, job), in order."""
+    latest = now - lifecycle.FIRING_GRACE
+    works = clockworks(jobfile, firings, now, keep=False)
+    return sorted((due, work.job) for work in works for due in work.due(work.since, latest)[-_MOST_TOLD:])
 
 
 class Scheduler:
     """All schedules of a job file, the next firing first."""
 
-    def __init__(self, jobfile: JobFile, runs: Runs, intake: Intake, *, now: datetime) -> None:
+    def __init__(
+        self,
+        jobfile: JobFile,
+        database: Database,
+        firings: Firings,
+        intake: Intake,
+        consequences: Consequences,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._firings = firings
         self._intake = intake
-        self._heap: list[tuple[datetime, int, Clockwork]] = []
-        for clockwork in clockworks(jobfile, runs, now):
-            self._push(clockwork, now)
+        self._consequences = consequences
+        self._clock = clock
+        self._late_at: datetime | None = None
+        self._heap: list[tuple[datetime, int, Clockwork, datetime]] = []
+        now = clock()
+        for clockwork in clockworks(jobfile, firings, now):
+            # A clock that was set back does not repeat what it has done.
+            self._push(clockwork, clockwork.since)
 
     def turn(self, now: datetime) -> datetime | None:
         """Fire what is due; gives the time of the next firing, None when there is none."""
+        due = []
         while self._heap and self._heap[0][0] <= now:
-            due, _, clockwork = heapq.heappop(self._heap)
-            if now - due <= GRACE:
-                self._intake.fire(clockwork.job, clockwork.trigger.label, clockwork.event(due), due)
-                self._push(clockwork, due)
-            else:
-                self._push(clockwork, now - GRACE)
+            _, _, clockwork, since = heapq.heappop(self._heap)
+            due.append((clockwork, clockwork.due(since, now)))
+        if due:
+            self._fire(due, now)
+        self._look_for_late(now)
         return self._heap[0][0] if self._heap else None
 
-    def _push(self, clockwork: Clockwork, after: datetime) -> None:
-        due = clockwork.next_after(after)
+    def _push(self, clockwork: Clockwork, since: datetime) -> None:
+        due = clockwork.next_after(since)
         if due is not None:
-            heapq.heappush(self._heap, (due, id(clockwork), clockwork))
+            heapq.heappush(self._heap, (due, id(clockwork), clockwork, since))
+
+    def _fire(self, due: list[tuple[Clockwork, list[datetime]]], now: datetime) -> None:
+        def work(transaction: Transaction) -> None:
+            for clockwork, firings in due:
+                self._deal_with(transaction, clockwork, firings, now)
+
+        try:
+            self._database.write(work)
+        except BaseException:
+            for clockwork, firings in due:  # not on disk: due once more
+                heapq.heappush(self._heap, (firings[0], id(clockwork), clockwork, firings[0] - timedelta(seconds=1)))
+            raise
+        for clockwork, firings in due:
+            self._push(clockwork, firings[-1])
+
+    def _deal_with(
+        self, transaction: Transaction, clockwork: Clockwork, firings: list[datetime], now: datetime
+    ) -> None:
+        label = clockwork.trigger.label
+        taken, missed = lifecycle.catch_up(clockwork.trigger.catch_up, firings, now=now)
+        for moment in taken:
+            self._intake.fire(transaction, clockwork.job, label, clockwork.event(moment))
+        for moment in missed[-_MOST_TOLD:]:
+            self._miss(transaction, clockwork.job, label, moment, "no engine ran", now)
+        self._firings.keep(transaction, clockwork.job, label, firings[-1])
+
+    def _miss(
+        self, transaction: Transaction, job: str, trigger: str, fires_at: datetime, reason: str, now: datetime
+    ) -> None:
+        if self._firings.miss(transaction, job=job, trigger=trigger, fires_at=fires_at, reason=reason, now=now):
+            event = announcements.missed(job, trigger, fires_at, reason, now=now)
+            self._consequences.missed(transaction, event, now)
+
+    def _look_for_late(self, now: datetime) -> None:
+        """Tell of runs that were due long ago and have not begun, each once."""
+        if self._late_at is not None and self._late_at > now > self._late_at - _LATE_PULSE:
+            return
+        self._late_at = now + _LATE_PULSE
+        late = self._firings.late(now - lifecycle.START_GRACE)
+        if not late:
+            return
+
+        def work(transaction: Transaction) -> None:
+            for run in late:
+                trigger, _, moment = run.cause.rpartition(" ")
+                awaited = "a free place" if run.admitted else "a free place, or for another run of the job to end"
+                reason = f"run {run.run_id} has not begun: it waits for {awaited}"
+                fires_at = _moment(moment) or run.created_at
+                self._miss(transaction, run.job, trigger, fires_at, reason, now)
+
+        self._database.write(work)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import select
 from dataclasses import asdict, dataclass
 from typing import IO, Self
 
@@ -69,18 +68,14 @@ class EngineSeat:
             json.dump(asdict(info), file)
         os.replace(aside, self._home.engine)
 
-    def wake(self) -> None:
-        """Wake the engine from another thread."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._pipe, b".")
+    def fileno(self) -> int:
+        """A descriptor that is readable when somebody wants the engine to look at the store."""
+        return self._pipe
 
-    def sleep(self, seconds: float) -> bool:
-        """Sleep until woken, at most that long; True when woken."""
-        woken, _, _ = select.select([self._pipe], [], [], max(0, seconds))
-        if woken:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._pipe, 65536)
-        return bool(woken)
+    def hear(self) -> None:
+        """Take what was written into the pipe."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._pipe, 65536)
 
 
 def engine_info(home: Home) -> EngineInfo | None:

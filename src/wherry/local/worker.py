@@ -1,186 +1,220 @@
-"""Executes one run's attempt, from claim to decision: a short pipeline with its writes at the named steps.
+"""Attempts under way: what was started and how long it may take, who wants it stopped, how it ended.
 
-claim -> prepare -> start -> started -> wait (timeout) -> decide. Every ending is an `Outcome`; the lifecycle says what
-becomes of the run, and the store is told once.
+It starts claimed runs and tells what became of them; to decide and to write is the floor's part.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import random
+import heapq
+import math
 import threading
-from collections.abc import Callable
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from wherry import lifecycle
 from wherry.errors import WherryError
-from wherry.executors import GRACE, CouldNotStart, Executor, Handle
-from wherry.lifecycle import Decision
+from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, prepare
 from wherry.local.home import Home
-from wherry.local.runs import Runs
-from wherry.model import Ending, JobFile, Outcome, Retry, Run, Status
+from wherry.model import Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
-#: Is told of each step of a run: the run as it then is.
-Listener = Callable[[Run], None]
+
+
+@dataclass
+class Active:
+    """A run with an attempt under way."""
+
+    run: Run
+    #: Set when it was stopped by us: the outcome that its end will mean.
+    verdict: Outcome | None = None
+    #: Seconds of the monotonic clock, so that a moved wall clock kills nobody.
+    bound_at: float = math.inf
+    bound: lifecycle.Bound | None = None
+    #: What the gateway refused it.
+    denials: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """Its attempt."""
+        return Key(self.run.id, self.run.attempts[-1].number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run whose attempt has ended, to be decided about."""
+
+    run: Run
+    outcome: Outcome
+    usage: Usage | None = None
 
 
 class Worker:
-    """Executes attempts; safe to use from many threads at once, one run a thread."""
+    """The attempts under way. One thread drives it; any thread may `stop`, `denied` and ask for `active`."""
 
     def __init__(
         self,
         *,
         jobfile: Callable[[], JobFile],
         home: Home,
-        runs: Runs,
         executor: Executor,
         secrets: SecretSource,
         access_for: AccessFor,
         clock: Clock,
-        listener: Listener,
     ) -> None:
         self._jobfile = jobfile
         self._home = home
-        self._runs = runs
         self._executor = executor
         self._secrets = secrets
         self._access_for = access_for
         self._clock = clock
-        self._listener = listener
         self._lock = threading.Lock()
-        #: The runs being executed: their job, and their process once there is one.
-        self._active: dict[str, tuple[str, Handle | None]] = {}
-        self._stopped: set[str] = set()
-        self._denials: dict[str, list[str]] = {}
+        self._active: dict[str, Active] = {}
+        self._bounds: list[tuple[float, Key]] = []
+        self._unstarted: list[Finished] = []
+
+    def __len__(self) -> int:
+        return len(self._active)
 
     def active(self) -> dict[str, str]:
-        """The runs being executed, and each one's job."""
+        """The runs with an attempt under way, and each one's job."""
         with self._lock:
-            return {run_id: job for run_id, (job, _) in self._active.items()}
+            return {run_id: active.run.job for run_id, active in self._active.items()}
 
-    def execute(self, run: Run) -> Run:
-        """Execute the open attempt of a claimed run; gives the run as it is afterwards."""
-        with self._lock:
-            self._active[run.id] = (run.job, None)
+    def start(self, run: Run) -> None:
+        """Start the open attempt of a claimed run."""
+        active = self._enter(run)
         try:
-            run, outcome = self._attempt(run)
+            run, launch = prepare(run, self._jobfile(), self._home, self._secrets, self._access_for(run.id))
         except WherryError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
-            outcome = Outcome(ending=Ending.COULD_NOT_START, reason=text)
+            self._fail(active, text)
+        except OSError as error:
+            self._fail(active, f"its files cannot be made: {error}", passing=True)
         except Exception as error:  # noqa: BLE001 - a run must not hang because of a mistake of ours
-            outcome = Outcome(ending=Ending.COULD_NOT_START, reason=f"this is a bug in wherry: {error!r}")
-        return self._decide(run, outcome)
-
-    def take_over(self, run: Run) -> Run:
-        """Bring a run to an end whose engine died: wait for its process where that lives on, then decide."""
-        with self._lock:
-            self._active[run.id] = (run.job, None)
-        identity = run.attempts[-1].process if run.attempts else ""
-        handle = self._executor.find(identity) if identity else None
-        if handle is not None:
-            outcome = self._wait(run, handle)
+            self._fail(active, f"this is a bug in wherry: {error!r}")
         else:
-            outcome = Outcome(ending=Ending.LOST, reason="the engine was killed while it ran, and the process ended")
-        return self._decide(run, outcome)
+            active.run = run
+            self._executor.launch(active.key, launch)
+            self._bind(active, time.monotonic())
 
-    def stop(self, run_id: str, grace: float = GRACE.total_seconds()) -> bool:
-        """Ask an attempt to end; False when the run is not being executed here."""
+    def take_over(self, run: Run, owner: str) -> None:
+        """Go on with the open attempt of a run whose owner died."""
+        active = self._enter(run)
+        attempt = run.attempts[-1]
+        log = self._home.log(run.id, attempt.number)
+        self._executor.adopt(active.key, process=attempt.process, owner=owner, log=log)
+        self._bind(active, time.monotonic() - max(0.0, (self._clock() - attempt.started_at).total_seconds()))
+
+    def collect(self) -> tuple[list[tuple[Run, str]], list[Finished]]:
+        """Enforce the bounds; give what has started, with its process, and what has ended since the last time."""
+        self._enforce_bounds()
+        finished, self._unstarted = self._unstarted, []
+        started = []
+        for report in self._executor.receive():
+            active = self._active.get(report.key.run_id)
+            if active is None or active.key != report.key:
+                continue
+            if isinstance(report, Started):
+                started.append((active.run, report.process))
+            else:
+                finished.append(self._finish(active, report))
+        return started, finished
+
+    def forget(self, finished: Iterable[Finished]) -> None:
+        """These ends are on disk."""
+        keys = []
         with self._lock:
-            if run_id not in self._active:
+            for one in finished:
+                keys.append(self._active.pop(one.run.id).key)
+        if keys:
+            self._executor.settle(keys)
+
+    def stop(self, run_id: str) -> bool:
+        """Ask an attempt to end; False when the run has none under way here."""
+        with self._lock:
+            active = self._active.get(run_id)
+            if active is None:
                 return False
-            self._stopped.add(run_id)
-            _, handle = self._active[run_id]
-        if handle is not None:
-            handle.stop(grace)
+            if active.verdict is None:
+                active.verdict = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+        self._executor.stop(active.key, GRACE.total_seconds())
         return True
 
     def denied(self, run_id: str, message: str) -> None:
         """Note that the gateway refused a run something, so that its failure can say so."""
         with self._lock:
-            notes = self._denials.setdefault(run_id, [])
-            if message not in notes:
-                notes.append(message)
+            active = self._active.get(run_id)
+            if active is not None and message not in active.denials:
+                active.denials.append(message)
 
-    def _attempt(self, run: Run) -> tuple[Run, Outcome]:
-        run, launch = prepare(run, self._jobfile(), self._home, self._secrets, self._access_for(run.id))
-        try:
-            handle = self._executor.start(launch)
-        except CouldNotStart as error:
-            return run, Outcome(ending=Ending.COULD_NOT_START, reason=error.message)
-        self._runs.started(run, handle.identity)
-        self._listener(dataclasses.replace(run, status=Status.RUNNING))
-        return run, self._wait(run, handle)
+    def seconds_to_bound(self) -> float:
+        """How long until an attempt has had its time; infinite when none is bounded."""
+        while self._bounds:
+            moment, key = self._bounds[0]
+            active = self._active.get(key.run_id)
+            if active is not None and active.key == key and active.verdict is None:
+                return max(0.0, moment - time.monotonic())
+            heapq.heappop(self._bounds)
+        return math.inf
 
-    def _wait(self, run: Run, handle: Handle) -> Outcome:
+    def _enter(self, run: Run) -> Active:
+        active = Active(run)
         with self._lock:
-            self._active[run.id] = (run.job, handle)
-            stop_now = run.id in self._stopped
-        if stop_now:
-            handle.stop(GRACE.total_seconds())
+            self._active[run.id] = active
+        return active
+
+    def _bind(self, active: Active, began: float) -> None:
+        run = active.run
         job = self._jobfile().jobs.get(run.job)
-        outcome = handle.wait(_left(run, job.timeout.total_seconds() if job and job.timeout else None, self._clock()))
-        if outcome is not None:
-            return self._as_stopped(run, outcome)
-        handle.stop(GRACE.total_seconds())
-        handle.wait()
-        assert job is not None  # noqa: S101 - without a job there is no timeout to run into
-        reason = f"it ran longer than `timeout: {lifecycle.duration(job.timeout)}`"
-        return Outcome(ending=Ending.TIMED_OUT, reason=reason)
+        bound = job and lifecycle.bound_of(job, asked_at=run.asked_at, started_at=run.attempts[-1].started_at)
+        if bound:
+            active.bound = bound
+            active.bound_at = began + bound.length.total_seconds()
+            heapq.heappush(self._bounds, (active.bound_at, active.key))
 
-    def _as_stopped(self, run: Run, outcome: Outcome) -> Outcome:
+    def _enforce_bounds(self) -> None:
+        while self.seconds_to_bound() <= 0:
+            _, key = heapq.heappop(self._bounds)
+            active = self._active[key.run_id]
+            said = active.bound.said if active.bound else ""
+            active.verdict = Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
+            self._executor.stop(key, GRACE.total_seconds())
+
+    def _fail(self, active: Active, reason: str, *, passing: bool = False) -> None:
+        outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing)
+        self._unstarted.append(self._finish(active, Ended(active.key, outcome)))
+
+    def _finish(self, active: Active, end: Ended) -> Finished:
+        """What an end means, with all that is known of the attempt."""
+        run, outcome = active.run, end.outcome
         with self._lock:
-            stopped = run.id in self._stopped
-        if not stopped:
-            return outcome
-        return dataclasses.replace(
-            outcome, ending=Ending.STOPPED, reason=f"stopped on request; {outcome.reason}".rstrip("; ")
+            verdict, denials = active.verdict, list(active.denials)
+        if verdict is not None and outcome.ending is not Ending.COULD_NOT_START:
+            outcome = _judged(verdict, outcome)
+        if denials and not outcome.succeeded:
+            outcome = dataclasses.replace(outcome, reason="; ".join(filter(None, [outcome.reason, *denials])))
+        attempt = run.attempts[-1]
+        ended_at = self._clock() if end.at is None else datetime.fromtimestamp(end.at, UTC)
+        attempt = dataclasses.replace(
+            attempt,
+            ended_at=max(ended_at, attempt.started_at),
+            outcome=outcome,
+            peak_memory=end.usage.peak_memory if end.usage else None,
+            cpu_seconds=end.usage.cpu_seconds if end.usage else None,
         )
-
-    def _decide(self, run: Run, outcome: Outcome) -> Run:
-        outcome = self._with_denials(run, outcome)
-        job = self._jobfile().jobs.get(run.job)
-        now = self._clock()
-        ended = dataclasses.replace(run.attempts[-1], ended_at=now, outcome=outcome)
-        run = dataclasses.replace(run, attempts=(*run.attempts[:-1], ended))
-        decision = lifecycle.after_attempt(
-            run.attempts,
-            outcome,
-            job.retry if job else Retry(),
-            now=now,
-            chance=random.random(),  # noqa: S311 - jitter
-        )
-        self._runs.decide(run, outcome, decision, now)
-        with self._lock:
-            self._active.pop(run.id, None)
-            self._stopped.discard(run.id)
-        run = _decided(run, decision, now)
-        self._listener(run)
-        return run
-
-    def _with_denials(self, run: Run, outcome: Outcome) -> Outcome:
-        with self._lock:
-            notes = self._denials.pop(run.id, [])
-        if outcome.succeeded or not notes:
-            return outcome
-        return dataclasses.replace(outcome, reason="; ".join(filter(None, [outcome.reason, *notes])))
+        run = dataclasses.replace(run, attempts=(*run.attempts[:-1], attempt))
+        return Finished(run=run, outcome=outcome, usage=end.usage)
 
 
-def _left(run: Run, timeout: float | None, now: datetime) -> float | None:
-    """What is left of an attempt's timeout, in seconds."""
-    if timeout is None:
-        return None
-    return timeout - (now - run.attempts[-1].started_at).total_seconds()
-
-
-def _decided(run: Run, decision: Decision, now: datetime) -> Run:
-    return dataclasses.replace(
-        run,
-        status=decision.status,
-        due_at=decision.due_at or run.due_at,
-        ended_at=now if decision.status.ended else None,
-        reason=decision.reason,
-    )
+def _judged(verdict: Outcome, outcome: Outcome) -> Outcome:
+    """The outcome of an attempt that we ended: what we wanted, with how it took it."""
+    if verdict.ending is Ending.STOPPED:
+        reason = f"{verdict.reason}; {outcome.reason}".rstrip("; ")
+        return dataclasses.replace(outcome, ending=Ending.STOPPED, reason=reason)
+    return verdict

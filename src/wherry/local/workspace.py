@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from wherry.local.clock import Clock, system_clock
 from wherry.local.database import Database, Transaction
+from wherry.local.history import History
 from wherry.local.home import open_home
-from wherry.local.runs import Runs
+from wherry.local.runs import Queued, Runs
 from wherry.local.wake import wake_engine
 from wherry.model import Event, JobFile
 
 if TYPE_CHECKING:
     from wherry.local.buckets import Buckets
+    from wherry.local.firings import Firings
     from wherry.local.intake import Intake
     from wherry.local.secrets import Secrets
 
@@ -33,8 +35,8 @@ class Workspace:
         self._stamp: tuple[int, int] | None = None
         self.clock = clock
         self.home = open_home(os.path.dirname(os.path.abspath(jobfile_path)))
-        #: Takes the id of a new run; an engine in this process puts itself here.
-        self.offer: Callable[[str], object] = lambda _: wake_engine(self.home)
+        #: Takes a new run that waits; an engine in this process puts itself here.
+        self.offer: Callable[[Queued], object] = lambda _: wake_engine(self.home)
 
     @cached_property
     def jobfile(self) -> JobFile:
@@ -77,6 +79,25 @@ class Workspace:
         return Runs(self.database)
 
     @cached_property
+    def history(self) -> History:
+        """What is known of runs."""
+        return History(self.database)
+
+    @cached_property
+    def firings(self) -> Firings:
+        """The ledger of schedules."""
+        from wherry.local.firings import Firings
+
+        return Firings(self.database)
+
+    @cached_property
+    def me(self) -> str:
+        """Who owns a run that this process executes: `pid:start time`."""
+        from wherry.executors.proc import identify
+
+        return identify(os.getpid())
+
+    @cached_property
     def secrets(self) -> Secrets:
         """The secrets."""
         from wherry.local.secrets import Secrets
@@ -103,9 +124,9 @@ class Workspace:
         if "database" in self.__dict__:
             self.database.close()
 
-    def _offer(self, run_id: str) -> None:
+    def _offer(self, queued: Queued) -> None:
         """Looked up at each call: an engine may come after the intake."""
-        self.offer(run_id)
+        self.offer(queued)
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)

@@ -6,6 +6,7 @@ The values of a field are a sorted sequence: a `range` where they are three or m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -91,6 +92,7 @@ def compact(values: Iterable[int]) -> Sequence[int]:
     return even if tuple(even) == ordered else ordered
 
 
+@functools.lru_cache(maxsize=4096)  # thousands of schedules are made of a few hundred fields
 def parse_values(text: str, field: Field) -> Sequence[int]:
     """The values of a field: `*`, `a`, `a-b`, `a/n`, `a-b/n`, `*/n`, and lists of these.
 

@@ -3,75 +3,97 @@ insert or ignore into events (id, accepted_ms, document) values (:id, :accepted_
 
 -- name: add_run
 -- The unique index on (job, cause) makes a repeated cause no run at all.
-insert or ignore into runs (id, job, trigger, cause, event_id, status, created_ms, due_ms, overrides, owner)
-values (:id, :job, :trigger, :cause, :event_id, :status, :created_ms, :due_ms, :overrides, :owner);
+insert or ignore into runs (id, job, trigger, cause, event_id, status, created_ms, asked_ms, due_ms, overrides, owner)
+values (:id, :job, :trigger, :cause, :event_id, 'queued', :now_ms, :now_ms, :now_ms, :overrides, :owner);
 
--- name: claim_run
-update runs set status = 'starting', owner = :owner
-where id = :id and status = 'queued' and (owner is null or owner = :owner) and due_ms <= :now_ms;
+-- name: active
+select count(*) from runs
+where job = :job and admitted = 1 and status in ('queued', 'starting', 'running') and id <> :id;
 
--- name: add_attempt
-insert into attempts (run_id, number, started_ms) values (:run_id, :number, :now_ms);
+-- name: admit
+update runs set admitted = 1 where id = :id and status = 'queued';
+
+-- name: claim
+update runs set status = 'starting', owner = :owner, admitted = 1, reason = ''
+where id = :id and status = 'queued' and (owner is null or owner = :owner) and due_ms <= :now_ms and stop_requested = 0;
+
+-- name: open_attempt
+insert into attempts (run_id, number, started_ms)
+values (:id, (select count(*) + 1 from attempts where run_id = :id), :now_ms);
 
 -- name: attempt_started
-update attempts set process = :process where run_id = :run_id and number = :number;
+update attempts set process = :process where run_id = :id and number = :number;
 
 -- name: run_started
-update runs set status = 'running', command = :command, env = :env where id = :id;
+update runs set status = 'running', command = :command, env = :env where id = :id and status = 'starting';
 
 -- name: attempt_ended
-update attempts set ended_ms = :now_ms, ending = :ending, exit_code = :exit_code, reason = :reason
-where run_id = :run_id and number = :number;
+update attempts set ended_ms = :ended_ms, ending = :ending, exit_code = :exit_code, reason = :reason, passing = :passing,
+  peak_memory = :peak_memory, cpu_seconds = :cpu_seconds
+where run_id = :id and number = :number;
 
--- name: run_decided
-update runs set status = :status, due_ms = coalesce(:due_ms, due_ms), ended_ms = :ended_ms, reason = :reason, owner = null
+-- name: decided
+update runs set status = :status, due_ms = coalesce(:due_ms, due_ms), ended_ms = :ended_ms, reason = :reason,
+  dead_ms = :dead_ms, command = :command, env = :env, owner = null
 where id = :id;
+
+-- name: close
+-- The end of a run without another attempt.
+update runs set status = :status, ended_ms = :ended_ms, reason = :reason, dead_ms = :dead_ms, owner = null
+where id = :id and status = 'queued';
+
+-- name: another_round
+update runs set status = 'queued', asked_ms = :now_ms, due_ms = :now_ms, ended_ms = null, reason = '', admitted = 0,
+  dead_ms = null, stop_requested = 0, owner = :owner,
+  earlier_attempts = (select count(*) from attempts where run_id = :id)
+where id = :id and status in ('failed', 'timed_out', 'stopped', 'skipped');
+
+-- name: bury
+update runs set dead_ms = null where id = :id;
 
 -- name: request_stop
 update runs set stop_requested = 1 where id = :id and status in ('queued', 'starting', 'running');
 
--- name: stop_queued
-update runs set status = 'stopped', ended_ms = :now_ms, reason = 'stopped on request before it started'
-where id = :id and status = 'queued' and stop_requested = 1;
-
 -- name: stop_requests
 select id, status from runs where stop_requested = 1 and status in ('queued', 'starting', 'running');
 
--- name: queued_runs
-select id, due_ms from runs where status = 'queued' and owner is null order by due_ms, id;
+-- name: queued
+select id, job, cause, due_ms, asked_ms, admitted from runs where status = 'queued' and owner is null order by due_ms, id;
 
--- name: owned_runs
+-- name: owned
 select id, owner from runs where status in ('queued', 'starting', 'running') and owner is not null order by id;
 
--- name: release_run
+-- name: release
 update runs set owner = null where id = :id and owner = :owner;
 
--- name: adopt_run
+-- name: adopt
 update runs set owner = :owner where id = :id and owner = :old_owner;
 
 -- name: run
 select runs.*, events.document from runs join events on events.id = runs.event_id where runs.id = :id;
 
+-- name: attempts
+select * from attempts where run_id = :id order by number;
+
 -- name: ids_like
 select id from runs where id >= :first and id < :last order by id limit 6;
 
--- name: attempts
-select * from attempts where run_id = :run_id order by number;
+-- name: of_cause
+select id from runs where job = :job and cause = :cause;
 
--- name: list_runs
+-- name: list
 select runs.*, events.document from runs join events on events.id = runs.event_id
-where (:job is null or job = :job) and (:since_ms is null or created_ms >= :since_ms)
+where (:job is null or runs.job = :job) and runs.id >= :first
   and (:statuses is null or status in (select value from json_each(:statuses)))
 order by runs.id desc limit :limit;
 
+-- name: list_dead
+select runs.*, events.document from runs indexed by runs_dead join events on events.id = runs.event_id
+where dead_ms >= :since_ms and (:job is null or runs.job = :job) and (:reason is null or instr(lower(runs.reason), lower(:reason)))
+order by runs.id desc limit :limit;
+
+-- name: dead_count
+select count(*) from runs where dead_ms is not null;
+
 -- name: counts
-select status, count(*) as runs from runs where :since_ms is null or created_ms >= :since_ms group by status;
-
--- name: firing
-select anchor_ms, last_ms from firings where job = :job and trigger = :trigger;
-
--- name: keep_anchor
-insert or ignore into firings (job, trigger, anchor_ms) values (:job, :trigger, :anchor_ms);
-
--- name: keep_firing
-update firings set last_ms = max(coalesce(last_ms, 0), :last_ms) where job = :job and trigger = :trigger;
+select status, count(*) as runs from runs where id >= :first group by status;

@@ -86,3 +86,41 @@ create table parts (
   file text not null,
   primary key (upload_id, number)
 ) without rowid
+;
+-- name: trust
+-- When the run was asked for: created, or given another round by `retry`. Its deadline counts from here.
+alter table runs add column asked_ms integer not null default 0;
+-- Attempts of earlier rounds, which use up no budget.
+alter table runs add column earlier_attempts integer not null default 0;
+-- It may go on beside the other runs of its job (overlap, concurrency); until then it stands at the door.
+alter table runs add column admitted integer not null default 0;
+-- Since when it is a dead letter, or null.
+alter table runs add column dead_ms integer;
+update runs set asked_ms = created_ms, admitted = status in ('starting', 'running');
+create index runs_active on runs (job) where admitted = 1 and status in ('queued', 'starting', 'running');
+create index runs_dead on runs (dead_ms) where dead_ms is not null;
+create index runs_of_job on runs (job);
+create index runs_of_event on runs (event_id);
+alter table attempts add column passing integer not null default 0;
+alter table attempts add column peak_memory integer;
+alter table attempts add column cpu_seconds real;
+-- The ledger's bad side: firings that should have become a started run, and did not, or not in time.
+create table missed (
+  job text not null,
+  trigger text not null,
+  fires_ms integer not null,
+  noticed_ms integer not null,
+  reason text not null,
+  primary key (job, trigger, fires_ms)
+) without rowid;
+create index missed_noticed on missed (noticed_ms);
+-- Reports on their way: one row for each address, until it is delivered or given up.
+create table alerts (
+  id integer primary key,
+  made_ms integer not null,
+  address text not null,
+  body text not null,
+  tries integer not null default 0,
+  due_ms integer not null,
+  error text
+)

@@ -1,20 +1,13 @@
-"""The records that everything else speaks of: what the job file says, what happens, how it ended.
-
-Records are frozen and keyword-only; change is `dataclasses.replace`. Times are aware datetimes in UTC, lengths of
-time are `timedelta`, sizes are bytes. Nothing here reads a clock, a file or an environment variable.
-"""
+"""What the job file says: jobs, triggers, buckets, queues, environments."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from wherry.errors import NotFound, Place
-
-# ---------------------------------------------------------------------------------------------- the job file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +143,20 @@ class Retry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Helper:
+    """A process (a container on ECS) beside the job's main one: a proxy, a database, a log shipper.
+
+    It starts before the main one and is stopped when that has ended; what becomes of it decides nothing.
+    """
+
+    name: str
+    #: A list of arguments, or a string for the shell; empty means the image's own command.
+    command: tuple[str, ...] | str = ()
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run: command, image, size, environment, permissions, limits; and why to run it."""
 
@@ -178,6 +185,25 @@ class Job:
     overlap: str = "allow"
     #: How many runs of this job at once; None means no limit of its own.
     concurrency: int | None = None
+    helpers: tuple[Helper, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandAlert:
+    """Reports a failure by running a command on this machine; it gets the alert as JSON on its standard input."""
+
+    command: tuple[str, ...] | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """How much history is kept. What is over any of the limits goes, the oldest first; open runs never go."""
+
+    age: timedelta = timedelta(days=30)
+    #: How many ended runs.
+    runs: int = 100_000
+    #: Bytes of all logs together.
+    logs: int = 10 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,10 +214,12 @@ class Environment:
     region: str | None = None
     #: `fargate`, `fargate-spot` or `ec2`.
     capacity: str | None = None
-    #: Where failures are reported: e-mail addresses, https URLs.
-    alerts: tuple[str, ...] = ()
+    #: Where failures are reported: e-mail addresses, https URLs, topics, commands.
+    alerts: tuple[str | CommandAlert, ...] = ()
     #: `inherit`: jobs get the caller's own AWS configuration instead of the gateway (local only).
     aws: str | None = None
+    #: How much history is kept (local only).
+    keep: Keep = Keep()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,193 +262,3 @@ def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str | N
     if close:
         return f"did you mean `{close[0]}`?"
     return "known: " + ", ".join(f"`{known_name}`" for known_name in sorted(names)) if names else None
-
-
-# ---------------------------------------------------------------------------------------------- what happens
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """An EventBridge event: the document every trigger makes and every run keeps.
-
-    The document's shape is the EventBridge User Guide's "event structure": version, id, detail-type, source, account,
-    time, region, resources, detail.
-    """
-
-    document: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        """The event's unique id."""
-        return str(self.document["id"])
-
-    @property
-    def source(self) -> str:
-        """Who says it, e.g. `aws.s3`."""
-        return str(self.document["source"])
-
-    @property
-    def detail_type(self) -> str:
-        """What kind of thing is said, e.g. `Object Created`."""
-        return str(self.document["detail-type"])
-
-    @property
-    def detail(self) -> Mapping[str, Any]:
-        """The particulars."""
-        detail: Mapping[str, Any] = self.document["detail"]
-        return detail
-
-
-#: The account id of the local environment, in events and ARNs.
-LOCAL_ACCOUNT = "000000000000"
-#: The region of the local environment where no other is configured.
-LOCAL_REGION = "us-east-1"
-
-
-def new_event(
-    source: str,
-    detail_type: str,
-    detail: Mapping[str, Any],
-    *,
-    now: datetime,
-    event_id: str | None = None,
-    resources: Sequence[str] = (),
-    region: str = LOCAL_REGION,
-) -> Event:
-    """A complete event document of the local environment; `now` becomes its time, in whole seconds as on AWS."""
-    import uuid  # 4 ms, which `wherry runs` need not pay
-
-    return Event(
-        document={
-            "version": "0",
-            "id": event_id or str(uuid.uuid4()),
-            "detail-type": detail_type,
-            "source": source,
-            "account": LOCAL_ACCOUNT,
-            "time": iso_seconds(now),
-            "region": region,
-            "resources": list(resources),
-            "detail": dict(detail),
-        }
-    )
-
-
-def complete_event(document: Mapping[str, Any], *, now: datetime) -> Event:
-    """A person's event, completed: id, time and the like are made where they are missing.
-
-    What has none of an event's own fields is taken for the detail alone: `{"order": 7}`.
-    """
-    if not document.keys() & {"source", "detail-type", "detail"}:
-        document = {"detail": document}
-    whole = new_event("wherry", "Manual Run", {}, now=now)
-    return Event(document={**whole.document, **document})
-
-
-def iso_seconds(moment: datetime) -> str:
-    """`2026-03-01T10:00:00Z`: an aware datetime as EventBridge writes it, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Status(enum.StrEnum):
-    """Where a run stands."""
-
-    #: Waiting for a free place, or for the time of its next attempt.
-    QUEUED = "queued"
-    #: Its process is being made.
-    STARTING = "starting"
-    #: Its process runs.
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    #: An attempt ran into `timeout`, or the run into `deadline`.
-    TIMED_OUT = "timed_out"
-    #: Somebody stopped it.
-    STOPPED = "stopped"
-    #: Another run of the job was active, and the job says `overlap: skip`.
-    SKIPPED = "skipped"
-
-    @property
-    def ended(self) -> bool:
-        """True when nothing more will happen to the run by itself."""
-        return self not in (Status.QUEUED, Status.STARTING, Status.RUNNING)
-
-
-class Ending(enum.StrEnum):
-    """How one attempt ended."""
-
-    EXITED = "exited"
-    TIMED_OUT = "timed_out"
-    STOPPED = "stopped"
-    OUT_OF_MEMORY = "out_of_memory"
-    #: No process was made: the job itself never ran.
-    COULD_NOT_START = "could_not_start"
-    #: The engine died and the process with it, or its exit code is not known.
-    LOST = "lost"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The end of one attempt, as a value."""
-
-    ending: Ending
-    #: The process's exit code; 128 + the signal's number when a signal ended it, as shells count.
-    exit_code: int | None = None
-    #: What a person needs to know beyond that, in one line.
-    reason: str = ""
-
-    @property
-    def succeeded(self) -> bool:
-        """True for exit code 0 and nothing else."""
-        return self.ending is Ending.EXITED and self.exit_code == 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One process, container or ECS task of a run."""
-
-    number: int
-    started_at: datetime
-    ended_at: datetime | None = None
-    outcome: Outcome | None = None
-    #: How its process is found again, `pid:start time` here; empty until it has one.
-    process: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
-    """What one manual run changes of its job."""
-
-    #: Replaces the job's command; None keeps it.
-    command: tuple[str, ...] | None = None
-    #: Appended to the command, as in `docker run IMAGE ARGS`.
-    args: tuple[str, ...] = ()
-    #: Added to the job's environment, winning over it.
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One firing of one trigger for one job."""
-
-    #: Sorts by time of creation.
-    id: str
-    job: str
-    #: The trigger's kind: schedule, upload, event, manual ...
-    trigger: str
-    #: What makes the firing unique for the job: at most one run per (job, cause).
-    cause: str
-    event: Event
-    status: Status
-    created_at: datetime
-    #: Not to be started before.
-    due_at: datetime
-    #: Resolved; empty until the first attempt starts.
-    command: tuple[str, ...] = ()
-    #: The job's own environment, resolved, without its secrets; empty until the first attempt starts.
-    env: Mapping[str, str] = field(default_factory=dict)
-    #: What the caller of a manual run changed.
-    overrides: Overrides = Overrides()
-    attempts: tuple[Attempt, ...] = ()
-    ended_at: datetime | None = None
-    #: Why it ended as it did, in one line; empty while it has not ended, and for a plain success.
-    reason: str = ""

@@ -1,0 +1,63 @@
+"""Puts a floor together for a workspace: the one place that chooses an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wherry.executors.process import ProcessExecutor
+from wherry.local.consequences import Consequences
+from wherry.local.floor import Floor, Listener
+from wherry.local.worker import AccessFor, Worker
+from wherry.local.workspace import Workspace
+
+
+class Host:
+    """What a gateway asks of whoever executes runs; both answers change while runs come and go."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+
+    def active_job(self, run_id: str) -> str | None:
+        """The name of the job of a run that is being executed, None for others."""
+        return self.worker.active().get(run_id) if self.worker else None
+
+    def denied(self, run_id: str, message: str) -> None:
+        """Note that a run was refused something."""
+        if self.worker:
+            self.worker.denied(run_id, message)
+
+
+def make_floor(
+    workspace: Workspace,
+    host: Host,
+    *,
+    access_for: AccessFor,
+    consequences: Consequences,
+    places: int,
+    listener: Listener,
+    failed: Callable[[BaseException], None],
+) -> Floor:
+    """A floor that executes runs as processes of this machine, `places` at once."""
+    executor = ProcessExecutor(workspace.home.keepers)
+    worker = Worker(
+        jobfile=lambda: workspace.jobfile,
+        home=workspace.home,
+        executor=executor,
+        secrets=workspace.secrets,
+        access_for=access_for,
+        clock=workspace.clock,
+    )
+    host.worker = worker
+    return Floor(
+        jobfile=lambda: workspace.jobfile,
+        database=workspace.database,
+        runs=workspace.runs,
+        worker=worker,
+        executor=executor,
+        consequences=consequences,
+        clock=workspace.clock,
+        me=workspace.me,
+        places=places,
+        listener=listener,
+        failed=failed,
+    )

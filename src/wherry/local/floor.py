@@ -1,0 +1,303 @@
+"""Where runs are executed: the waiting line, the attempts under way, and the transactions between them.
+
+One thread calls `turn` again and again. A turn gathers everything that has happened since the last one (attempts that
+started or ended, runs that became due, deadlines that passed) and writes it in one transaction, so that under load
+many runs share one commit; then it starts what it claimed. The engine and a lone `wherry run` both work so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wherry import lifecycle
+from wherry.executors import Executor
+from wherry.lifecycle import Admission, Decision
+from wherry.local.clock import Clock
+from wherry.local.consequences import Consequences
+from wherry.local.database import Database, Transaction
+from wherry.local.line import Line
+from wherry.local.runs import Queued, Runs
+from wherry.local.worker import Finished, Worker
+from wherry.model import Job, JobFile, Retry, Run, Status
+
+#: Is told of each step of a run: the run as it then is.
+Listener = Callable[[Run], None]
+#: After the store refused a transaction, the next try comes so much later, in seconds.
+_REST = 1.0
+
+
+@dataclass
+class _Turn:
+    """What one turn writes, and what came of it."""
+
+    started: list[tuple[Run, str]]
+    finished: list[Finished]
+    expired: list[Queued]
+    doors: list[Queued]
+    chosen: list[Queued]
+    #: Runs as they are after the transaction, for the listener.
+    changed: list[Run] = field(default_factory=list)
+    claimed: list[Run] = field(default_factory=list)
+    #: Those of `chosen` that were somebody else's, or stopped in the meantime.
+    gone: list[Queued] = field(default_factory=list)
+    admissions: list[tuple[Queued, Admission]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.started or self.finished or self.expired or self.doors or self.chosen)
+
+
+class Floor:
+    """Executes runs, `places` at once."""
+
+    def __init__(
+        self,
+        *,
+        jobfile: Callable[[], JobFile],
+        database: Database,
+        runs: Runs,
+        worker: Worker,
+        executor: Executor,
+        consequences: Consequences,
+        clock: Clock,
+        me: str,
+        places: int,
+        listener: Listener,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._jobfile = jobfile
+        self._database = database
+        self._runs = runs
+        self._executor = executor
+        self._consequences = consequences
+        self._clock = clock
+        self._me = me
+        self._places = places
+        self._listener = listener
+        self._failed = failed
+        self._offers: deque[Queued] = deque()
+        self._unsettled: tuple[list[tuple[Run, str]], list[Finished]] = ([], [])
+        self._rest_until = 0.0
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.epoll()
+        self._poll.register(self._bell, select.EPOLLIN)
+        self._poll.register(executor, select.EPOLLIN)
+        #: Begin nothing new.
+        self.draining = False
+        self.worker = worker
+        self.line = Line(self._rules)
+
+    def offer(self, queued: Queued) -> None:
+        """A run waits; from any thread."""
+        self._offers.append(queued)
+        self.ring()
+
+    def ring(self) -> None:
+        """Let `sleep` return; from any thread or signal handler."""
+        os.eventfd_write(self._bell, 1)
+
+    def listen(self, descriptor: int) -> None:
+        """Let `sleep` return, too, when this descriptor is readable."""
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def sleep(self, seconds: float) -> set[int]:
+        """Sleep until something has happened, at most that long; gives the descriptors of `listen` that are readable."""
+        if self.line.at_the_doors() and not self._is_resting():
+            seconds = 0.0
+        ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}
+        if self._bell in ready:
+            os.eventfd_read(self._bell)
+        return ready - {self._bell, self._executor.fileno()}
+
+    def turn(self) -> None:
+        """Bring everything that has happened to its effect."""
+        while self._offers:
+            self.line.add(self._offers.popleft())
+        if self._is_resting():
+            return
+        turn = self._gather(self._clock())
+        if not turn:
+            return
+        try:
+            self._database.write(lambda transaction: self._transact(transaction, turn))
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the turn is on disk
+            self._undo(turn, error)
+        else:
+            self._settle(turn)
+
+    def stop(self, run_id: str) -> None:
+        """End a run: its attempt, or its waiting."""
+        if not self.worker.stop(run_id):
+            self._close(run_id, Status.STOPPED, "stopped on request before it started")
+
+    def take_over(self, run: Run, owner: str) -> None:
+        """Go on with a run whose owner died in the midst of an attempt."""
+        self.line.began(run.job)
+        self.worker.take_over(run, owner)
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        self._executor.close()
+        self._poll.close()
+        os.close(self._bell)
+
+    def _gather(self, now: datetime) -> _Turn:
+        started, finished = self.worker.collect()
+        started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
+        self._unsettled = ([], [])
+        self.line.advance(now)
+        places = 0 if self.draining else self._places - len(self.worker) + len(finished)
+        return _Turn(
+            started=started,
+            finished=finished,
+            expired=self.line.expired(now),
+            doors=[] if self.draining else self.line.at_the_doors(),
+            chosen=self.line.choose(places),
+        )
+
+    # ------------------------------------------------------------------------------- within the transaction
+
+    def _transact(self, transaction: Transaction, turn: _Turn) -> None:
+        now = self._clock()
+        for run, process in turn.started:
+            self._runs.started(transaction, run, process)
+            turn.changed.append(dataclasses.replace(run, status=Status.RUNNING))
+        for finished in turn.finished:
+            turn.changed.append(self._decide(transaction, finished, now))
+        for queued in turn.expired:
+            job = self._jobfile().jobs.get(queued.job)
+            said = lifecycle.duration(job.deadline if job else None)
+            self._end(
+                transaction, turn, queued.id, Status.TIMED_OUT, f"`deadline: {said}` passed while it waited"
+            )
+        for queued in turn.doors:
+            self._ask(transaction, turn, queued, now)
+        for queued in turn.chosen:
+            claimed = self._runs.claim(transaction, queued.id, self._me, now)
+            if claimed is None:
+                turn.gone.append(queued)
+                continue
+            turn.claimed.append(claimed)
+            self._consequences.of(transaction, claimed, now)
+
+    def _decide(self, transaction: Transaction, finished: Finished, now: datetime) -> Run:
+        run = finished.run
+        job = self._jobfile().jobs.get(run.job)
+        decision = lifecycle.after_attempt(
+            run.attempts[run.earlier_attempts :],
+            finished.outcome,
+            job.retry if job else Retry(),
+            now=now,
+            chance=random.random(),  # noqa: S311 - jitter
+            deadline_at=lifecycle.deadline_of(job, run.asked_at) if job else None,
+        )
+        self._runs.decide(transaction, run, finished.outcome, decision, now=now, usage=finished.usage)
+        run = _decided(run, decision, now)
+        self._consequences.of(transaction, run, now)
+        return run
+
+    def _ask(self, transaction: Transaction, turn: _Turn, queued: Queued, now: datetime) -> None:
+        """Whether the first run at its job's door may go on beside the others."""
+        job = self._jobfile().jobs.get(queued.job, Job(name=queued.job))
+        active = self._runs.active(transaction, queued)
+        admission = lifecycle.admit(job, active=active, patient=queued.patient)
+        turn.admissions.append((queued, admission))
+        if admission is Admission.GO:
+            self._runs.admit(transaction, queued.id)
+        elif admission is Admission.SKIP:
+            others = "another run is" if active == 1 else f"{active} other runs are"
+            self._end(transaction, turn, queued.id, Status.SKIPPED, f"{others} active (`overlap: skip`)", now)
+
+    def _end(
+        self,
+        transaction: Transaction,
+        turn: _Turn,
+        run_id: str,
+        status: Status,
+        reason: str,
+        now: datetime | None = None,
+    ) -> None:
+        now = now or self._clock()
+        run = self._runs.close(transaction, run_id, status, reason, now)
+        if run is not None:
+            self._consequences.of(transaction, run, now)
+            turn.changed.append(run)
+
+    # -------------------------------------------------------------------------------- after the transaction
+
+    def _settle(self, turn: _Turn) -> None:
+        """The turn is on disk: let go of what ended, start what was claimed."""
+        self.worker.forget(turn.finished)
+        for finished in turn.finished:
+            self.line.ended(finished.run.job)
+            self.line.unblock(finished.run.job)
+        for queued in turn.gone:
+            self.line.ended(queued.job)
+        for queued, admission in turn.admissions:
+            if admission is Admission.GO:
+                self.line.admit(queued)
+            elif admission is Admission.WAIT:
+                self.line.block(queued.job)
+        for run in turn.claimed:
+            self.worker.start(run)
+            self._listener(run)
+        for run in turn.changed:
+            self._follow_up(run)
+            self._listener(run)
+
+    def _follow_up(self, run: Run) -> None:
+        if run.status.ended:
+            self.line.remove(run.id)
+            self.line.unblock(run.job)
+        elif run.status is Status.QUEUED:
+            self.line.add(Queued(run.due_at, run.id, run.job, run.asked_at, admitted=True, patient=True))
+
+    def _undo(self, turn: _Turn, error: Exception) -> None:
+        """Nothing was written: keep everything for another try, a little later."""
+        self._unsettled = (turn.started, turn.finished)
+        for queued in turn.chosen:
+            self.line.put_back(queued)
+        self._rest_until = time.monotonic() + _REST
+        self._failed(error)
+
+    def _close(self, run_id: str, status: Status, reason: str) -> None:
+        turn = _Turn([], [], [], [], [])
+        self._database.write(lambda transaction: self._end(transaction, turn, run_id, status, reason))
+        self._settle(turn)
+
+    # --------------------------------------------------------------------------------------------- questions
+
+    def _rules(self, queued: Queued) -> tuple[bool, datetime | None]:
+        job = self._jobfile().jobs.get(queued.job)
+        if job is None:
+            return False, None
+        return lifecycle.limit_of(job) is not None, lifecycle.deadline_of(job, queued.asked_at)
+
+    def _is_resting(self) -> bool:
+        return time.monotonic() < self._rest_until
+
+    def _seconds_to_next(self) -> float:
+        if self._is_resting():
+            return self._rest_until - time.monotonic()
+        times = [self.worker.seconds_to_bound()]
+        next_time = self.line.next_time()
+        if next_time is not None:
+            times.append((next_time - self._clock()).total_seconds())
+        return min(times)
+
+
+def _decided(run: Run, decision: Decision, now: datetime) -> Run:
+    return dataclasses.replace(
+        run,
+        status=decision.status,
+        due_at=decision.due_at or run.due_at,
+        ended_at=now if decision.status.ended else None,
+        reason=decision.reason,
+    )

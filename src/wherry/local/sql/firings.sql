@@ -1,0 +1,21 @@
+-- name: keep_anchor
+insert or ignore into firings (job, trigger, anchor_ms) values (:job, :trigger, :anchor_ms);
+
+-- name: all
+select job, trigger, anchor_ms, last_ms from firings;
+
+-- name: keep
+update firings set last_ms = max(coalesce(last_ms, 0), :last_ms) where job = :job and trigger = :trigger;
+
+-- name: miss
+insert or ignore into missed (job, trigger, fires_ms, noticed_ms, reason)
+values (:job, :trigger, :fires_ms, :noticed_ms, :reason);
+
+-- name: missed
+select * from missed where noticed_ms >= :since_ms order by fires_ms desc, job limit :limit;
+
+-- name: late
+-- Scheduled runs that have not begun long after they were due; each is told once.
+select runs.id, runs.job, runs.cause, runs.created_ms, runs.admitted from runs
+where runs.status = 'queued' and runs.trigger = 'schedule' and runs.created_ms < :before_ms
+  and not exists (select 1 from attempts where attempts.run_id = runs.id);

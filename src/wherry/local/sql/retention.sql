@@ -1,0 +1,22 @@
+-- name: too_old
+select id from runs where ended_ms is not null
+  and (ended_ms < :ended_ms or id <= (select id from runs order by id desc limit 1 offset :keep))
+order by id limit :limit;
+
+-- name: open_runs
+select id from runs where status in ('queued', 'starting', 'running');
+
+-- name: delete_attempts
+delete from attempts where run_id = :id;
+
+-- name: delete_run
+delete from runs where id = :id;
+
+-- name: delete_events
+delete from events where not exists (select 1 from runs where runs.event_id = events.id);
+
+-- name: delete_missed
+delete from missed where noticed_ms < :before_ms;
+
+-- name: objects_size
+select coalesce(sum(size), 0) from objects;
