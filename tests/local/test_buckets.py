@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -317,3 +318,12 @@ def test_an_upload_does_not_outlive_the_boot(store, monkeypatch):
     with pytest.raises(ObjectError) as caught:
         multipart.get(upload.id, "data", "big")
     assert caught.value.code == "NoSuchUpload"
+
+
+def test_a_start_that_meets_a_put_leaves_the_object_where_it_is(store):
+    """A put may commit and move its file between the listing of the spool and the look at it."""
+    store.put("in/x", b"content")
+    name = store.buckets.row("data", "in/x")["spooled"]
+    store.database.write(partial(store.buckets._recover, name))
+    assert store.buckets.row("data", "in/x")["place"] is None
+    assert store.get("in/x") == b"content"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -43,6 +44,9 @@ VERBS = {
     "pattern": "try an event pattern on an event",
 }
 
+#: What a machine says that has no room left: nobody's bug.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
 DESCRIPTION = """\
 Batch and ETL jobs from one small file: here now, on Amazon ECS with the same file and the same commands.
 
@@ -77,6 +81,12 @@ def main(argv: Sequence[str]) -> int:
         # The reader had enough (`| head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as failure:
+        if failure.errno not in _OF_THE_MACHINE:
+            return _report_bug()
+        where = f"{failure.filename}: " if failure.filename else ""
+        _output().error(WherryError(f"{where}{(failure.strerror or '').lower()}"))
+        return WherryError.exit_code
     except Exception:  # noqa: BLE001 - the edge: a bug is reported with what is needed to mend it
         return _report_bug()
 

@@ -300,6 +300,8 @@ class Buckets:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.home.spool}/{name}")
             return
+        if not os.path.lexists(f"{self.home.spool}/{name}"):
+            return  # it was moved already, by its own put while a starting engine looked after it too
         place = self._place_file(f"{self.home.spool}/{name}", bucket, key)
         if place != row["place"]:
             if row["place"] is not None:
@@ -322,8 +324,7 @@ class Buckets:
                 return None
         place = places.kept_place(bucket, key)
         os.makedirs(f"{self.home.kept}/{bucket}", exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # a restart found it moved already
-            os.rename(path, f"{self.home.root}/{place}")
+        os.rename(path, f"{self.home.root}/{place}")
         return place
 
     def _remove(self, transaction: Transaction, bucket: str, key: str) -> str | None:

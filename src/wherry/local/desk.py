@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
-from wherry.errors import NotFound, UserError
+from wherry.errors import NotFound, UserError, WherryError
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
 from wherry.model import Event, Run, Status, did_you_mean
@@ -137,7 +137,13 @@ class Desk:
         with self._workspace.buckets.receive(self._local_name(bucket), key) as incoming:
             size = 0
             while chunk := source.read(_CHUNK):
-                incoming.write(chunk)
+                try:
+                    incoming.write(chunk)
+                except OSError as error:
+                    raise WherryError(
+                        f"`{key}` cannot be kept: {(error.strerror or str(error)).lower()}",
+                        hint=f"free some space on the disk of {self._workspace.home.root}",
+                    ) from error
                 size += len(chunk)
             incoming.commit(Attributes())
         return size
