@@ -62,6 +62,7 @@ def receive(executor, kind, key):
 def run(executor, key):
     def run(launch: Launch) -> Outcome:
         executor.launch(key, launch)
+        executor.flush()
         return receive(executor, Ended, key).outcome
 
     return run
@@ -153,9 +154,11 @@ def test_a_folder_that_is_not_there(run, launch):
 
 def test_one_that_runs_is_named_and_can_be_stopped(executor, key, launch):
     executor.launch(key, launch("sleep", "60"))
+    executor.flush()
     started = receive(executor, Started, key)
     assert is_alive(started.process)
     executor.stop(key, grace=10)
+    executor.flush()
     ended = receive(executor, Ended, key)
     assert ended.outcome == Outcome(ending=Ending.EXITED, exit_code=143, reason="ended by SIGTERM")
     assert not is_alive(started.process)
@@ -165,8 +168,10 @@ def test_one_that_runs_is_named_and_can_be_stopped(executor, key, launch):
 def test_one_that_will_not_go_is_killed(executor, key, launch):
     it = launch("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
     executor.launch(key, it)
+    executor.flush()
     wait_until(lambda: os.path.exists(it.log) and "ready" in read(it))
     executor.stop(key, grace=0.1)
+    executor.flush()
     outcome = receive(executor, Ended, key).outcome
     assert outcome == Outcome(ending=Ending.EXITED, exit_code=137, reason="ended by SIGKILL")
 
@@ -182,6 +187,7 @@ def test_nothing_is_left_behind(run, launch, way):
 
 def test_what_it_took_is_counted(executor, key, launch):
     executor.launch(key, launch(sys.executable, "-c", "x = b'x' * 100_000_000; sum(range(3_000_000))"))
+    executor.flush()
     usage = receive(executor, Ended, key).usage
     assert 100e6 < usage.peak_memory < 300e6
     assert usage.cpu_seconds > 0.01
@@ -250,7 +256,7 @@ def start_and_die(tmp_path, it: Launch, key) -> str:
         "from wherry.executors.proc import identify\n"
         f"executor = ProcessExecutor({str(tmp_path / 'keepers')!r})\n"
         f"executor.launch(Key({key.run_id!r}, {key.attempt}), Launch(command={tuple(it.command)!r}, env={dict(it.env)!r}, "
-        f"folder={it.folder!r}, log={it.log!r}))\n"
+        f"folder={it.folder!r}, log={it.log!r}))\nexecutor.flush()\n"
         f"while not os.path.exists({it.log!r}): time.sleep(0.01)\n"
         "print(identify(os.getpid()), flush=True)\nos.kill(os.getpid(), 9)\n"
     )
@@ -282,6 +288,7 @@ def test_an_orphan_can_be_stopped(executor, key, launch, tmp_path):
     owner = start_and_die(tmp_path, it, key)
     executor.adopt(key, process="", owner=owner, log=it.log)
     executor.stop(key, grace=10)
+    executor.flush()
     assert receive(executor, Ended, key).outcome.exit_code == 143
 
 
@@ -294,6 +301,7 @@ def test_what_was_never_started_is_known_to_be_so(executor, key, launch, tmp_pat
     assert (outcome.ending, outcome.passing) == (Ending.COULD_NOT_START, True)
     executor.adopt(key, process="", owner=owner, log=it.log)
     executor.stop(key, grace=10)
+    executor.flush()
     receive(executor, Ended, key)
 
 
@@ -304,17 +312,20 @@ def keeper_of(tmp_path, owner: str) -> int:
 
 
 def test_without_its_keeper_an_end_is_lost_and_nothing_is_left(executor, key, launch, tmp_path):
-    it = launch("sh", "-c", f"setsid sleep 600 & echo $!; {UNTIL_GO}")
+    it = launch("sh", "-c", f"setsid sleep 600 & echo $$ $!; {UNTIL_GO}")
     owner = start_and_die(tmp_path, it, key)
+    wait_until(lambda: len(read(it).split()) == 2)
+    main, stray = (identify(int(pid)) for pid in read(it).split())
     os.kill(keeper_of(tmp_path, owner), signal.SIGKILL)
+    executor.adopt(key, process=main, owner=owner, log=it.log)
     (tmp_path / "go").touch()
-    executor.adopt(key, process="", owner=owner, log=it.log)
     assert receive(executor, Ended, key).outcome.ending is Ending.LOST
-    wait_until(lambda: not is_alive(identify(int(read(it)))))
+    wait_until(lambda: not is_alive(stray))
 
 
 def test_a_keeper_that_is_killed_is_replaced(executor, key, launch, tmp_path):
     executor.launch(key, launch("sh", "-c", UNTIL_GO))
+    executor.flush()
     process = receive(executor, Started, key).process
     os.kill(keeper_of(tmp_path, identify(os.getpid())), signal.SIGKILL)
     (tmp_path / "go").touch()
@@ -322,6 +333,7 @@ def test_a_keeper_that_is_killed_is_replaced(executor, key, launch, tmp_path):
     assert not is_alive(process)
     another = Key(RUN, next(_numbers))
     executor.launch(another, launch("sh", "-c", "exit 3"))
+    executor.flush()
     assert receive(executor, Ended, another).outcome.exit_code == 3
 
 

@@ -78,7 +78,7 @@ class Ended(NamedTuple):
 
 
 class Executor(Protocol):
-    """A way to execute attempts."""
+    """A way to execute attempts. What is asked for takes effect with `flush`."""
 
     def fileno(self) -> int:
         """A descriptor that is readable when there is something to receive."""
@@ -102,6 +102,10 @@ class Executor(Protocol):
 
     def settle(self, keys: Iterable[Key]) -> None:
         """These ends are on disk: nobody needs to remember them for us any more."""
+        ...
+
+    def flush(self) -> None:
+        """Let everything that was asked for take effect."""
         ...
 
     def close(self) -> None:

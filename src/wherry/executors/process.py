@@ -15,7 +15,6 @@ import shlex
 import socket
 import subprocess  # noqa: TID251 - this is the door
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -46,7 +45,9 @@ class ProcessExecutor:
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
-        self._lock = threading.Lock()
+        #: What the keeper is to be told; other threads may ask for stops.
+        self._outbox: deque[dict[str, Any]] = deque()
+        self._unsent: list[Key] = []
 
     def fileno(self) -> int:
         """A descriptor that is readable when there is something to receive."""
@@ -55,19 +56,10 @@ class ProcessExecutor:
     def launch(self, key: Key, launch: Launch) -> None:
         """Start an attempt."""
         self._running[key] = launch
-        try:
-            self._send(
-                do="start",
-                key=str(key),
-                memory=launch.memory,
-                cpus=launch.cpus,
-                helpers={name: _as_message(part) for name, part in launch.helpers.items()},
-                **_as_message(launch),
-            )
-        except OSError as error:
-            self._running.pop(key, None)
-            reason = f"no process can be made: {(error.strerror or str(error)).lower()}"
-            self._report(Ended(key, Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=True)))
+        helpers = {name: _as_message(part) for name, part in launch.helpers.items()}
+        limits = {"memory": launch.memory, "cpus": launch.cpus}
+        self._outbox.append({"do": "start", "key": str(key), **limits, "helpers": helpers, **_as_message(launch)})
+        self._unsent.append(key)
 
     def adopt(self, key: Key, *, process: str, owner: str, log: str) -> None:
         """Go on with an attempt of an engine that died."""
@@ -80,8 +72,7 @@ class ProcessExecutor:
         if key in self._orphans:
             self._orphans[key].stop(grace)
         elif key in self._running:
-            with contextlib.suppress(OSError):
-                self._send(do="stop", key=str(key), grace=grace)
+            self._outbox.append({"do": "stop", "key": str(key), "grace": grace})
 
     def receive(self) -> list[Started | Ended]:
         """What has happened."""
@@ -100,8 +91,24 @@ class ProcessExecutor:
     def settle(self, keys: Iterable[Key]) -> None:
         """These ends are on disk."""
         if self._channel is not None:
-            with contextlib.suppress(OSError):
-                self._send(do="settled", keys=[str(key) for key in keys])
+            self._outbox.append({"do": "settled", "keys": [str(key) for key in keys]})
+
+    def flush(self) -> None:
+        """Say to the keeper what has gathered; attempts that cannot be said to one have not started."""
+        if not self._outbox:
+            return
+        lines = b"".join(json.dumps(self._outbox.popleft()).encode() + b"\n" for _ in range(len(self._outbox)))
+        unsent, self._unsent = self._unsent, []
+        try:
+            if self._channel is None:
+                self._channel = self._make_keeper()
+                self._poll.register(self._channel, select.EPOLLIN)
+            self._channel.sendall(lines)
+        except OSError as error:
+            reason = f"no process can be made: {(error.strerror or str(error)).lower()}"
+            for key in unsent if self._channel is None else ():  # else the keeper has died, which is heard soon
+                self._running.pop(key, None)
+                self._report(Ended(key, Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=True)))
 
     def close(self) -> None:
         """Let go of the keeper, which ends when it has nothing left to keep."""
@@ -116,13 +123,6 @@ class ProcessExecutor:
     def _report(self, report: Ended) -> None:
         self._reports.append(report)
         os.eventfd_write(self._bell, 1)
-
-    def _send(self, **message: Any) -> None:
-        with self._lock:
-            if self._channel is None:
-                self._channel = self._make_keeper()
-                self._poll.register(self._channel, select.EPOLLIN)
-            self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _make_keeper(self) -> socket.socket:
         os.makedirs(self._folder, exist_ok=True)

@@ -41,6 +41,7 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._after: list[Callable[[], object]] = []
+        self._otherwise: list[Callable[[], object]] = []
 
     def execute(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Execute one statement."""
@@ -50,12 +51,14 @@ class Transaction:
     def nested(self) -> Iterator[None]:
         """What is done inside is undone, alone, when it raises."""
         self._connection.execute("savepoint nested")
-        asked = len(self._after)
+        asked, wanted = len(self._after), len(self._otherwise)
         try:
             yield
         except BaseException:
             self._connection.execute("rollback to nested")
             del self._after[asked:]
+            while len(self._otherwise) > wanted:
+                self._otherwise.pop()()
             raise
         finally:
             self._connection.execute("release nested")
@@ -63,6 +66,10 @@ class Transaction:
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when the transaction is on disk, in the writer's own thread; never when it failed."""
         self._after.append(callback)
+
+    def otherwise(self, callback: Callable[[], object]) -> None:
+        """Call back when the transaction is undone; never when it is on disk."""
+        self._otherwise.append(callback)
 
 
 class _Ticket(Generic[Result]):
@@ -73,19 +80,17 @@ class _Ticket(Generic[Result]):
         self.done = False
         self._result: Result | None = None
         self._error: BaseException | None = None
-        self._after: list[Callable[[], object]] = []
+        self._transaction: Transaction | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Do the work between two savepoints; keep its result or its exception."""
-        transaction = Transaction(connection)
+        self._transaction = transaction = Transaction(connection)
         connection.execute("savepoint ticket")
         try:
             self._result = self._work(transaction)
         except Exception as error:  # noqa: BLE001 - it is the writer's own, and raised in the writer's thread
             self._error = error
             connection.execute("rollback to ticket")
-        else:
-            self._after = transaction._after  # noqa: SLF001 - the two classes are one mechanism
         connection.execute("release ticket")
 
     def fail(self, error: BaseException) -> None:
@@ -94,9 +99,12 @@ class _Ticket(Generic[Result]):
 
     def settle(self) -> Result:
         """In the writer's thread: raise, or run the callbacks and give the result."""
+        transaction = self._transaction
         if self._error is not None:
+            for callback in transaction._otherwise if transaction else ():  # noqa: SLF001 - the two are one mechanism
+                callback()
             raise self._error
-        for callback in self._after:
+        for callback in transaction._after if transaction else ():  # noqa: SLF001
             callback()
         return self._result  # type: ignore[return-value]  # set whenever there is no error
 

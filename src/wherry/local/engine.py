@@ -7,6 +7,7 @@ read again.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -79,7 +80,7 @@ class Engine:
     def run(self, endpoint: str) -> None:
         """Work until `stop`; then wait for what still runs."""
         self._workspace.buckets.recover()
-        self._workspace.offer = self._floor.offer
+        self._workspace.host = self._floor
         self._take_over()
         self._seat.announce(EngineInfo(pid=os.getpid(), endpoint=endpoint, started_at=iso_seconds(self._clock())))
         self._watcher.start()
@@ -87,8 +88,11 @@ class Engine:
         self._janitor.start()
         self._floor.listen(self._seat.fileno())
         self._read_store()
+        # The job file and all the code are here to stay: the collector need not look at them ever again.
+        gc.collect()
+        gc.freeze()
         try:
-            while not (self._is_stopping and not len(self.worker)):
+            while not (self._is_stopping and self._floor.is_idle):
                 self._step()
         finally:
             self._watcher.stop()

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import random
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -78,11 +79,15 @@ class Floor:
         self._executor = executor
         self._consequences = consequences
         self._clock = clock
-        self._me = me
+        self.me = me
         self._places = places
         self._listener = listener
         self._failed = failed
         self._offers: deque[Queued] = deque()
+        self._begun: deque[Run] = deque()
+        #: Places that are taken or reserved; other threads reserve.
+        self._taken = 0
+        self._lock = threading.Lock()
         self._unsettled: tuple[list[tuple[Run, str]], list[Finished]] = ([], [])
         self._rest_until = 0.0
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -94,10 +99,36 @@ class Floor:
         self.worker = worker
         self.line = Line(self._rules)
 
-    def offer(self, queued: Queued) -> None:
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way, and nothing is about to begin."""
+        return self._taken == 0
+
+    def offer(self, run: Run) -> None:
         """A run waits; from any thread."""
-        self._offers.append(queued)
+        self._offers.append(Queued.of(run))
         self.ring()
+
+    def reserve(self, job: str) -> bool:
+        """True when a run of the job could begin at once, which keeps a place for it; from any thread."""
+        model = self._jobfile().jobs.get(job)
+        if model is None or lifecycle.limit_of(model) is not None or self._is_resting():
+            return False
+        with self._lock:
+            if self.draining or self._offers or self.line.has_ready or self._taken >= self._places:
+                return False
+            self._taken += 1
+        return True
+
+    def begin(self, run: Run) -> None:
+        """A run that was claimed when it was added begins in its reserved place; from any thread."""
+        self._begun.append(run)
+        self.ring()
+
+    def release(self) -> None:
+        """A place is free again; from any thread."""
+        with self._lock:
+            self._taken -= 1
 
     def ring(self) -> None:
         """Let `sleep` return; from any thread or signal handler."""
@@ -118,19 +149,26 @@ class Floor:
 
     def turn(self) -> None:
         """Bring everything that has happened to its effect."""
+        while self._begun:
+            run = self._begun.popleft()
+            self.line.began(run.job)
+            self.worker.start(run)
+            self._listener(run)
         while self._offers:
             self.line.add(self._offers.popleft())
-        if self._is_resting():
-            return
-        turn = self._gather(self._clock())
+        # What was claimed already starts before the next commit, which takes longer than anything else.
+        self._executor.flush()
+        turn = None if self._is_resting() else self._gather(self._clock())
         if not turn:
             return
+        self._executor.flush()
         try:
             self._database.write(lambda transaction: self._transact(transaction, turn))
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the turn is on disk
             self._undo(turn, error)
         else:
             self._settle(turn)
+        self._executor.flush()
 
     def stop(self, run_id: str) -> None:
         """End a run: its attempt, or its waiting."""
@@ -139,6 +177,8 @@ class Floor:
 
     def take_over(self, run: Run, owner: str) -> None:
         """Go on with a run whose owner died in the midst of an attempt."""
+        with self._lock:
+            self._taken += 1
         self.line.began(run.job)
         self.worker.take_over(run, owner)
 
@@ -153,13 +193,16 @@ class Floor:
         started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
         self._unsettled = ([], [])
         self.line.advance(now)
-        places = 0 if self.draining else self._places - len(self.worker) + len(finished)
+        with self._lock:
+            places = 0 if self.draining else self._places - self._taken + len(finished)
+            chosen = self.line.choose(places)
+            self._taken += len(chosen)
         return _Turn(
             started=started,
             finished=finished,
             expired=self.line.expired(now),
             doors=[] if self.draining else self.line.at_the_doors(),
-            chosen=self.line.choose(places),
+            chosen=chosen,
         )
 
     # ------------------------------------------------------------------------------- within the transaction
@@ -174,13 +217,11 @@ class Floor:
         for queued in turn.expired:
             job = self._jobfile().jobs.get(queued.job)
             said = lifecycle.duration(job.deadline if job else None)
-            self._end(
-                transaction, turn, queued.id, Status.TIMED_OUT, f"`deadline: {said}` passed while it waited"
-            )
+            self._end(transaction, turn, queued.id, Status.TIMED_OUT, f"`deadline: {said}` passed while it waited")
         for queued in turn.doors:
             self._ask(transaction, turn, queued, now)
         for queued in turn.chosen:
-            claimed = self._runs.claim(transaction, queued.id, self._me, now)
+            claimed = self._runs.claim(transaction, queued.id, self.me, now)
             if claimed is None:
                 turn.gone.append(queued)
                 continue
@@ -235,6 +276,8 @@ class Floor:
     def _settle(self, turn: _Turn) -> None:
         """The turn is on disk: let go of what ended, start what was claimed."""
         self.worker.forget(turn.finished)
+        with self._lock:
+            self._taken -= len(turn.finished) + len(turn.gone)
         for finished in turn.finished:
             self.line.ended(finished.run.job)
             self.line.unblock(finished.run.job)
@@ -262,6 +305,8 @@ class Floor:
     def _undo(self, turn: _Turn, error: Exception) -> None:
         """Nothing was written: keep everything for another try, a little later."""
         self._unsettled = (turn.started, turn.finished)
+        with self._lock:
+            self._taken -= len(turn.chosen)
         for queued in turn.chosen:
             self.line.put_back(queued)
         self._rest_until = time.monotonic() + _REST

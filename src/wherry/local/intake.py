@@ -6,27 +6,50 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from wherry import announcements, pattern
 from wherry.local.bus import RuleIndex
 from wherry.local.clock import Clock
 from wherry.local.database import Database, Transaction
-from wherry.local.runs import BACKFILL, Queued, Runs
-from wherry.model import AfterTrigger, Event, EventTrigger, JobFile, UploadTrigger, complete_event
+from wherry.local.runs import Runs
+from wherry.model import AfterTrigger, Event, EventTrigger, JobFile, Run, UploadTrigger, complete_event
 from wherry.target import Wish
+
+
+class Host(Protocol):
+    """Whoever executes runs, as the intake knows it."""
+
+    #: Who it is: `pid:start time`.
+    me: str
+
+    def offer(self, run: Run) -> object:
+        """A new run waits."""
+        ...
+
+    def reserve(self, job: str) -> bool:
+        """True when a run of the job could begin at once; its place is kept for `begin` or `release`."""
+        ...
+
+    def begin(self, run: Run) -> object:
+        """A new run, claimed in the transaction that added it, is on disk: begin it in the reserved place."""
+        ...
+
+    def release(self) -> object:
+        """Give a reserved place back."""
+        ...
 
 
 class Intake:
     """Matches events to triggers and adds runs, at most one per job and cause."""
 
     def __init__(
-        self, jobfile: JobFile, database: Database, runs: Runs, clock: Clock, offer: Callable[[Queued], object]
+        self, jobfile: JobFile, database: Database, runs: Runs, clock: Clock, host: Callable[[], Host]
     ) -> None:
         self._database = database
         self._runs = runs
         self._clock = clock
-        self._offer = offer
+        self._host = host
         self.use(jobfile)
 
     def use(self, jobfile: JobFile) -> None:
@@ -53,20 +76,16 @@ class Intake:
         for job, kind in dict(self._rules.match(event.document)).items():
             if job in led_here:
                 continue
-            queued = self._runs.add(transaction, job=job, trigger=kind, cause=cause, event=event, now=now)
-            if queued:
-                added.append(queued.id)
-                transaction.after_commit(partial(self._offer, queued))
+            run = self._add(transaction, job=job, trigger=kind, cause=cause, event=event, now=now)
+            if run:
+                added.append(run.id)
         return added
 
     def fire(self, transaction: Transaction, job: str, trigger: str, event: Event) -> str | None:
         """Take the firing of a job's schedule; None when that firing has its run already."""
         cause = f"{trigger} {event.document['time']}"
-        queued = self._runs.add(transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock())
-        if queued is None:
-            return None
-        transaction.after_commit(partial(self._offer, queued))
-        return queued.id
+        run = self._add(transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock())
+        return run.id if run else None
 
     def by_hand(self, wish: Wish, *, owner: str | None = None) -> str | None:
         """Take a person's wish to run a job now; None when the job has a run of that cause already.
@@ -78,7 +97,8 @@ class Intake:
         cause = wish.cause or f"manual:{uuid.uuid4()}"
 
         def work(transaction: Transaction) -> str | None:
-            queued = self._runs.add(
+            add = partial(
+                self._add if owner is None else self._runs.add,
                 transaction,
                 job=wish.job,
                 trigger=wish.trigger,
@@ -86,14 +106,10 @@ class Intake:
                 event=event,
                 now=now,
                 overrides=wish.overrides,
-                owner=owner,
                 own_event=True,
             )
-            if queued is None:
-                return None
-            if owner is None:
-                transaction.after_commit(partial(self._offer, queued))
-            return queued.id
+            run = add() if owner is None else add(owner=owner)
+            return run.id if run else None
 
         return self._database.write(work)
 
@@ -105,13 +121,26 @@ class Intake:
             if not self._runs.another_round(transaction, run_id, now, owner):
                 return False
             if owner is None:
-                run = self._runs.read(transaction, run_id)
-                patient = run.cause.startswith(BACKFILL)
-                queued = Queued(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
-                transaction.after_commit(partial(self._offer, queued))
+                transaction.after_commit(partial(self._host().offer, self._runs.read(transaction, run_id)))
             return True
 
         return self._database.write(work)
+
+    def _add(self, transaction: Transaction, *, job: str, **more: Any) -> Run | None:
+        """Add a run for the engine, if there is one here already claimed: that saves a transaction and a detour."""
+        host = self._host()
+        if not host.reserve(job):
+            run = self._runs.add(transaction, job=job, **more)
+            if run:
+                transaction.after_commit(partial(host.offer, run))
+            return run
+        run = self._runs.add(transaction, job=job, owner=host.me, claimed=True, **more)
+        if run:
+            transaction.after_commit(partial(host.begin, run))
+            transaction.otherwise(host.release)
+        else:
+            host.release()
+        return run
 
 
 def rules_of(jobfile: JobFile) -> Iterator[tuple[tuple[str, str], pattern.Pattern]]:

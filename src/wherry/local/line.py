@@ -41,6 +41,11 @@ class Line:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def has_ready(self) -> bool:
+        """A run is ready, so that a new one is not the next."""
+        return bool(self._ready)
+
     def add(self, queued: Queued) -> None:
         """A run waits; nothing happens when it does already."""
         if queued.id in self._waiting:

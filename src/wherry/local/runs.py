@@ -16,7 +16,7 @@ from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.ids import RunIds
 from wherry.local.records import dump_document, dump_overrides, run_of
-from wherry.model import Event, Outcome, Overrides, Run, Status
+from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
     from wherry.executors import Usage
@@ -37,6 +37,12 @@ class Queued(NamedTuple):
     admitted: bool
     #: It waits where others are skipped.
     patient: bool
+
+    @classmethod
+    def of(cls, run: Run) -> Queued:
+        """A run that waits for its first attempt of a round."""
+        patient = run.cause.startswith(BACKFILL)
+        return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
 
 
 class Runs:
@@ -59,14 +65,17 @@ class Runs:
         overrides: Overrides = Overrides(),
         owner: str | None = None,
         own_event: bool = False,
-    ) -> Queued | None:
+        claimed: bool = False,
+    ) -> Run | None:
         """Add a queued run; None when the job already has a run of that cause.
 
         With an `owner` the run is that process's own: no engine claims it. `own_event`: the event is the run's alone,
-        because a person may bring any event, also one whose id was seen before with other content.
+        because a person may bring any event, also one whose id was seen before with other content. `claimed`: the
+        owner executes it at once, so that its first attempt is opened, too.
         """
         event_key = cause if own_event else event.id
         now_ms = to_ms(now)
+        status = Status.STARTING if claimed else Status.QUEUED
         transaction.execute(
             self._sql["add_event"], {"id": event_key, "accepted_ms": now_ms, "document": dump_document(event)}
         )
@@ -82,12 +91,28 @@ class Runs:
                 "now_ms": now_ms,
                 "overrides": dump_overrides(overrides),
                 "owner": owner,
+                "status": status,
+                "admitted": claimed,
             },
         )
         if not added.rowcount:
             return None
+        if claimed:
+            transaction.execute(self._sql["open_attempt"], {"id": run_id, "now_ms": now_ms})
         moment = from_ms(now_ms)
-        return Queued(moment, run_id, job, moment, admitted=False, patient=cause.startswith(BACKFILL))
+        return Run(
+            id=run_id,
+            job=job,
+            trigger=trigger,
+            cause=cause,
+            event=event,
+            status=status,
+            created_at=moment,
+            asked_at=moment,
+            due_at=moment,
+            overrides=overrides,
+            attempts=(Attempt(number=1, started_at=moment),) if claimed else (),
+        )
 
     def active(self, transaction: Transaction, queued: Queued) -> int:
         """How many other runs of its job have begun and not ended."""

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, ExitStack
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
 from wherry.local.crew import Host, make_floor
-from wherry.local.runs import BACKFILL, Queued
 from wherry.local.worker import AccessFor
 from wherry.local.workspace import Workspace
 
@@ -51,8 +50,7 @@ class Solo:
         """Execute a queued run that this process owns."""
         run = self._workspace.history.get(run_id)
         self._own.add(run_id)
-        patient = run.cause.startswith(BACKFILL)
-        self._floor.offer(Queued(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient))
+        self._floor.offer(run)
 
     def stop(self, run_id: str) -> bool:
         """Ask for the run's end; False when it is not executed here."""
@@ -71,7 +69,7 @@ class Solo:
         self._stack.close()
 
     def _work(self) -> None:
-        while not self._is_closing or len(self._floor.worker):
+        while not (self._is_closing and self._floor.is_idle):
             try:
                 self._floor.sleep(_LONGEST_SLEEP)
                 self._floor.line.unblock()

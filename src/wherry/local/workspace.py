@@ -14,16 +14,39 @@ from typing import TYPE_CHECKING
 from wherry.local.clock import Clock, system_clock
 from wherry.local.database import Database, Transaction
 from wherry.local.history import History
-from wherry.local.home import open_home
-from wherry.local.runs import Queued, Runs
+from wherry.local.home import Home, open_home
+from wherry.local.runs import Runs
 from wherry.local.wake import wake_engine
-from wherry.model import Event, JobFile
+from wherry.model import Event, JobFile, Run
 
 if TYPE_CHECKING:
     from wherry.local.buckets import Buckets
     from wherry.local.firings import Firings
-    from wherry.local.intake import Intake
+    from wherry.local.intake import Host, Intake
     from wherry.local.secrets import Secrets
+
+
+class Elsewhere:
+    """Stands for an engine in another process, if there is one: it is woken, and finds new runs in the store."""
+
+    me = ""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def offer(self, run: Run) -> None:  # noqa: ARG002 - the engine reads it from the store
+        """A new run waits."""
+        wake_engine(self._home)
+
+    def reserve(self, job: str) -> bool:  # noqa: ARG002 - another process's places are its own affair
+        """Nothing can begin here."""
+        return False
+
+    def begin(self, run: Run) -> None:
+        """Never called: nothing was reserved."""
+
+    def release(self) -> None:
+        """Never called: nothing was reserved."""
 
 
 class Workspace:
@@ -35,8 +58,8 @@ class Workspace:
         self._stamp: tuple[int, int] | None = None
         self.clock = clock
         self.home = open_home(os.path.dirname(os.path.abspath(jobfile_path)))
-        #: Takes a new run that waits; an engine in this process puts itself here.
-        self.offer: Callable[[Queued], object] = lambda _: wake_engine(self.home)
+        #: Takes new runs; an engine in this process puts itself here.
+        self.host: Host = Elsewhere(self.home)
 
     @cached_property
     def jobfile(self) -> JobFile:
@@ -109,7 +132,7 @@ class Workspace:
         """The door for events."""
         from wherry.local.intake import Intake
 
-        return Intake(self.jobfile, self.database, self.runs, self.clock, self._offer)
+        return Intake(self.jobfile, self.database, self.runs, self.clock, lambda: self.host)
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -123,10 +146,6 @@ class Workspace:
         """Close the store."""
         if "database" in self.__dict__:
             self.database.close()
-
-    def _offer(self, queued: Queued) -> None:
-        """Looked up at each call: an engine may come after the intake."""
-        self.offer(queued)
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)

@@ -3,8 +3,9 @@ insert or ignore into events (id, accepted_ms, document) values (:id, :accepted_
 
 -- name: add_run
 -- The unique index on (job, cause) makes a repeated cause no run at all.
-insert or ignore into runs (id, job, trigger, cause, event_id, status, created_ms, asked_ms, due_ms, overrides, owner)
-values (:id, :job, :trigger, :cause, :event_id, 'queued', :now_ms, :now_ms, :now_ms, :overrides, :owner);
+insert or ignore into runs
+  (id, job, trigger, cause, event_id, status, admitted, created_ms, asked_ms, due_ms, overrides, owner)
+values (:id, :job, :trigger, :cause, :event_id, :status, :admitted, :now_ms, :now_ms, :now_ms, :overrides, :owner);
 
 -- name: active
 select count(*) from runs
