@@ -1,0 +1,157 @@
+"""How attempts end, and what follows from it."""
+
+from datetime import datetime
+
+import pytest
+
+
+def codes(run):
+    return [attempt["exit_code"] for attempt in run["attempts"]]
+
+
+def endings(run):
+    return [attempt["ending"] for attempt in run["attempts"]]
+
+
+def moments(run, name):
+    return [datetime.fromisoformat(attempt[name]) for attempt in run["attempts"]]
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "succeeded"), (1, "failed"), (137, "failed"), (255, "failed")])
+def test_the_exit_code_decides(backend, code, status):
+    """Exit code 0 is success, every other one failure."""
+    backend.deploy(f"job: {{command: 'exit {code}'}}")
+    run = backend.run("job")
+    assert (run["status"], codes(run)) == (status, [code])
+
+
+def test_a_failed_attempt_is_tried_again(backend):
+    """`retry` gives attempts until one succeeds."""
+    backend.deploy('job: {command: "[ $WHERRY_ATTEMPT = 3 ]", retry: {attempts: 5}}')
+    run = backend.run("job")
+    assert (run["status"], codes(run)) == ("succeeded", [1, 1, 0])
+
+
+def test_retries_are_used_up(backend):
+    """After `attempts` failures the run has failed, and is a dead letter."""
+    backend.deploy("job: {command: exit 4, retry: {attempts: 3}}")
+    run = backend.run("job")
+    assert (run["status"], codes(run), run["reason"]) == ("failed", [4, 4, 4], "exit code 4")
+    assert backend.status()["dead_letters"] == 1
+
+
+def test_only_some_exit_codes_are_worth_retrying(backend):
+    """`exit_codes` names those; others fail at once."""
+    backend.deploy(
+        'job: {command: "[ $WHERRY_ATTEMPT = 1 ] && exit 75; exit 3", retry: {attempts: 5, exit_codes: [75]}}'
+    )
+    run = backend.run("job")
+    assert (run["status"], codes(run)) == ("failed", [75, 3])
+
+
+def test_attempts_wait_for_their_backoff(backend):
+    """The wait grows by `factor`, up to `cap`."""
+    backend.deploy("job: {command: exit 1, retry: {attempts: 4, backoff: 300ms, factor: 2, cap: 400ms}}")
+    run = backend.run("job")
+    began, ended = moments(run, "started_at"), moments(run, "ended_at")
+    waits = [(after - before).total_seconds() for before, after in zip(ended, began[1:], strict=False)]
+    assert [wait >= least for wait, least in zip(waits, [0.299, 0.399, 0.399], strict=True)] == [True] * 3
+
+
+def test_a_timeout_kills_the_attempt_and_all_it_began(backend):
+    """`timeout` bounds an attempt: its whole process group ends, and the next attempt begins."""
+    backend.deploy(
+        "job:\n  command: 'sleep 300 & echo $! >> pids; sleep 300'\n  timeout: 500ms\n  retry: {attempts: 2}"
+    )
+    run = backend.run("job")
+    assert (run["status"], endings(run)) == ("timed_out", ["timed_out", "timed_out"])
+    assert run["reason"] == "it ran longer than `timeout: 0.5s`"
+    for pid in (backend.project.folder / "pids").read_text().split():
+        assert not is_running(pid)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_deadline_bounds_the_run(backend):
+    """`deadline` bounds all attempts and the waits between them: no attempt begins after it."""
+    backend.deploy("job: {command: 'sleep 0.3; exit 1', deadline: 1s, retry: {attempts: 50}}")
+    run = backend.run("job")
+    took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["created_at"])
+    assert run["status"] in ("failed", "timed_out")
+    assert 2 <= len(run["attempts"]) <= 4
+    assert took.total_seconds() < 5
+    assert run["attempts"][-1]["ending"] == "timed_out" or "the deadline leaves no time" in run["reason"]
+
+
+def test_the_deadline_ends_an_attempt(backend):
+    """What is left of the deadline bounds the attempt, also without a timeout."""
+    backend.deploy("job: {command: sleep 300, deadline: 500ms}")
+    run = backend.run("job")
+    assert (run["status"], run["reason"]) == ("timed_out", "it ran longer than `deadline: 0.5s`")
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        ("command: [no-such-program]", "could not start: there is no program `no-such-program` on PATH"),
+        ('command: ["true"]\n  env: {X: $.detail.nope}', "could not start: the event has no `detail.nope`"),
+        ('command: ["true"]\n  secrets: {X: nope}', "could not start: there is no secret `nope`"),
+    ],
+)
+def test_what_cannot_start_is_told_apart(backend, job, reason):
+    """A job that was never begun has not failed by itself: `retry` does not apply, and the reason says what lacks."""
+    backend.deploy(f"job:\n  {job}\n  retry: {{attempts: 3}}")
+    run = backend.run("job")
+    assert (run["status"], endings(run)) == ("failed", ["could_not_start"])
+    assert run["reason"].startswith(reason)
+
+
+def test_too_much_memory_is_told_apart(backend):
+    """An attempt that outgrows `memory` is killed, and that is told apart from a crash."""
+    backend.deploy(
+        "job:\n  command: [python3, -c, \"import time; x = b'x' * 200_000_000; time.sleep(60)\"]\n  memory: 64MB"
+    )
+    run = backend.run("job")
+    assert (run["status"], endings(run), codes(run)) == ("failed", ["out_of_memory"], [137])
+    assert "more than its `memory`" in run["reason"]
+
+
+def test_the_main_process_decides(backend):
+    """Helpers begin before the main process and end after it; their own ends decide nothing."""
+    backend.deploy(
+        "job:\n  command: 'while ! [ -e ready ]; do sleep 0.02; done; exit 0'\n"
+        "  helpers:\n    proxy: {command: 'echo up; touch ready; sleep 300'}\n    broken: {command: exit 9}"
+    )
+    run = backend.run("job")
+    assert run["status"] == "succeeded"
+    assert backend.log(run, "--helper", "proxy").splitlines()[0] == "up"
+
+
+def test_the_log_has_both_streams_in_order(backend):
+    """Standard output and standard error, as they were written."""
+    backend.deploy("job: {command: 'for i in 1 2 3; do echo o$i; echo e$i >&2; done'}")
+    assert backend.log(backend.run("job")) == "o1\ne1\no2\ne2\no3\ne3\n"
+
+
+def test_a_run_sees_what_it_is(backend):
+    """The variables that every run gets; nothing else leaks in."""
+    backend.deploy("job: {command: env, env: {OWN: $.detail.x}}")
+    run = backend.run("job", "--event", '{"detail": {"x": "a b\\n\\"c\\""}}')
+    variables = dict(line.partition("=")[::2] for line in backend.log(run).splitlines() if "=" in line)
+    assert variables["WHERRY_RUN_ID"] == run["id"]
+    assert (variables["WHERRY_JOB"], variables["WHERRY_ATTEMPT"], variables["WHERRY_TRIGGER"]) == ("job", "1", "manual")
+    assert variables["OWN"] == "a b"
+    assert not {"PYTEST_CURRENT_TEST", "VIRTUAL_ENV"} & variables.keys()
+
+
+def test_a_long_event_comes_as_a_file(backend):
+    """An event that is too long for a variable is in the file that `WHERRY_EVENT_FILE` names."""
+    backend.deploy("job: {command: 'wc -c < $WHERRY_EVENT_FILE'}")
+    run = backend.run("job", "--event", '{"detail": {"x": "' + "y" * 100_000 + '"}}')
+    assert int(backend.log(run)) > 100_000

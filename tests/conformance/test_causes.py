@@ -1,0 +1,119 @@
+"""What starts a run, and that it starts one."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import wait_for
+
+pytestmark = pytest.mark.needs_engine
+
+
+def soon(seconds):
+    """An `at(...)` schedule so far in the future."""
+    return f"at({datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
+
+
+def test_an_event_makes_one_run_however_often_it_comes(backend):
+    """Deliveries may repeat, runs don't: an event is known by its id."""
+    backend.deploy("job: {command: 'true', on: [{event: {source: [test]}}, {event: {detail-type: [go]}}]}")
+    assert len(backend.emit({"n": 1}, id="one")) == 1
+    assert backend.emit({"n": 1}, id="one") == []
+    backend.kill()
+    assert backend.emit({"n": 1}, id="one") == []
+    backend.start()
+    assert backend.emit({"n": 1}, id="one") == []
+    assert len(backend.ended("job")) == 1
+
+
+def test_each_version_of_an_object_makes_one_run(backend):
+    """An upload is known by bucket, key and sequencer."""
+    backend.deploy(
+        "job: {command: 'true', on: [{upload: {bucket: incoming, suffix: .csv}}]}", "buckets: {incoming: {}}\n"
+    )
+    for _ in range(2):
+        backend.project.wherry("cp", "wherry.yaml", "s3://incoming/a.csv")
+        backend.project.wherry("cp", "wherry.yaml", "s3://incoming/a.txt")
+    assert len(backend.ended("job", 2)) == 2
+
+
+def test_a_schedule_fires_once(backend):
+    """A firing is known by job, trigger and fire time; the run knows its time and interval."""
+    backend.deploy(f"job: {{command: 'echo $WHERRY_SCHEDULED_AT', on: [{{schedule: \"{soon(2)}\"}}]}}")
+    run = backend.ended("job")[0]
+    moment = run["event"]["detail"]["scheduled-time"]
+    assert backend.log(run) == f"{moment}\n"
+    began = datetime.fromisoformat(run["attempts"][0]["started_at"])
+    assert timedelta(0) <= began - datetime.fromisoformat(moment) < timedelta(seconds=20)
+
+
+def test_what_was_missed_is_made_up_for_or_reported(backend):
+    """`catch_up` after downtime: none, the latest, or all firings; what is left out is in the ledger, and on the bus."""
+    rate = "on: [{schedule: rate(1 minute), catch_up: %s}]"
+    jobs = "\n".join(f"{name}: {{command: 'true', {rate % name}}}" for name in ("none", "latest", "all"))
+    jobs += "\nwatch: {command: 'true', on: [{event: {detail-type: [Wherry Run Missed]}}]}"
+    backend.deploy(jobs)
+    backend.kill()
+    age(backend, minutes=5)
+    missed = backend.status()["missed"]
+    assert {one["job"] for one in missed} == {"none", "latest", "all"}
+    assert {one["reason"] for one in missed} == {"no engine runs"}
+    backend.start()
+    wait_for(lambda: len(backend.runs("all", "succeeded")) >= 4, "all that were missed")
+    assert len(backend.runs("all")) - 4 <= 1
+    # One that is at most a minute late is taken in any case.
+    assert 1 <= len(backend.runs("latest")) <= 2
+    assert len(backend.runs("none")) <= 2
+    missed = backend.status()["missed"]
+    assert {one["job"] for one in missed} == {"none", "latest"}
+    assert {one["reason"] for one in missed} == {"no engine ran"}
+    wait_for(lambda: len(backend.runs("watch", "succeeded")) == len(missed), "a run for each that was missed")
+
+
+def age(backend, minutes):
+    """Move what the store knows of the schedules into the past, as if the engine had been down for so long."""
+    import sqlite3
+
+    with sqlite3.connect(backend.project.folder / ".wherry" / "wherry.db", timeout=30) as store:
+        store.execute("update firings set anchor_ms = anchor_ms - ?, last_ms = last_ms - ?", [minutes * 60000] * 2)
+
+
+def test_a_job_runs_after_another(backend):
+    """`after`: when a run of the other job has succeeded, failed, or ended either way; its id and event are at hand."""
+    backend.deploy(
+        "first: {command: '[ $WHERRY_ATTEMPT = 2 ]', retry: {attempts: 2}, on: [{event: {source: [test]}}]}\n"
+        "bad: {command: exit 3, on: [{event: {source: [test]}}]}\n"
+        "good: {command: [echo, '$.detail.run-id', '$.detail.event.detail.n'], on: [{after: first}]}\n"
+        "never: {command: 'true', on: [{after: first, when: failure}]}\n"
+        "mend: {command: [echo, '$.detail.status', '$.detail.exit-code'], on: [{after: bad, when: failure}]}\n"
+        "any: {command: 'true', on: [{after: bad, when: any}, {after: first, when: any}]}"
+    )
+    backend.emit({"n": 7})
+    good, mend = backend.ended("good")[0], backend.ended("mend")[0]
+    first = backend.ended("first")[0]
+    assert backend.log(good) == f"{first['id']} 7\n"
+    assert (good["trigger"], backend.log(mend)) == ("after", "failed 3\n")
+    assert len(backend.ended("any", 2)) == 2
+    assert backend.runs("never") == []
+
+
+def test_event_patterns_watch_runs_without_going_round(backend):
+    """Changes of state are events; a job is never started by what a run of its own has led to."""
+    backend.deploy(
+        "bad: {command: exit 3, on: [{event: {source: [test]}}]}\n"
+        "watch: {command: exit 4, on: [{event: {source: [wherry], detail: {status: [failed]}}}]}\n"
+        "other: {command: exit 5, on: [{event: {source: [wherry], detail: {status: [failed]}}}]}"
+    )
+    backend.emit({})
+    # bad -> watch -> other, and bad -> other -> watch; then every job has been in its chain.
+    backend.ended("watch", 2)
+    chains = {tuple(run["event"]["detail"]["chain"]) for run in backend.ended("watch", 2) + backend.ended("other", 2)}
+    assert chains == {("bad",), ("bad", "watch"), ("bad", "other")}
+
+
+def test_a_second_engine_becomes_a_client(backend):
+    """One engine a folder: a second `wherry up` says where the first one is."""
+    backend.deploy("job: {command: 'true'}")
+    assert "an engine already runs" in backend.project.wherry("up", code=2).stderr
+    assert json.loads(backend.project.wherry("status", "--json").stdout)["running"]
