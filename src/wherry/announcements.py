@@ -1,4 +1,4 @@
-"""The events that wherry makes: of schedules, of its runs (for patterns, `after` triggers and alerts), of what was missed."""
+"""The events that wherry makes: of schedules, of its runs (for patterns, `after`, alerts), of what was missed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def missed(job: str, trigger: str, fires_at: datetime, reason: str, *, now: date
 def chain_of(event: Event) -> list[str]:
     """The jobs whose runs led to this event, the first one first; empty for what comes from outside.
 
-    A job is never started by what a run of its own has led to: event patterns may draw circles, runs do not follow them.
+    A job is never started by what a run of its own has led to: patterns may draw circles, runs do not go round.
     """
     if event.source != SOURCE:
         return []

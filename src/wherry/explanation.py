@@ -40,13 +40,13 @@ _SIGNS: Sequence[tuple[str, str]] = (
     ),
     (
         r"KeyError: '([A-Z][A-Z0-9_]+)'",
-        "the environment variable `{0}` is not set: add it under the job's `env` or `secrets`; nothing leaks in by itself",
+        "the environment variable `{0}` is not set: add it to the job's `env` or `secrets`; nothing leaks in by itself",
     ),
     (r"MemoryError|std::bad_alloc|Cannot allocate memory|JavaScript heap out of memory", "give it more `memory`"),
     (r"No space left on device", "the disk is full: `wherry status` shows what is taken; `keep:` bounds the history"),
     (
-        r"(?:Connection refused|ECONNREFUSED|Name or service not known|Could not resolve host|Temporary failure in name)",
-        "a service it needs did not answer: if that passes by itself, `retry: {{attempts: 3, backoff: 30s}}` rides it out",
+        r"Connection refused|ECONNREFUSED|Name or service not known|Could not resolve host|Temporary failure in name",
+        "a service it needs did not answer: if that passes, `retry: {{attempts: 3, backoff: 30s}}` rides it out",
     ),
     (
         r"(?:Throttling|SlowDown|TooManyRequests|Rate exceeded|429 Too Many)",
@@ -76,35 +76,37 @@ def explain(run: Run, job: Job | None, log: Sequence[str]) -> Explanation:
 
 
 def _what(run: Run, last: Attempt | None) -> str:
-    match run.status:
-        case Status.SUCCEEDED:
-            tries = f" with attempt {last.number}" if last and last.number > 1 else ""
-            return f"it succeeded{tries}: exit code 0"
-        case Status.QUEUED if last is None:
-            return "it waits: for a free place, or for another run of the job to end; is an engine running? (`wherry status`)"
-        case Status.QUEUED:
-            return f"it waits for its next attempt; {run.reason}"
-        case Status.STARTING | Status.RUNNING:
-            return "it runs"
-        case Status.SKIPPED | Status.STOPPED:
-            return run.reason
-    if last is None or last.outcome is None:
+    if run.status is Status.SUCCEEDED:
+        return f"it succeeded{f' with attempt {last.number}' if last and last.number > 1 else ''}: exit code 0"
+    if not run.status.ended:
+        return _what_it_does(run, last)
+    if run.status in (Status.SKIPPED, Status.STOPPED) or last is None or last.outcome is None:
         return run.reason
-    outcome = last.outcome
-    match outcome.ending:
-        case Ending.EXITED if outcome.exit_code is not None and outcome.exit_code > 128:
-            return f"a signal ended the process: {_signal_name(outcome.exit_code - 128)}, which nobody here sent"
-        case Ending.EXITED:
-            return f"the job itself said that it failed: exit code {outcome.exit_code}"
-        case Ending.TIMED_OUT:
-            return f"it was killed, because {outcome.reason}"
-        case Ending.OUT_OF_MEMORY:
-            return f"it was killed for memory: {outcome.reason}"
-        case Ending.COULD_NOT_START:
-            return f"the job was never begun: {outcome.reason}"
-        case Ending.LOST:
-            return f"nobody knows how it ended: {outcome.reason}"
-    return run.reason
+    return _what_ended(last.outcome)
+
+
+def _what_it_does(run: Run, last: Attempt | None) -> str:
+    if run.status is not Status.QUEUED:
+        return "it runs"
+    if last is not None:
+        return f"it waits for its next attempt; {run.reason}"
+    return (
+        "it waits for a free place, or for another run of the job to end; `wherry status` says whether an engine runs"
+    )
+
+
+def _what_ended(outcome: Outcome) -> str:
+    code = outcome.exit_code
+    if outcome.ending is Ending.EXITED and code is not None and code > 128:
+        return f"a signal ended the process: {_signal_name(code - 128)}, which nobody here sent"
+    return {
+        Ending.EXITED: f"the job itself said that it failed: exit code {code}",
+        Ending.TIMED_OUT: f"it was killed, because {outcome.reason}",
+        Ending.OUT_OF_MEMORY: f"it was killed for memory: {outcome.reason}",
+        Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
+        Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
+        Ending.STOPPED: outcome.reason,
+    }[outcome.ending]
 
 
 def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
@@ -141,24 +143,17 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
 
 def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
-    match outcome.ending:
-        case Ending.TIMED_OUT:
-            limit = re.search(r"`(\w+): ([^`]+)`", outcome.reason)
-            said = limit[1] if limit else "timeout"
-            return f"if it rightly takes that long, raise `{said}` of job `{name}`; else look where the log stops"
-        case Ending.OUT_OF_MEMORY:
-            return f"raise `memory` of job `{name}`, or have it read its input in parts"
-        case Ending.LOST:
-            return (
-                "the engine or its keeper was killed (out of memory? power?); `retry` in the job file would try again"
-            )
-        case Ending.COULD_NOT_START if "is not executable" in outcome.reason or "`" not in outcome.reason:
-            return ""
-        case Ending.COULD_NOT_START:
-            return "mend what the sentence above names"
-    if "writes" in outcome.reason or "reads" in outcome.reason:
-        return "add the permission that the gateway names to the job's `reads` or `writes`"
-    return ""
+    if outcome.ending is Ending.EXITED:
+        refused = "writes" in outcome.reason or "reads" in outcome.reason
+        return "add the permission that the gateway names to the job's `reads` or `writes`" if refused else ""
+    limit = re.search(r"`(timeout|deadline): ", outcome.reason)
+    return {
+        Ending.TIMED_OUT: f"if it rightly takes that long, raise `{limit[1] if limit else 'timeout'}` of job `{name}`; "
+        "else look where the log stops",
+        Ending.OUT_OF_MEMORY: f"raise `memory` of job `{name}`, or have it read its input in parts",
+        Ending.LOST: "the engine and its keeper were killed (memory? power?); `retry` in the job file would try again",
+        Ending.COULD_NOT_START: "mend what is named above",
+    }.get(outcome.ending, "")
 
 
 def _by_log(log: Sequence[str]) -> list[str]:

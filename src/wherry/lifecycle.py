@@ -107,7 +107,7 @@ class Admission(enum.Enum):
 
 
 def limit_of(job: Job) -> int | None:
-    """How many runs of a job may be active at once: `concurrency`, else one unless they may overlap; None: any number."""
+    """How many runs of a job may be active at once: `concurrency`, else one unless they may overlap; None: any."""
     if job.concurrency is not None:
         return job.concurrency
     return None if job.overlap == "allow" else 1

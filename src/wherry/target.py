@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
@@ -46,7 +46,7 @@ class Wish:
     cause: str = ""
     #: None: an event that says that it was started by hand.
     event: Event | None = None
-    overrides: Overrides = Overrides()
+    overrides: Overrides = field(default_factory=Overrides)
 
 
 @dataclass(frozen=True, kw_only=True)

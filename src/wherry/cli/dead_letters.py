@@ -80,7 +80,7 @@ def _purge(target: Target, letters: list[Run]) -> int:
 
 def _redrive(target: Target, letters: list[Run]) -> int:
     """Oldest first, as they came. With an engine they go on by themselves, else we wait for them."""
-    letters = letters[::-1]
+    letters.reverse()
     has_engine = target.status().running
     for run in letters:
         target.retry(run.id)

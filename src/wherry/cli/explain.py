@@ -9,6 +9,7 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, jobfile_path, load_jobfile, open_target
 from wherry.cli.show import last_lines
 from wherry.explanation import explain
+from wherry.model import Status
 
 _LOG_LINES = 40
 _SHOWN_LINES = 15
@@ -35,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
     _say(explanation.what)
     for fact in explanation.facts:
         _say(fact, "- ")
-    if log and not run.status.value == "succeeded":
+    if log and run.status is not Status.SUCCEEDED:
         output.say(output.paint("\nend of the log", "grey"))
         for line in log[-_SHOWN_LINES:]:
             output.say(f"  {line}")

@@ -81,14 +81,8 @@ def main(argv: Sequence[str]) -> int:
         # The reader had enough (`| head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as failure:
-        if failure.errno not in _OF_THE_MACHINE:
-            return _report_bug()
-        where = f"{failure.filename}: " if failure.filename else ""
-        _output().error(WherryError(f"{where}{(failure.strerror or '').lower()}"))
-        return WherryError.exit_code
-    except Exception:  # noqa: BLE001 - the edge: a bug is reported with what is needed to mend it
-        return _report_bug()
+    except Exception as failure:  # noqa: BLE001 - the edge
+        return _report_trouble(failure)
 
 
 def load_verb(name: str) -> Verb:
@@ -143,6 +137,15 @@ def _output() -> ModuleType:
     from wherry.cli import output
 
     return output
+
+
+def _report_trouble(failure: Exception) -> int:
+    """A machine without room left says so; anything else is a bug, and reported with what is needed to mend it."""
+    if not isinstance(failure, OSError) or failure.errno not in _OF_THE_MACHINE:
+        return _report_bug()
+    where = f"{failure.filename}: " if failure.filename else ""
+    _output().error(WherryError(f"{where}{(failure.strerror or '').lower()}"))
+    return WherryError.exit_code
 
 
 def _report_bug() -> int:

@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
-    """Pass the log on until the run ends; the first Ctrl-C asks the job to end, and waits for it. Gives the exit code."""
+    """Pass the log on until the run ends; the first Ctrl-C asks the job to end. Gives the exit code."""
     interrupted = False
     while True:
         try:

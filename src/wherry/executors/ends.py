@@ -58,18 +58,20 @@ def _why(part: Part, number: int, where: str | None) -> str:
         return f"the folder `{part.folder}` does not exist" if number == errno.ENOENT else f"`{part.folder}`: {said}"
     if number in _PASSING:
         return f"no process can be made: {said}"
-    match number:
-        case errno.ENOENT:
-            if "/" in program and os.path.exists(os.path.join(part.folder, program)):
-                return f"`{program}` names an interpreter in its first line that does not exist"
-            place = "here" if "/" in program else "on PATH"
-            near = {"python": "python3", "pip": "pip3"}.get(program)
-            hint = f"; there is `{near}`" if near and shutil.which(near, path=part.env.get("PATH")) else ""
-            return f"there is no program `{program}` {place}{hint}"
-        case errno.EACCES:
-            return f"`{program}` is not executable: `chmod +x {program}`"
-        case errno.ENOEXEC:
-            return f"`{program}` has no interpreter line: begin it with `#!/bin/sh` or the like"
-        case errno.E2BIG:
-            return f"`{program}` cannot be started: its arguments and environment are too long together"
-    return f"`{program}` cannot be started: {said}"
+    if number == errno.ENOENT:
+        return _missing(part, program)
+    words = {
+        errno.EACCES: f"is not executable: `chmod +x {program}`",
+        errno.ENOEXEC: "has no interpreter line: begin it with `#!/bin/sh` or the like",
+        errno.E2BIG: "cannot be started: its arguments and environment are too long together",
+    }
+    return f"`{program}` {words.get(number, f'cannot be started: {said}')}"
+
+
+def _missing(part: Part, program: str) -> str:
+    if "/" in program and os.path.exists(os.path.join(part.folder, program)):
+        return f"`{program}` names an interpreter in its first line that does not exist"
+    place = "here" if "/" in program else "on PATH"
+    near = {"python": "python3", "pip": "pip3"}.get(program)
+    hint = f"; there is `{near}`" if near and shutil.which(near, path=part.env.get("PATH")) else ""
+    return f"there is no program `{program}` {place}{hint}"

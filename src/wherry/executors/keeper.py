@@ -1,8 +1,9 @@
 """The keeper: a small program between an engine and its attempts. It makes their processes and knows how they end.
 
 It runs beside each engine as `python keeper.py SOCKET FOLDER OWNER`, by the standard library alone, and outlives it:
-when the engine is killed, its attempts go on, and the keeper writes how each one ended into a file beside its log, where
-the next engine finds it. So no exit code is lost with an engine. It also spawns beside the engine's interpreter lock.
+when the engine is killed, its attempts go on, and the keeper writes how each one ended into a file beside its log,
+where the next engine finds it. So no exit code is lost with an engine. It also spawns outside the engine's interpreter
+lock.
 
 ::
 
@@ -184,14 +185,15 @@ class Keeper:
     def _start(self, message: dict[str, Any]) -> None:
         cpus = self._choose_cpus(message.get("cpus"))
         attempt = Attempt(message["key"], message["log"], message.get("memory"), cpus)
-        what = ""
+        helper = ""
         try:
-            for what, part in (*message.get("helpers", {}).items(), ("", message)):
+            for name, part in (*message.get("helpers", {}).items(), ("", message)):
+                helper = name
                 attempt.main = self._spawn(attempt, part)
         except OSError as error:
             for pid in attempt.pids:
                 _signal(pid, signal.SIGKILL)
-            self._say(say="failed", key=attempt.key, helper=what, errno=error.errno or errno.EIO, at=error.filename)
+            self._say(say="failed", key=attempt.key, helper=helper, errno=error.errno or errno.EIO, at=error.filename)
             if not attempt.pids:
                 self._release_cpus(attempt)
                 return
@@ -317,7 +319,7 @@ class Keeper:
             self._say(say="ended", key=attempt.key, **attempt.end)
 
     def _sweep_soon(self) -> None:
-        """Look for what slipped out of its session and came to us, where there can be any: without children there is none."""
+        """Look for what slipped out of its session and came to us; without children there is nothing to find."""
         if self._sweeping or not self._has_children():
             return
         self._sweeping = True

@@ -77,7 +77,7 @@ class Orphan:
 
     def _unkept(self) -> Outcome:
         """The truth without a keeper's word."""
-        # A keeper that ends in order takes its file away; one that was killed leaves it, and knows more than is on file.
+        # A keeper that ends in order takes its file away; one that was killed leaves it, and knew more than is on file.
         keeper = _read(self._keeper_file)
         said_all = keeper is None or (is_alive(keeper["keeper"]) and keeper["held"] is not None)
         self._find()

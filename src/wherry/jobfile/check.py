@@ -89,10 +89,7 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
             if bucket is not None:
                 check_reference("bucket", bucket, spot.key(permission).item(number))
     _check_what_runs(name, spot)
-    for helper, value in job.get("helpers", {}).items():
-        beside = spot.key("helpers").key(helper)
-        if not value.keys() & {"command", "image"} and not (beside.has("command") or beside.has("image")):
-            spot.problem(beside.place, f"helper `{helper}` has nothing to run", "add `command: [PROGRAM]`")
+    _check_helpers(job, spot)
     _check_task_definition(job, spot)
     for variable in job.get("secrets", {}):
         if variable in job.get("env", {}):
@@ -106,6 +103,13 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
         if value is not None:
             _check_trigger(name, value, spot.key("on").item(number))
     _check_repetition(job, spot)
+
+
+def _check_helpers(job: Values, spot: Spot) -> None:
+    for name in job.get("helpers", {}):
+        helper = spot.key("helpers").key(name)
+        if not (helper.has("command") or helper.has("image")):
+            spot.problem(helper.place, f"helper `{name}` has nothing to run", "add `command: [PROGRAM]`")
 
 
 def _check_what_runs(name: str, spot: Spot) -> None:

@@ -335,7 +335,7 @@ def keys_of(kind: Any) -> Iterator[tuple[str, Record]]:
     elif isinstance(kind, MapOf):
         for path, record in keys_of(kind.kind):
             yield (f"NAME.{path}" if path else "NAME"), record
-    elif isinstance(kind, ListOf) or isinstance(kind, OneOrMany):
+    elif isinstance(kind, ListOf | OneOrMany):
         yield from keys_of(kind.kind)
     elif isinstance(kind, Either):
         yield from keys_of(kind.record)

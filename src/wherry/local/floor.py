@@ -139,7 +139,7 @@ class Floor:
         self._poll.register(descriptor, select.EPOLLIN)
 
     def sleep(self, seconds: float) -> set[int]:
-        """Sleep until something has happened, at most that long; gives the descriptors of `listen` that are readable."""
+        """Sleep until something has happened, at most that long; gives what of `listen` is readable."""
         if self.line.at_the_doors() and not self._is_resting():
             seconds = 0.0
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}

@@ -128,10 +128,8 @@ class Worker:
 
     def forget(self, finished: Iterable[Finished]) -> None:
         """These ends are on disk."""
-        keys = []
         with self._lock:
-            for one in finished:
-                keys.append(self._active.pop(one.run.id).key)
+            keys = [self._active.pop(one.run.id).key for one in finished]
         if keys:
             self._executor.settle(keys)
 

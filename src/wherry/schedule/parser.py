@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from wherry.errors import ScheduleError
@@ -17,6 +18,7 @@ LONGEST_EXPRESSION = 256
 _UNIX_FIELDS = 5
 
 
+@functools.lru_cache(maxsize=16_384)  # a file is checked, and then scheduled
 def parse(expression: str) -> Schedule:
     """The schedule of an expression, as EventBridge Scheduler reads it; or of five-field cron, as Vixie cron does.
 
