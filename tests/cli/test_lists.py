@@ -189,12 +189,6 @@ def test_env_needs_an_engine(demo):
     assert refused.stderr == "error: no engine runs here\n  start it in another terminal: `wherry up`\n"
 
 
-def test_a_second_engine_says_where_the_first_one_is(demo):
-    demo.up()
-    refused = demo.wherry("up", code=2)
-    assert re.match(r"error: an engine already runs on .* \(pid \d+, http://127\.0\.0\.1:\d+\)\n", refused.stderr)
-
-
 def test_an_engine_comes_back_to_its_port(demo):
     first = demo.up()
     endpoint = json.loads(demo.wherry("env", "--json").stdout)["AWS_ENDPOINT_URL"]

@@ -1,11 +1,12 @@
 """What starts a run, and that it starts one."""
 
-import json
+import signal
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.conftest import BIN, wait_for
 
 pytestmark = pytest.mark.needs_engine
 
@@ -113,7 +114,18 @@ def test_event_patterns_watch_runs_without_going_round(backend):
 
 
 def test_a_second_engine_becomes_a_client(backend):
-    """One engine a folder: a second `wherry up` says where the first one is."""
+    """One engine a folder: a second `wherry up` says so, shows the first one's runs, and takes its place when it ends."""
     backend.deploy("job: {command: 'true'}")
-    assert "an engine already runs" in backend.project.wherry("up", code=2).stderr
-    assert json.loads(backend.project.wherry("status", "--json").stdout)["running"]
+    with subprocess.Popen(
+        [f"{BIN}/wherry", "up"], cwd=backend.project.folder, stderr=subprocess.PIPE, text=True
+    ) as second:
+        assert "an engine already runs" in second.stderr.readline()
+        assert "Ctrl-C leaves it running" in second.stderr.readline()
+        run = backend.run("job")
+        assert f"{run['id']}  job  succeeded" in second.stderr.readline()
+        backend.kill()
+        assert "conformance: 1 job" in second.stderr.readline()
+        assert backend.run("job")["status"] == "succeeded"
+        second.send_signal(signal.SIGINT)
+        second.stderr.read()
+    assert second.returncode == 0

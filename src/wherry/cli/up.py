@@ -7,12 +7,24 @@ import contextlib
 import signal
 import sys
 import threading
+import time
+from datetime import datetime
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from wherry.cli import output
 from wherry.cli.context import open_workspace
 from wherry.errors import UserError, WherryError
 from wherry.model import Run, Status
+
+if TYPE_CHECKING:
+    from wherry.local.history import History
+    from wherry.local.wake import EngineSeat
+    from wherry.local.workspace import Workspace
+
+#: How often another engine's runs are looked at, in seconds.
+_PULSE = 0.2
+_MOST_FOLLOWED = 500
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the engine in the foreground."""
+    """Run the engine in the foreground; where one runs already, be its client until it ends."""
     from wherry.cli.serving import serve_again
     from wherry.local.crew import Host
     from wherry.local.engine import Engine
     from wherry.local.support import refuse_unsupported
-    from wherry.local.wake import EngineSeat
 
     if arguments.parallel is not None and arguments.parallel < 1:
         raise UserError("`--parallel` must be at least 1")
@@ -42,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     host = Host()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(workspace))
-        seat = stack.enter_context(EngineSeat(workspace.home))
+        seat = _take_seat(stack, workspace)
         gateway = stack.enter_context(serve_again(workspace, host, arguments.port))
         engine = Engine(
             workspace,
@@ -60,6 +71,39 @@ def execute(arguments: argparse.Namespace) -> int:
         output.note("Ctrl-C ends the engine")
         engine.run(gateway.endpoint)
     return 0
+
+
+def _take_seat(stack: contextlib.ExitStack, workspace: Workspace) -> EngineSeat:
+    """The engine's place on the folder, as soon as it is free; until then the other engine's runs are shown."""
+    from wherry.local.wake import EngineSeat, SeatTaken
+
+    follower = None
+    while True:
+        try:
+            return stack.enter_context(EngineSeat(workspace.home))
+        except SeatTaken as taken:
+            if follower is None:
+                output.note(f"{taken.message}\n  {taken.hint}")
+                follower = _Follower(workspace.history, workspace.clock())
+        follower.look()
+        time.sleep(_PULSE)
+
+
+class _Follower:
+    """Reports the steps of another engine's runs, as they are found in the store."""
+
+    def __init__(self, history: History, since: datetime) -> None:
+        self._history = history
+        self._since = since
+        self._seen: dict[str, tuple[Status, int]] = {}
+
+    def look(self) -> None:
+        """Report what has changed since the last look, oldest first."""
+        for run in reversed(self._history.listing(since=self._since, limit=_MOST_FOLLOWED)):
+            step = run.status, len(run.attempts)
+            if self._seen.get(run.id) != step:
+                self._seen[run.id] = step
+                _report(run)
 
 
 def _stop_on_signals(engine: object) -> None:

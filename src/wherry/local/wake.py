@@ -28,8 +28,12 @@ class EngineInfo:
     started_at: str
 
 
+class SeatTaken(UserError):
+    """Another engine runs on the folder."""
+
+
 class EngineSeat:
-    """The one place of an engine on a folder; a context manager. Raises UserError when it is taken."""
+    """The one place of an engine on a folder; a context manager. Raises SeatTaken when it is taken."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -44,9 +48,9 @@ class EngineSeat:
             self._lock.close()
             running = engine_info(self._home)
             who = f" (pid {running.pid}, {running.endpoint})" if running else ""
-            raise UserError(
+            raise SeatTaken(
                 f"an engine already runs on {self._home.root}{who}",
-                hint="use it: `wherry run`, `wherry status` and the others find it by themselves",
+                hint="its runs are shown here; Ctrl-C leaves it running, and when it ends this one takes its place",
             ) from None
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self._home.wake, 0o600)
