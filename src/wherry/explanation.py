@@ -134,9 +134,10 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
     if outcome is None or outcome.succeeded or run.status in (Status.STOPPED, Status.SUCCEEDED):
         return []
     found = [advice for advice in (_by_ending(job, outcome), *_by_log(log)) if advice]
-    if not found and outcome.ending is Ending.EXITED:
-        found.append("read the end of the log; the job's own words say more than its exit code")
-    if outcome.ending is Ending.EXITED and job and job.retry.attempts == 1 and outcome.exit_code not in _CODES:
+    if found or outcome.ending is not Ending.EXITED:
+        return found
+    found.append("read the end of the log; the job's own words say more than its exit code")
+    if job and job.retry.attempts == 1 and outcome.exit_code not in _CODES:
         found.append("if another attempt might end better: `retry: {attempts: 3, backoff: 10s}`")
     return found
 
@@ -145,7 +146,7 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
     if outcome.ending is Ending.EXITED:
         refused = "writes" in outcome.reason or "reads" in outcome.reason
-        return "add the permission that the gateway names to the job's `reads` or `writes`" if refused else ""
+        return "add to the job file what the gateway names above; the next run has it" if refused else ""
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
     return {
         Ending.TIMED_OUT: f"if it rightly takes that long, raise `{limit[1] if limit else 'timeout'}` of job `{name}`; "

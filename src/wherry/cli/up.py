@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wherry.cli import output
 from wherry.cli.context import open_workspace
@@ -128,6 +130,18 @@ def _stop_on_signals(engine: object) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def _unheard(report: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The same, where nobody may listen any more: a closed terminal does not end the engine."""
+
+    @functools.wraps(report)
+    def quietly(subject: Any) -> None:
+        with contextlib.suppress(OSError):
+            report(subject)
+
+    return quietly
+
+
+@_unheard
 def _report_failure(error: BaseException) -> None:
     if isinstance(error, WherryError):
         output.error(error)
@@ -136,12 +150,14 @@ def _report_failure(error: BaseException) -> None:
 
 
 def _report_change() -> None:
-    output.note("the job file was changed: going on with it")
+    with contextlib.suppress(OSError):
+        output.note("the job file was changed: going on with it")
 
 
 _VERBS = {Status.STARTING: "starts", Status.QUEUED: "will be tried again", Status.RUNNING: None}
 
 
+@_unheard
 def _report(run: Run) -> None:
     """One line a step, for the person who watches."""
     verb = _VERBS.get(run.status, output.status(run.status))
