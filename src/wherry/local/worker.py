@@ -20,7 +20,7 @@ from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, prepare
 from wherry.local.home import Home
-from wherry.model import Ending, JobFile, Outcome, Run
+from wherry.model import Attempt, Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
@@ -197,12 +197,14 @@ class Worker:
             outcome = _judged(verdict, outcome)
         if denials and not outcome.succeeded:
             outcome = dataclasses.replace(outcome, reason="; ".join(filter(None, [outcome.reason, *denials])))
-        attempt = run.attempts[-1]
+        last = run.attempts[-1]
         ended_at = self._clock() if end.at is None else datetime.fromtimestamp(end.at, UTC)
-        attempt = dataclasses.replace(
-            attempt,
-            ended_at=max(ended_at, attempt.started_at),
+        attempt = Attempt(
+            number=last.number,
+            started_at=last.started_at,
+            ended_at=max(ended_at, last.started_at),
             outcome=outcome,
+            process=last.process,
             peak_memory=end.usage.peak_memory if end.usage else None,
             cpu_seconds=end.usage.cpu_seconds if end.usage else None,
         )
