@@ -68,7 +68,8 @@ def state_change(run: Run, *, now: datetime) -> Event:
         "chain": [*chain_of(run.event), run.job],
         "event": run.event.document,
     }
-    name = f"{run.id} {run.status} {len(run.attempts)}"
+    # A round that ends without an attempt is told apart by when it was asked for.
+    name = f"{run.id} {run.status} {len(run.attempts)} {run.asked_at.isoformat()}"
     return new_event(SOURCE, STATE_CHANGE, detail, now=now, event_id=_id(name))
 
 

@@ -82,6 +82,8 @@ def _what(run: Run, last: Attempt | None) -> str:
         return _what_it_does(run, last)
     if run.status in (Status.SKIPPED, Status.STOPPED) or last is None or last.outcome is None:
         return run.reason
+    if run.status is Status.TIMED_OUT and last.outcome.ending is not Ending.TIMED_OUT:
+        return run.reason  # not in an attempt: while it waited for the next one
     return _what_ended(last.outcome)
 
 
@@ -89,16 +91,14 @@ def _what_it_does(run: Run, last: Attempt | None) -> str:
     if run.status is not Status.QUEUED:
         return "it runs"
     if last is not None:
-        return f"it waits for its next attempt; {run.reason}"
-    return (
-        "it waits for a free place, or for another run of the job to end; `wherry status` says whether an engine runs"
-    )
+        return f"it waits for its next attempt; {run.reason}" if run.reason else "it waits for its next attempt"
+    return "it waits: for a free place, or another run of the job to end (`wherry status` says whether an engine runs)"
 
 
 def _what_ended(outcome: Outcome) -> str:
     code = outcome.exit_code
-    if outcome.ending is Ending.EXITED and code is not None and code > 128:
-        return f"a signal ended the process: {_signal_name(code - 128)}, which nobody here sent"
+    if outcome.ending is Ending.EXITED and code is not None and (name := _signal_name(code - 128)):
+        return f"a signal ended the process: {name}, which nobody here sent"
     return {
         Ending.EXITED: f"the job itself said that it failed: exit code {code}",
         Ending.TIMED_OUT: f"it was killed, because {outcome.reason}",
@@ -119,6 +119,8 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
             if same
             else f"{len(run.attempts)} attempts: {'; '.join(ends)}"
         )
+    if last and "the deadline leaves no time" in run.reason:
+        facts.append("the deadline left no time for another attempt")
     if last and last.outcome and last.outcome.exit_code in _CODES and last.outcome.ending is Ending.EXITED:
         facts.append(f"exit code {last.outcome.exit_code}: {_CODES[last.outcome.exit_code]}")
     if last and last.peak_memory and job and job.memory:
@@ -146,7 +148,9 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
     if outcome.ending is Ending.EXITED:
         refused = "writes" in outcome.reason or "reads" in outcome.reason
-        return "add to the job file what the gateway names above; the next run has it" if refused else ""
+        return (
+            "add what the gateway names above to the job's `reads` or `writes`; the next run has it" if refused else ""
+        )
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
     return {
         Ending.TIMED_OUT: f"if it rightly takes that long, raise `{limit[1] if limit else 'timeout'}` of job `{name}`; "
@@ -168,7 +172,5 @@ def _by_log(log: Sequence[str]) -> list[str]:
 
 
 def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"number {number}"
+    """The name of a signal, empty where there is none of that number."""
+    return signal.Signals(number).name if number in set(signal.Signals) else ""

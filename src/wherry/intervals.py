@@ -24,6 +24,8 @@ def of_schedule(trigger: ScheduleTrigger, since: datetime, until: datetime) -> I
     """What the firings of a schedule cover, as far as it is whole within [since, until)."""
     parsed = schedule.parse(trigger.expression)
     start = parsed.next_after(since - timedelta(seconds=1), timezone=trigger.timezone, anchor=since)
+    while start is not None and start < since:
+        start = parsed.next_after(start, timezone=trigger.timezone, anchor=since)
     while start is not None:
         end = parsed.next_after(start, timezone=trigger.timezone, anchor=since)
         if end is None or end > until:

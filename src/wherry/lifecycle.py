@@ -193,9 +193,6 @@ def duration(length: timedelta | None) -> str:
     """`1h30m`, `10s`, `0.25s`: a length of time as the job file writes it."""
     if length is None:
         return "none"
-    seconds = length.total_seconds()
-    if seconds < 1:
-        return f"{seconds:g}s"
-    whole = round(seconds)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
-    return "".join(f"{count}{unit}" for count, unit in parts if count)
+    whole, rest = divmod(length, timedelta(minutes=1))
+    parts = [(whole // 1440, "d"), (whole // 60 % 24, "h"), (whole % 60, "m"), (rest.total_seconds(), "s")]
+    return "".join(f"{count:.10g}{unit}" for count, unit in parts if count) or "0s"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
+from wherry.model import iso_seconds
 from wherry.target import Missed
 
 
@@ -65,15 +66,28 @@ class Firings:
         transaction.execute(self._sql["keep"], {"job": job, "trigger": trigger, "last_ms": to_ms(fired_at)})
 
     def miss(
-        self, transaction: Transaction, *, job: str, trigger: str, fires_at: datetime, reason: str, now: datetime
+        self,
+        transaction: Transaction,
+        *,
+        job: str,
+        trigger: str,
+        fires_at: datetime,
+        reason: str,
+        now: datetime,
+        late: bool = False,
     ) -> bool:
-        """Note a firing that did not start; False when that was noted before."""
+        """Note a firing that did not start; False when that was noted before, or it has its run.
+
+        `late`: its run is there, and has not begun.
+        """
         parameters = {
             "job": job,
             "trigger": trigger,
             "fires_ms": to_ms(fires_at),
             "noticed_ms": to_ms(now),
             "reason": reason,
+            "cause": cause_of_firing(trigger, fires_at),
+            "late": late,
         }
         return bool(transaction.execute(self._sql["miss"], parameters).rowcount)
 
@@ -90,6 +104,11 @@ class Firings:
                 Late(row["id"], row["job"], row["cause"], from_ms(row["created_ms"]), bool(row["admitted"]))
                 for row in connection.execute(self._sql["late"], {"before_ms": to_ms(before)})
             ]
+
+
+def cause_of_firing(trigger: str, fires_at: datetime) -> str:
+    """What makes a firing one run of its job."""
+    return f"{trigger} {iso_seconds(fires_at)}"
 
 
 def _firing(row: Row) -> Firing:

@@ -50,6 +50,8 @@ class _Turn:
     #: Those of `chosen` that were somebody else's, or stopped in the meantime.
     gone: list[Queued] = field(default_factory=list)
     admissions: list[tuple[Queued, Admission]] = field(default_factory=list)
+    #: Those that were expected to wait and do not any more: somebody else has dealt with them.
+    left: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.started or self.finished or self.expired or self.doors or self.chosen)
@@ -251,7 +253,8 @@ class Floor:
         admission = lifecycle.admit(job, active=active, patient=queued.patient)
         turn.admissions.append((queued, admission))
         if admission is Admission.GO:
-            self._runs.admit(transaction, queued.id)
+            if not self._runs.admit(transaction, queued.id):
+                turn.left.append(queued.id)
         elif admission is Admission.SKIP:
             others = "another run is" if active == 1 else f"{active} other runs are"
             self._end(transaction, turn, queued.id, Status.SKIPPED, f"{others} active (`overlap: skip`)", now)
@@ -267,9 +270,11 @@ class Floor:
     ) -> None:
         now = now or self._clock()
         run = self._runs.close(transaction, run_id, status, reason, now)
-        if run is not None:
-            self._consequences.of(transaction, run, now)
-            turn.changed.append(run)
+        if run is None:
+            turn.left.append(run_id)
+            return
+        self._consequences.of(transaction, run, now)
+        turn.changed.append(run)
 
     # -------------------------------------------------------------------------------- after the transaction
 
@@ -283,6 +288,8 @@ class Floor:
             self.line.unblock(finished.run.job)
         for queued in turn.gone:
             self.line.ended(queued.job)
+        for run_id in turn.left:
+            self.line.remove(run_id)
         for queued, admission in turn.admissions:
             if admission is Admission.GO:
                 self.line.admit(queued)
@@ -309,6 +316,8 @@ class Floor:
             self._taken -= len(turn.chosen)
         for queued in turn.chosen:
             self.line.put_back(queued)
+        for queued in turn.expired:
+            self.line.expire_again(queued, self._clock())
         self._rest_until = time.monotonic() + _REST
         self._failed(error)
 

@@ -14,11 +14,23 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
+from typing import NamedTuple
 
 from wherry.local.runs import Queued
 
 #: Given a waiting run: whether its job has a door, and the run's deadline.
 Rules = Callable[[Queued], tuple[bool, datetime | None]]
+
+#: So many entries that are out of date are not worth tidying up.
+_SPARE = 64
+
+
+class _Wait(NamedTuple):
+    """One wait of one run: a run that is stopped and asked for again waits anew. Sorts as the runs do."""
+
+    queued: Queued
+    number: int
 
 
 class Line:
@@ -26,14 +38,15 @@ class Line:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._waiting: dict[str, Queued] = {}
-        self._later: list[Queued] = []
-        self._doors: dict[str, deque[str]] = {}
+        self._numbers = count()
+        self._waiting: dict[str, _Wait] = {}
+        self._later: list[_Wait] = []
+        self._doors: dict[str, deque[_Wait]] = {}
         self._blocked: set[str] = set()
-        self._ready: dict[str, list[Queued]] = {}
-        self._turns: list[tuple[int, Queued]] = []
+        self._ready: dict[str, list[_Wait]] = {}
+        self._turns: list[tuple[int, _Wait]] = []
         self._under_way: Counter[str] = Counter()
-        self._deadlines: list[tuple[datetime, str]] = []
+        self._deadlines: list[tuple[datetime, _Wait]] = []
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._waiting
@@ -50,11 +63,14 @@ class Line:
         """A run waits; nothing happens when it does already."""
         if queued.id in self._waiting:
             return
-        self._waiting[queued.id] = queued
+        wait = self._waiting[queued.id] = _Wait(queued, next(self._numbers))
         _, deadline = self._rules(queued)
         if deadline is not None:
-            heapq.heappush(self._deadlines, (deadline, queued.id))
-        heapq.heappush(self._later, queued)
+            if len(self._deadlines) > 2 * len(self._waiting) + _SPARE:
+                self._deadlines = [entry for entry in self._deadlines if self._waits(entry[1])]
+                heapq.heapify(self._deadlines)
+            heapq.heappush(self._deadlines, (deadline, wait))
+        heapq.heappush(self._later, wait)
 
     def remove(self, run_id: str) -> None:
         """A run waits no more."""
@@ -62,25 +78,25 @@ class Line:
 
     def advance(self, now: datetime) -> None:
         """Let what is due step forward."""
-        while self._later and self._later[0].due_at <= now:
-            queued = heapq.heappop(self._later)
-            if self._waiting.get(queued.id) is not queued:
+        while self._later and self._later[0].queued.due_at <= now:
+            wait = heapq.heappop(self._later)
+            if not self._waits(wait):
                 continue
-            has_door, _ = self._rules(queued)
-            if has_door and not queued.admitted:
-                self._doors.setdefault(queued.job, deque()).append(queued.id)
+            has_door, _ = self._rules(wait.queued)
+            if has_door and not wait.queued.admitted:
+                self._doors.setdefault(wait.queued.job, deque()).append(wait)
             else:
-                self._make_ready(queued)
+                self._make_ready(wait)
 
     def at_the_doors(self) -> list[Queued]:
         """The first run at each door that may be asked; `admit`, `block` or `remove` it."""
         first = []
         for job in [job for job in self._doors if job not in self._blocked]:
             door = self._doors[job]
-            while door and door[0] not in self._waiting:
+            while door and not self._waits(door[0]):
                 door.popleft()
             if door:
-                first.append(self._waiting[door[0]])
+                first.append(door[0].queued)
             else:
                 del self._doors[job]
         return first
@@ -88,10 +104,9 @@ class Line:
     def admit(self, queued: Queued) -> None:
         """It may go on beside the other runs of its job."""
         door = self._doors.get(queued.job)
-        if door and door[0] == queued.id:
-            door.popleft()
-        if queued.id in self._waiting:
-            self._waiting[queued.id] = admitted = queued._replace(admitted=True)
+        if door and door[0].queued is queued and self._waits(door[0]):
+            admitted = _Wait(queued._replace(admitted=True), door.popleft().number)
+            self._waiting[queued.id] = admitted
             self._make_ready(admitted)
 
     def block(self, job: str) -> None:
@@ -109,16 +124,17 @@ class Line:
         """Take up to that many ready runs, each in its turn; they count as under way until `ended`."""
         chosen: list[Queued] = []
         while self._turns and len(chosen) < places:
-            under_way, queued = heapq.heappop(self._turns)
-            ready = self._ready.get(queued.job)
-            if not ready or ready[0] is not queued or under_way != self._under_way[queued.job]:
+            under_way, wait = heapq.heappop(self._turns)
+            job = wait.queued.job
+            ready = self._ready.get(job)
+            if not ready or ready[0] is not wait or under_way != self._under_way[job]:
                 continue  # out of date: a later entry speaks for this job
             heapq.heappop(ready)
-            if self._waiting.get(queued.id) is queued:
-                del self._waiting[queued.id]
-                self._under_way[queued.job] += 1
-                chosen.append(queued)
-            self._take_turn(queued.job)
+            if self._waits(wait):
+                del self._waiting[wait.queued.id]
+                self._under_way[job] += 1
+                chosen.append(wait.queued)
+            self._take_turn(job)
         return chosen
 
     def put_back(self, queued: Queued) -> None:
@@ -129,6 +145,7 @@ class Line:
     def began(self, job: str) -> None:
         """An attempt of the job is under way that was not chosen here."""
         self._under_way[job] += 1
+        self._take_turn(job)
 
     def ended(self, job: str) -> None:
         """An attempt of the job is not under way any more."""
@@ -138,22 +155,34 @@ class Line:
         self._take_turn(job)
 
     def expired(self, now: datetime) -> list[Queued]:
-        """The waiting runs whose deadline has passed; they stay until they are removed."""
+        """The waiting runs whose deadline has passed, told once; they stay until they are removed."""
         found = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, run_id = heapq.heappop(self._deadlines)
-            if run_id in self._waiting:
-                found.append(self._waiting[run_id])
+            _, wait = heapq.heappop(self._deadlines)
+            if self._waits(wait):
+                found.append(wait.queued)
         return found
+
+    def expire_again(self, queued: Queued, now: datetime) -> None:
+        """Nothing could be done about a passed deadline: tell it once more."""
+        wait = self._waiting.get(queued.id)
+        if wait is not None:
+            heapq.heappush(self._deadlines, (now, wait))
 
     def next_time(self) -> datetime | None:
         """When something will be due, or past its deadline, of which nobody needs to tell."""
-        times = [queue[0][0] for queue in (self._later, self._deadlines) if queue]
-        return min(times) if times else None
+        times = [self._later[0].queued.due_at] if self._later else []
+        times += [self._deadlines[0][0]] if self._deadlines else []
+        return min(times, default=None)
 
-    def _make_ready(self, queued: Queued) -> None:
-        heapq.heappush(self._ready.setdefault(queued.job, []), queued)
-        self._take_turn(queued.job)
+    def _waits(self, wait: _Wait) -> bool:
+        """True for what waits still, and not for an earlier wait of the same run."""
+        present = self._waiting.get(wait.queued.id)
+        return present is not None and present.number == wait.number
+
+    def _make_ready(self, wait: _Wait) -> None:
+        heapq.heappush(self._ready.setdefault(wait.queued.job, []), wait)
+        self._take_turn(wait.queued.job)
 
     def _take_turn(self, job: str) -> None:
         """Enter the job among those that want a place, with what is true of it now."""
@@ -161,7 +190,7 @@ class Line:
         if not ready:
             self._ready.pop(job, None)
             return
-        if len(self._turns) > 4 * len(self._ready) + 64:
+        if len(self._turns) > 4 * len(self._ready) + _SPARE:
             self._turns = [(self._under_way[name], runs[0]) for name, runs in self._ready.items() if runs]
             heapq.heapify(self._turns)
         else:

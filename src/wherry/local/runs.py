@@ -119,9 +119,9 @@ class Runs:
         found = transaction.execute(self._sql["active"], {"job": queued.job, "id": queued.id}).fetchone()
         return int(found[0])
 
-    def admit(self, transaction: Transaction, run_id: str) -> None:
-        """From now on the run counts as active."""
-        transaction.execute(self._sql["admit"], {"id": run_id})
+    def admit(self, transaction: Transaction, run_id: str) -> bool:
+        """From now on the run counts as active; False when it does not wait any more."""
+        return bool(transaction.execute(self._sql["admit"], {"id": run_id}).rowcount)
 
     def claim(self, transaction: Transaction, run_id: str, owner: str, now: datetime) -> Run | None:
         """Take a due, queued run and open its next attempt; None when it is somebody else's, or not due."""

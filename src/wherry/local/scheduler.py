@@ -8,6 +8,7 @@ is not made up for goes into the ledger of missed firings, and is said aloud.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,8 +22,8 @@ from wherry.local.firings import Firing, Firings
 from wherry.local.intake import Intake
 from wherry.model import Event, JobFile, ScheduleTrigger
 
-#: Firings that are looked at after an absence, at most: a minute's schedule comes to this in ten weeks.
-_MOST_FIRINGS = 100_000
+#: Firings that are looked at after an absence, at most, the newest: a minute's schedule comes to this in a week.
+_MOST_FIRINGS = 10_000
 #: Missed firings of one schedule that are told one by one; of more only the newest.
 _MOST_TOLD = 100
 #: How often runs that do not begin are looked for.
@@ -54,7 +55,18 @@ class Clockwork:
                 yield moment
                 moment = self.next_after(moment)
 
-        return list(islice(firings(), _MOST_FIRINGS))
+        found = list(islice(firings(), _MOST_FIRINGS + 1))
+        return found if len(found) <= _MOST_FIRINGS else self._newest(now)
+
+    def _newest(self, now: datetime) -> list[datetime]:
+        """The last firings up to now, as many as are looked at."""
+        found: deque[datetime] = deque()
+        moment: datetime | None = now + timedelta(seconds=1)
+        while len(found) < _MOST_FIRINGS and moment is not None:
+            moment = self.schedule.previous_before(moment, timezone=self.trigger.timezone, anchor=self.anchor)
+            if moment is not None:
+                found.appendleft(moment)
+        return list(found)
 
     def event(self, fires_at: datetime) -> Event:
         """The event of a firing."""
@@ -165,9 +177,19 @@ class Scheduler:
         self._firings.keep(transaction, clockwork.job, label, firings[-1])
 
     def _miss(
-        self, transaction: Transaction, job: str, trigger: str, fires_at: datetime, reason: str, now: datetime
+        self,
+        transaction: Transaction,
+        job: str,
+        trigger: str,
+        fires_at: datetime,
+        reason: str,
+        now: datetime,
+        *,
+        late: bool = False,
     ) -> None:
-        if self._firings.miss(transaction, job=job, trigger=trigger, fires_at=fires_at, reason=reason, now=now):
+        if self._firings.miss(
+            transaction, job=job, trigger=trigger, fires_at=fires_at, reason=reason, now=now, late=late
+        ):
             event = announcements.missed(job, trigger, fires_at, reason, now=now)
             self._consequences.missed(transaction, event, now)
 
@@ -186,7 +208,7 @@ class Scheduler:
                 awaited = "a free place" if run.admitted else "a free place, or for another run of the job to end"
                 reason = f"run {run.run_id} has not begun: it waits for {awaited}"
                 fires_at = _moment(moment) or run.created_at
-                self._miss(transaction, run.job, trigger, fires_at, reason, now)
+                self._miss(transaction, run.job, trigger, fires_at, reason, now, late=True)
 
         self._database.write(work)
 

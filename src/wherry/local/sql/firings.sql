@@ -8,8 +8,10 @@ select job, trigger, anchor_ms, last_ms from firings;
 update firings set last_ms = max(coalesce(last_ms, 0), :last_ms) where job = :job and trigger = :trigger;
 
 -- name: miss
+-- Another engine may have fired it; a late one has its run, which has not begun.
 insert or ignore into missed (job, trigger, fires_ms, noticed_ms, reason)
-values (:job, :trigger, :fires_ms, :noticed_ms, :reason);
+select :job, :trigger, :fires_ms, :noticed_ms, :reason
+where :late or not exists (select 1 from runs where runs.job = :job and runs.cause = :cause);
 
 -- name: missed
 select * from missed where noticed_ms >= :since_ms order by fires_ms desc, job limit :limit;
@@ -17,5 +19,5 @@ select * from missed where noticed_ms >= :since_ms order by fires_ms desc, job l
 -- name: late
 -- Scheduled runs that have not begun long after they were due; each is told once.
 select runs.id, runs.job, runs.cause, runs.created_ms, runs.admitted from runs
-where runs.status = 'queued' and runs.trigger = 'schedule' and runs.created_ms < :before_ms
+where runs.status = 'queued' and runs.cause like 'schedule:%' and runs.asked_ms < :before_ms
   and not exists (select 1 from attempts where attempts.run_id = runs.id);
