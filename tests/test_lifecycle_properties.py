@@ -323,7 +323,7 @@ class Lives(RuleBasedStateMachine):
         if known is None:
             return
         old, other = known.owner, self.OWNERS[known.owner == self.OWNERS[0]]
-        assert (known.id, old) in self.runs.owned()
+        assert (known.id, old) in [(owned.run_id, owned.owner) for owned in self.runs.owned()]
         assert not self.runs.adopt(known.id, old_owner=other, owner=old)
         assert self.runs.adopt(known.id, old_owner=old, owner=other)
         assert not self.runs.adopt(known.id, old_owner=old, owner=other)
@@ -474,7 +474,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def each_run_is_one_owners_or_waits_for_anybody(self):
         owned = [(known.id, known.owner) for known in self.known.values() if known.owner and not known.status.ended]
-        assert self.runs.owned() == sorted(owned)
+        assert [(one.run_id, one.owner) for one in self.runs.owned()] == sorted(owned)
         free = [known.id for known in self.known.values() if known.status is Status.QUEUED and known.owner is None]
         assert sorted(queued.id for queued in self.runs.queued()) == sorted(free)
 

@@ -87,6 +87,10 @@ class Target(Protocol):
         """
         ...
 
+    def go_on(self, run_id: str) -> None:
+        """See to it that somebody executes an open run."""
+        ...
+
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round; raises UserError for any other."""
         ...
@@ -123,8 +127,8 @@ class Target(Protocol):
         """These runs are no dead letters any more."""
         ...
 
-    def log(self, run: Run, attempt: int, helper: str = "") -> Iterator[bytes]:
-        """What one attempt, or a helper in it, has written so far."""
+    def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
+        """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
         ...
 
     def emit(self, events: Sequence[Event]) -> list[Run]:

@@ -68,7 +68,7 @@ def test_what_was_missed_is_made_up_for_or_reported(backend):
     assert len(backend.runs("none")) <= 2
     missed = backend.status()["missed"]
     assert {one["job"] for one in missed} == {"none", "latest"}
-    assert {one["reason"] for one in missed} == {"no engine ran"}
+    assert all(one["reason"].startswith("no engine ran") for one in missed)
     wait_for(lambda: len(backend.runs("watch", "succeeded")) == len(missed), "a run for each that was missed")
 
 

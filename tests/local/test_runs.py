@@ -221,7 +221,7 @@ def test_active_are_those_that_have_begun_and_not_ended(database, runs, claim, d
 def test_a_dead_owners_run_is_taken_over_once(runs, claim, add):
     run_id = add()
     claim(run_id, "dead:1", NOW)
-    assert runs.owned() == [(run_id, "dead:1")]
+    assert runs.owned() == [(run_id, "report", "dead:1", "dead:1")]
     assert runs.adopt(run_id, old_owner="dead:1", owner=ME)
     assert not runs.adopt(run_id, old_owner="dead:1", owner="3:3")
 

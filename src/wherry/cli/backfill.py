@@ -19,6 +19,8 @@ from wherry.model import Job, Run, ScheduleTrigger, Status
 from wherry.target import Target, Wish
 
 _PULSE = 0.05
+#: How often it is looked whether somebody still executes what is under way, in seconds.
+_LOOK = 1.0
 _INTERRUPTED = 130
 _MOST = 100_000
 
@@ -158,6 +160,7 @@ class _Backfill:
         self._total = len(todo)
         self._parallel = parallel
         self._under_way: dict[str, Plan] = {}
+        self._look_at = 0.0
         self._ended: list[tuple[Plan, Run]] = []
 
     def run(self) -> int:
@@ -186,11 +189,17 @@ class _Backfill:
             if plan.run.status.ended:
                 self._target.retry(run_id)
         self._under_way[run_id] = plan
+        self._target.go_on(run_id)
 
     def _collect(self) -> None:
+        is_time = time.monotonic() >= self._look_at
+        if is_time:
+            self._look_at = time.monotonic() + _LOOK
         for run_id, plan in list(self._under_way.items()):
             run = self._target.find(run_id)
             if not run.status.ended:
+                if is_time:
+                    self._target.go_on(run_id)
                 continue
             del self._under_way[run_id]
             self._ended.append((plan, run))

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wherry.errors import UserError
+from wherry.errors import UserError, WherryError
 from wherry.model import JobFile
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
     from wherry.local.desk import Desk
 
     workspace = open_workspace(arguments)
-    desk = Desk(workspace, _serve, _variables)
+    desk = Desk(workspace, _serve, _variables, _tell)
     try:
         yield desk
     finally:
@@ -91,6 +91,16 @@ def _refuse(arguments: argparse.Namespace) -> None:
         )
     names = ", ".join(f"`{name}`" for name in sorted({"local", *known}))
     raise UserError(f"there is no environment `{arguments.env}` in the job file", hint=f"known: {names}")
+
+
+def _tell(error: BaseException) -> None:
+    """Say what went wrong and is tried again."""
+    from wherry.cli import output
+
+    if isinstance(error, WherryError):
+        output.error(error)
+    else:
+        output.note(f"this is a bug in wherry: {error!r}")
 
 
 @contextlib.contextmanager

@@ -82,11 +82,17 @@ def _redrive(target: Target, letters: list[Run]) -> int:
     """Oldest first, as they came. With an engine they go on by themselves, else we wait for them."""
     letters.reverse()
     has_engine = target.status().running
-    for run in letters:
-        target.retry(run.id)
+    refused = 0
+    for run in list(letters):
+        try:
+            target.retry(run.id)
+        except UserError as error:  # its job is not in the file any more: the others go on
+            output.error(UserError(f"{run.id}: {error.message}", hint=error.hint))
+            letters.remove(run)
+            refused += 1
     if has_engine:
         output.note(f"{output.count(len(letters), 'run')} queued once more; `wherry runs` shows them")
-        return 0
+        return 1 if refused else 0
     waiting = {run.id for run in letters}
     failed = 0
     while waiting:
@@ -97,4 +103,4 @@ def _redrive(target: Target, letters: list[Run]) -> int:
                 failed += run.status is not Status.SUCCEEDED
                 output.say(f"{run.id}  {run.job}  {output.status(run.status)}")
                 report(run)
-    return 1 if failed else 0
+    return 1 if failed or refused else 0

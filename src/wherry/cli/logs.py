@@ -30,6 +30,10 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             wanted = numbers if arguments.attempt is None else [arguments.attempt]
             chunks = (chunk for number in wanted for chunk in target.log(run, number, arguments.helper))
+        is_empty = True
         for chunk in chunks:
             output.write(chunk)
+            is_empty = False
+        if is_empty and run.status.ended and run.attempts:
+            output.note(f"run {run.id} has written nothing, or its log was pruned (`keep:` in the job file)")
     return 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
+import signal
 import sys
 from datetime import UTC, datetime
+from types import FrameType
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, open_target
 from wherry.cli.emit import event_of, read_json
 from wherry.errors import UserError
-from wherry.model import Ending, Overrides, Run, Status
+from wherry.model import Overrides, Run, Status
 from wherry.target import Target, Wish
 
 #: As `timeout` of the coreutils does.
@@ -55,6 +58,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     """Pass the log on until the run ends; the first Ctrl-C asks the job to end. Gives the exit code."""
     interrupted = False
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
+        signal.signal(number, _interrupt)
     while True:
         try:
             for chunk in target.follow(run_id, after=after):
@@ -64,11 +69,17 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
             if interrupted:
                 raise
             interrupted = True
-            output.note(f"stopping {run_id} (Ctrl-C again: leave it)")
-            target.stop(run_id)
+            with contextlib.suppress(OSError):
+                output.note(f"stopping {run_id}")
+            with contextlib.suppress(UserError):  # it has just ended
+                target.stop(run_id)
     run = target.find(run_id)
     report(run)
     return _INTERRUPTED if interrupted else exit_code_of(run)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
+    raise KeyboardInterrupt
 
 
 def report(run: Run) -> None:
@@ -83,13 +94,13 @@ def report(run: Run) -> None:
 
 
 def exit_code_of(run: Run) -> int:
-    """What `wherry run` exits with: the job's own code where it has one."""
-    outcome = run.attempts[-1].outcome if run.attempts else None
-    if outcome is None:
-        return 1
-    if outcome.ending is Ending.TIMED_OUT:
+    """What `wherry run` exits with: 0 for a success alone, the job's own code where it has one."""
+    if run.status is Status.SUCCEEDED:
+        return 0
+    if run.status is Status.TIMED_OUT:
         return _TIMED_OUT
-    return outcome.exit_code if outcome.exit_code is not None else 1
+    outcome = run.attempts[-1].outcome if len(run.attempts) > run.earlier_attempts else None
+    return (outcome.exit_code if outcome else None) or 1
 
 
 def _command(text: str | None) -> tuple[str, ...] | None:

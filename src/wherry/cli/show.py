@@ -44,9 +44,7 @@ def show(target: Target, run: Run) -> None:
 
 def last_lines(target: Target, run: Run, count: int = _LAST_LINES) -> list[str]:
     """The last lines that the last attempt wrote; of a long log only its end is read."""
-    tail = b""
-    for chunk in target.log(run, run.attempts[-1].number):
-        tail = (tail + chunk)[-_TAIL:]
+    tail = b"".join(target.log(run, run.attempts[-1].number, last=_TAIL))
     return tail.decode(errors="replace").splitlines()[-count:]
 
 

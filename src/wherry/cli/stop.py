@@ -7,6 +7,7 @@ import time
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, open_target
+from wherry.errors import UserError
 from wherry.executors import GRACE
 
 #: How long we wait beyond the grace period, in seconds.
@@ -24,9 +25,16 @@ def execute(arguments: argparse.Namespace) -> int:
     """Ask for the runs' end and wait for it; 1 when one has not ended by then."""
     with open_target(arguments) as target:
         runs = [target.find(reference) for reference in arguments.runs]
-        for run in runs:
-            target.stop(run.id)
-        patient_until = time.monotonic() + GRACE.total_seconds() + _MARGIN
+        refused = 0
+        for run in list(runs):
+            try:
+                target.stop(run.id)
+            except UserError as error:  # the others are stopped none the less
+                output.error(error)
+                runs.remove(run)
+                refused = error.exit_code
+        running = target.status().running
+        patient_until = time.monotonic() + (GRACE.total_seconds() + _MARGIN if running else _MARGIN)
         waiting = [run.id for run in runs]
         while waiting and time.monotonic() < patient_until:
             for run in [target.find(run_id) for run_id in waiting]:
@@ -35,5 +43,5 @@ def execute(arguments: argparse.Namespace) -> int:
                     output.say(f"{run.id}  {run.job}  {output.status(run.status)}")
             time.sleep(_PULSE)
     for run_id in waiting:
-        output.note(f"{run_id} has not ended yet; it will be killed when its time is up")
-    return 1 if waiting else 0
+        output.note(f"{run_id} has not ended yet; where no engine runs the next `wherry up` will end it")
+    return 1 if waiting else refused

@@ -116,15 +116,21 @@ def _stop_on_signals(engine: object) -> None:
     asked = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
-        running = len(engine.worker)
-        if not asked.is_set():
-            asked.set()
-            if running:
-                output.note(f"waiting for {output.count(running, 'run')} to end; Ctrl-C again stops them")
-            engine.stop()
-        else:
-            output.note(f"stopping {output.count(running, 'run')}")
+        # A signal may come while something is being printed, which the standard library takes badly.
+        with contextlib.suppress(OSError, RuntimeError):
+            say()
+        if asked.is_set():
             engine.stop_runs()
+        asked.set()
+        engine.stop()
+
+    def say() -> None:
+        running = len(engine.worker)
+        if running:
+            what = f"stopping {output.count(running, 'run')}"
+            if not asked.is_set():
+                what = f"waiting for {output.count(running, 'run')} to end; Ctrl-C again stops them"
+            output.note(what)
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)

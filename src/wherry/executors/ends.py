@@ -39,10 +39,13 @@ def _megabytes(size: int) -> int:
     return round(size / (1 << 20))
 
 
-def not_started(launch: Launch, helper: str, number: int, where: str | None) -> Outcome:
-    """Why there is no process, from an error number and what it was about."""
+def not_started(launch: Launch, said: dict[str, Any]) -> Outcome:
+    """Why there is no process, from what the keeper says."""
+    helper: str = said["helper"]
     part = launch.helpers[helper] if helper else launch
-    reason = _why(part, number, where)
+    number: int = said["errno"]
+    reason = f"its command or environment is refused: {said['why']}" if number == errno.EINVAL else ""
+    reason = reason or _why(part, number, said["at"])
     return Outcome(
         ending=Ending.COULD_NOT_START,
         reason=f"helper `{helper}`: {reason}" if helper else reason,
@@ -56,6 +59,8 @@ def _why(part: Part, number: int, where: str | None) -> str:
     said = os.strerror(number).lower()
     if where == part.folder:
         return f"the folder `{part.folder}` does not exist" if number == errno.ENOENT else f"`{part.folder}`: {said}"
+    if where is not None and where.startswith(os.path.dirname(part.log)):
+        return f"its log cannot be written: `{where}`: {said}"
     if number in _PASSING:
         return f"no process can be made: {said}"
     if number == errno.ENOENT:

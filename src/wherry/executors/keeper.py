@@ -190,10 +190,13 @@ class Keeper:
             for name, part in (*message.get("helpers", {}).items(), ("", message)):
                 helper = name
                 attempt.main = self._spawn(attempt, part)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a launch that no system accepts must not cost the others their keeper
             for pid in attempt.pids:
                 _signal(pid, signal.SIGKILL)
-            self._say(say="failed", key=attempt.key, helper=helper, errno=error.errno or errno.EIO, at=error.filename)
+            number, where = (error.errno, error.filename) if isinstance(error, OSError) else (None, None)
+            self._say(
+                say="failed", key=attempt.key, helper=helper, errno=number or errno.EINVAL, at=where, why=str(error)
+            )
             if not attempt.pids:
                 self._release_cpus(attempt)
                 return

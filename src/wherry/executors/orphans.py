@@ -18,6 +18,8 @@ from wherry.model import Ending, Outcome
 #: A keeper notices its engine's death at once; one that has not said so within this many seconds is stuck.
 _PATIENCE = 10.0
 _PULSE = 0.02
+#: While its process lives its keeper need not be asked so often, in seconds.
+_LONG_PULSE = 1.0
 
 
 class Orphan:
@@ -28,11 +30,12 @@ class Orphan:
         self._process = process
         self._keeper_file = keeper_file
         self._log = log
+        self._end_file = f"{log.removesuffix('.log')}.end"
         self._ended = threading.Event()
 
     def watch(self, report: Callable[[Ended], None]) -> None:
         """Watch it in a thread of its own; `report` is told the end."""
-        thread = threading.Thread(target=lambda: report(self._await_end()), daemon=True, name=f"orphan {self._key}")
+        thread = threading.Thread(target=lambda: report(self._truth()), daemon=True, name=f"orphan {self._key}")
         thread.start()
 
     def stop(self, grace: float) -> None:
@@ -50,12 +53,23 @@ class Orphan:
             if time.monotonic() >= kill_at:
                 kill_marked(*self._key)
 
+    def _truth(self) -> Ended:
+        try:
+            return self._await_end()
+        except OSError as error:  # no descriptors, no rights: a run must not hang for that
+            reason = f"its end could not be found out: {error}"
+            return Ended(self._key, Outcome(ending=Ending.LOST, reason=reason))
+
     def _await_end(self) -> Ended:
         said = self._await_keeper()
+        outcome = None if said is not None else self._unkept()
+        # A keeper that ended in order meanwhile has left its word.
+        said = said or _read(self._end_file)
         self._ended.set()
         if said is not None:
             return ended(self._key, said)
-        return Ended(self._key, self._unkept())
+        assert outcome is not None  # noqa: S101 - one of the two is known
+        return Ended(self._key, outcome)
 
     def _await_keeper(self) -> dict[str, Any] | None:
         """What the keeper says of the end; None when it does not say, because it holds no such attempt or is gone."""
@@ -63,7 +77,7 @@ class Orphan:
         while True:
             # The keeper's file first: an end that is written after we looked for it is then found the next time.
             keeper = _read(self._keeper_file)
-            said = _read(f"{self._log.removesuffix('.log')}.end")
+            said = _read(self._end_file)
             if said is not None:
                 return said
             if keeper is None or not is_alive(keeper["keeper"]):
@@ -73,7 +87,10 @@ class Orphan:
                 return None
             if held is None and time.monotonic() > patient_until:
                 return None
-            time.sleep(_PULSE)
+            if self._process and is_alive(self._process):
+                ends_within(self._pid(), _LONG_PULSE)
+            else:
+                time.sleep(_PULSE)
 
     def _unkept(self) -> Outcome:
         """The truth without a keeper's word."""
@@ -87,7 +104,9 @@ class Orphan:
         if is_alive(self._process):
             ends_within(self._pid(), None)
         kill_marked(*self._key)  # nobody else takes care of what it left behind
-        return Outcome(ending=Ending.LOST, reason="the engine was killed while it ran, and how it ended is not known")
+        return Outcome(
+            ending=Ending.LOST, reason="its keeper was killed while it ran, so that how it ended is not known"
+        )
 
     def _find(self) -> None:
         """Look for the process where the store does not know it: the engine died between making and noting it."""

@@ -15,6 +15,7 @@ import shlex
 import socket
 import subprocess  # noqa: TID251 - this is the door
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -39,6 +40,8 @@ class ProcessExecutor:
         self._inbox = b""
         self._running: dict[Key, Launch] = {}
         self._processes: dict[Key, str] = {}
+        #: What was asked to end, and when it must, by the monotonic clock.
+        self._kill_at: dict[Key, float] = {}
         self._orphans: dict[Key, Orphan] = {}
         #: What is known without the keeper: of orphans, and of launches that never reached one.
         self._reports: deque[Started | Ended] = deque()
@@ -72,6 +75,7 @@ class ProcessExecutor:
         if key in self._orphans:
             self._orphans[key].stop(grace)
         elif key in self._running:
+            self._kill_at[key] = time.monotonic() + grace
             self._outbox.append({"do": "stop", "key": str(key), "grace": grace})
 
     def receive(self) -> list[Started | Ended]:
@@ -171,8 +175,9 @@ class ProcessExecutor:
             return Started(key, said["process"])
         launch = self._running.pop(key)
         self._processes.pop(key, None)
+        self._kill_at.pop(key, None)
         if said["say"] == "failed":
-            return Ended(key, not_started(launch, said["helper"], said["errno"], said["at"]))
+            return Ended(key, not_started(launch, said))
         return ended(key, said)
 
     def _lose_keeper(self, channel: socket.socket) -> None:
@@ -185,7 +190,10 @@ class ProcessExecutor:
         me = identify(os.getpid())
         for key, launch in self._running.items():
             self.adopt(key, process=self._processes.get(key, ""), owner=me, log=launch.log)
+            if key in self._kill_at:
+                self._orphans[key].stop(max(0.0, self._kill_at[key] - time.monotonic()))
         self._running.clear()
+        self._kill_at.clear()
         self._processes.clear()
 
 

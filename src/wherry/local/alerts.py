@@ -86,7 +86,7 @@ class Alerts:
             self._bell.clear()
             try:
                 wait = self._deliver_due()
-            except WherryError as error:  # the store is out of reach
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next report must go out
                 self._failed(error)
                 wait = _FIRST_WAIT.total_seconds()
 
@@ -105,8 +105,8 @@ class Alerts:
     def _deliver(self, row: dict[str, Any]) -> None:
         try:
             send(_load(row["address"]), row["body"], os.path.dirname(self._jobfile().path))
-        except (OSError, WherryError) as error:
-            self._put_off(row, str(error))
+        except Exception as error:  # noqa: BLE001 - what a stranger's server answers is no reason to end
+            self._put_off(row, str(error) or repr(error))
         else:
             self._database.write(lambda tx: tx.execute(self._sql["delete"], {"id": row["id"]}))
 
@@ -164,7 +164,7 @@ def _mail(address: str, body: str) -> bytes:
     content = json.loads(body)
     message = EmailMessage()
     message["To"] = address
-    message["Subject"] = content["text"].replace("\n", " ")[:200]
+    message["Subject"] = " ".join(content["text"].split())[:200]
     message.set_content(f"{content['text']}\n\n{json.dumps(content['event'], indent=2, ensure_ascii=False)}\n")
     return message.as_bytes()
 

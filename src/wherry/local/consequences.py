@@ -27,9 +27,9 @@ class Consequences:
             return
         self._say(transaction, announcements.state_change(run, now=now), now, alert=is_bad)
 
-    def missed(self, transaction: Transaction, event: Event, now: datetime) -> None:
-        """A firing was missed."""
-        self._say(transaction, event, now, alert=True)
+    def missed(self, transaction: Transaction, event: Event, now: datetime, *, report: bool = True) -> None:
+        """A firing was missed; of many that were missed together one report is enough."""
+        self._say(transaction, event, now, alert=report)
 
     def _say(self, transaction: Transaction, event: Event, now: datetime, *, alert: bool) -> None:
         try:

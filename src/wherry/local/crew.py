@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wherry.executors.proc import is_alive
 from wherry.executors.process import ProcessExecutor
 from wherry.local.consequences import Consequences
 from wherry.local.floor import Floor, Listener
 from wherry.local.worker import AccessFor, Worker
 from wherry.local.workspace import Workspace
+from wherry.model import Status
 
 
 class Host:
@@ -25,6 +27,23 @@ class Host:
         """Note that a run was refused something."""
         if self.worker:
             self.worker.denied(run_id, message)
+
+
+def take_over(workspace: Workspace, floor: Floor, *, job: str | None = None) -> set[str]:
+    """Go on with the runs (of one job, or of all) whose owner has died; gives those with an attempt under way."""
+    runs, under_way = workspace.runs, set()
+    for owned in runs.owned():
+        if job not in (None, owned.job) or is_alive(owned.owner):
+            continue
+        if not runs.adopt(owned.run_id, old_owner=owned.owner, owner=workspace.me):
+            continue
+        run = workspace.history.get(owned.run_id)
+        if run.status is Status.QUEUED:
+            runs.release(run.id, workspace.me)
+        else:
+            floor.take_over(run, owned.begun_by)
+            under_way.add(run.id)
+    return under_way
 
 
 def make_floor(

@@ -82,14 +82,14 @@ class _Ticket(Generic[Result]):
         self._error: BaseException | None = None
         self._transaction: Transaction | None = None
 
-    def run(self, connection: sqlite3.Connection) -> None:
+    def run(self, connection: sqlite3.Connection, path: str) -> None:
         """Do the work between two savepoints; keep its result or its exception."""
         self._transaction = transaction = Transaction(connection)
         connection.execute("savepoint ticket")
         try:
             self._result = self._work(transaction)
         except Exception as error:  # noqa: BLE001 - it is the writer's own, and raised in the writer's thread
-            self._error = error
+            self._error = _explained(error, path)
             connection.execute("rollback to ticket")
         connection.execute("release ticket")
 
@@ -142,6 +142,8 @@ class Database:
             connection = self._connect()
         try:
             yield connection
+        except sqlite3.Error as error:
+            raise _explained(error, self._path) from error
         finally:
             self._readers.append(connection)
 
@@ -158,7 +160,7 @@ class Database:
         try:
             connection.execute("begin immediate")
             for ticket in tickets:
-                ticket.run(connection)
+                ticket.run(connection, self._path)
             connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - every waiting writer must learn of it
             failure = _explained(error, self._path)

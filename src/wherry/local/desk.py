@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.errors import NotFound, UserError, WherryError
+from wherry.executors.proc import is_alive
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
 from wherry.model import Event, Run, Status, did_you_mean
@@ -31,12 +32,17 @@ class Desk:
     """Implements Target for a workspace."""
 
     def __init__(
-        self, workspace: Workspace, serve: Serve, variables: Callable[[Workspace, str], dict[str, str]]
+        self,
+        workspace: Workspace,
+        serve: Serve,
+        variables: Callable[[Workspace, str], dict[str, str]],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._workspace = workspace
         self._runs = workspace.runs
         self._history = workspace.history
         self._serve = serve
+        self._failed = failed
         self._variables = variables
         self._solo: Solo | None = None
 
@@ -55,8 +61,22 @@ class Desk:
             return self._workspace.intake.by_hand(wish)
         run_id = self._workspace.intake.by_hand(wish, owner=self._workspace.me)
         if run_id is not None:
-            self._make_solo().execute(run_id)
+            self._make_solo().execute(self._history.get(run_id))
         return run_id
+
+    def go_on(self, run_id: str) -> None:
+        """See to it that somebody executes an open run: where its own process has died and no engine runs, this one."""
+        run = self._history.get(run_id)
+        if run.status.ended or wake_engine(self._workspace.home):
+            return
+        owner = self._runs.owner(run_id)
+        if owner is not None and not is_alive(owner):
+            if run.status is not Status.QUEUED:
+                return  # its attempt goes on, or has ended: whoever waits for it next finds out
+            self._runs.release(run_id, owner)
+            owner = None
+        if owner is None and self._runs.own(run_id, self._workspace.me):
+            self._make_solo().execute(run)
 
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round: by the engine when one runs, else in this process."""
@@ -71,7 +91,7 @@ class Desk:
         if not self._workspace.intake.again(run.id, owner=owner):
             raise UserError(f"run {run.id} was changed by somebody else just now", hint=f"`wherry show {run.id}`")
         if not by_engine:
-            self._make_solo().execute(run.id)
+            self._make_solo().execute(self._history.get(run.id))
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
         """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
@@ -122,9 +142,13 @@ class Desk:
         """The newest runs, newest first."""
         return self._history.listing(job=job, statuses=statuses, since=since, limit=limit)
 
-    def log(self, run: Run, attempt: int, helper: str = "") -> Iterator[bytes]:
-        """What one attempt, or a helper in it, has written so far."""
-        return self._read_log(run, attempt, 0, helper)
+    def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
+        """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
+        path = self._workspace.home.log(run.id, attempt, helper)
+        offset = 0
+        if last is not None and os.path.exists(path):
+            offset = max(0, os.path.getsize(path) - last)
+        return self._read_log(run, attempt, offset, helper)
 
     def emit(self, events: Sequence[Event]) -> list[Run]:
         """Put events on the bus."""
@@ -200,7 +224,7 @@ class Desk:
         if self._solo is None:
             from wherry.local.solo import Solo
 
-            self._solo = Solo(self._workspace, self._serve)
+            self._solo = Solo(self._workspace, self._serve, self._failed)
         return self._solo
 
     def _upcoming(self, now: datetime) -> list[Upcoming]:
@@ -229,11 +253,17 @@ class Desk:
             self._solo.changed.wait(_PULSE)
             self._solo.changed.clear()
             return
-        if run.status is Status.QUEUED and not wake_engine(self._workspace.home):
+        if not wake_engine(self._workspace.home) and self._is_left_alone(run):
             raise UserError(
                 f"the engine has stopped; run {run.id} waits for the next one", hint="`wherry up` will go on with it"
             )
         time.sleep(_PULSE)
+
+    def _is_left_alone(self, run: Run) -> bool:
+        owner = self._runs.owner(run.id)
+        if owner is not None and is_alive(owner):
+            return False
+        return not self._history.get(run.id).status.ended  # it may have ended just now
 
     def _local_name(self, bucket: str) -> str:
         """The physical name of a bucket that a person names by either of its names; raises NotFound."""

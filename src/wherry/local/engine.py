@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable
 
 from wherry.errors import WherryError
-from wherry.executors.proc import is_alive
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
-from wherry.local.crew import Host, make_floor
+from wherry.local.crew import Host, make_floor, take_over
 from wherry.local.floor import Listener
 from wherry.local.retention import Janitor
 from wherry.local.scheduler import Scheduler
@@ -25,10 +24,12 @@ from wherry.local.wake import EngineInfo, EngineSeat
 from wherry.local.watch import Watcher
 from wherry.local.worker import AccessFor
 from wherry.local.workspace import Workspace
-from wherry.model import Status, iso_seconds
+from wherry.model import JobFile, Status, iso_seconds
 
 #: The longest sleep, in seconds: a moved clock and a changed job file are seen after so long.
 LONGEST_SLEEP = 1.0
+#: How often runs are looked for whose owner has died, in seconds.
+_LOOK_AROUND = 5.0
 #: Reading the whole waiting line again takes at most this part of the time.
 _READING_SHARE = 0.1
 
@@ -70,12 +71,13 @@ class Engine:
             failed=failed,
         )
         self.worker = self._floor.worker
-        self._scheduler = self._make_scheduler()
+        self._scheduler = self._make_scheduler(workspace.jobfile)
         self._watcher = Watcher(workspace.buckets)
         self._janitor = Janitor(workspace, failed)
         self._is_stopping = False
         self._is_ending_runs = False
         self._read_again_at = 0.0
+        self._look_around_at = 0.0
 
     def run(self, endpoint: str) -> None:
         """Work until `stop`; then wait for what still runs."""
@@ -124,6 +126,9 @@ class Engine:
                 self._change()
             if woken or time.monotonic() >= self._read_again_at + LONGEST_SLEEP:
                 self._read_store()
+            if time.monotonic() >= self._look_around_at:
+                self._look_around_at = time.monotonic() + _LOOK_AROUND
+                self._take_over()
         except WherryError as error:  # the store is out of reach for now
             self._failed(error)
         self._floor.turn()
@@ -140,10 +145,10 @@ class Engine:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, (due - now).total_seconds()) if due else LONGEST_SLEEP
 
-    def _make_scheduler(self) -> Scheduler:
+    def _make_scheduler(self, jobfile: JobFile) -> Scheduler:
         workspace = self._workspace
         return Scheduler(
-            workspace.jobfile,
+            jobfile,
             workspace.database,
             workspace.firings,
             workspace.intake,
@@ -159,8 +164,13 @@ class Engine:
         except WherryError as error:
             self._failed(error)
             return
+        try:
+            scheduler = self._make_scheduler(jobfile)
+        except WherryError:
+            self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
+            raise
         self._workspace.use(jobfile)
-        self._scheduler = self._make_scheduler()
+        self._scheduler = scheduler
         self._floor.line.unblock()
         self._watcher.refresh()
         self._changed()
@@ -179,13 +189,5 @@ class Engine:
                 self._floor.stop(run_id)
 
     def _take_over(self) -> None:
-        """Go on with the runs of engines that died."""
-        me = self._workspace.me
-        for run_id, owner in self._workspace.runs.owned():
-            if is_alive(owner) or not self._workspace.runs.adopt(run_id, old_owner=owner, owner=me):
-                continue
-            run = self._workspace.history.get(run_id)
-            if run.status is Status.QUEUED:
-                self._workspace.runs.release(run_id, me)
-            else:
-                self._floor.take_over(run, owner)
+        """Go on with the runs of engines, and of lone `wherry run`s, that died."""
+        take_over(self._workspace, self._floor)

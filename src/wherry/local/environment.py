@@ -78,6 +78,9 @@ def prepare(
             folder=folder,
             log=home.log(run.id, attempt, helper.name),
         )
+    _refuse_nul(
+        [*command, *own.values(), *secret.values(), *(text for part in helpers.values() for text in part.command)]
+    )
     launch = Launch(
         command=command,
         env=common | own | secret,
@@ -88,6 +91,17 @@ def prepare(
         cpus=None if job.cpu is None else math.ceil(job.cpu),
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def _refuse_nul(texts: list[str]) -> None:
+    """No process can be given a NUL character; better said by name here than by the system."""
+    for text in texts:
+        if "\0" in text:
+            shown = text.replace("\0", "\\0")[:40]
+            raise MissingValue(
+                f"`{shown}` holds a NUL character, which no command and no variable can",
+                hint="look at the event's value, or at the secret; the job can read it from `WHERRY_EVENT_FILE`",
+            )
 
 
 def inherited() -> dict[str, str]:

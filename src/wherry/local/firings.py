@@ -48,12 +48,17 @@ class Firings:
 
     def anchor(self, schedules: Iterable[tuple[str, str]], now: datetime) -> Mapping[tuple[str, str], Firing]:
         """Where these schedules stand; those that are seen for the first time are anchored now."""
+        wanted = set(schedules)
         known = self.known()
-        new = [schedule for schedule in schedules if schedule not in known]
-        if not new:
+        new = [schedule for schedule in wanted if schedule not in known]
+        gone = [schedule for schedule in known if schedule not in wanted]
+        if not new and not gone:
             return known
 
         def work(transaction: Transaction) -> None:
+            for job, trigger in gone:
+                # One that is not in the file any more begins anew when it comes back: it has missed nothing.
+                transaction.execute(self._sql["forget"], {"job": job, "trigger": trigger})
             for job, trigger in new:
                 parameters = {"job": job, "trigger": trigger, "anchor_ms": to_ms(now)}
                 transaction.execute(self._sql["keep_anchor"], parameters)

@@ -33,6 +33,8 @@ from wherry.model import Job, JobFile, Retry, Run, Status
 Listener = Callable[[Run], None]
 #: After the store refused a transaction, the next try comes so much later, in seconds.
 _REST = 1.0
+#: While it rests a floor looks up so often, in seconds.
+_NAP = 0.1
 
 
 @dataclass
@@ -142,7 +144,11 @@ class Floor:
 
     def sleep(self, seconds: float) -> set[int]:
         """Sleep until something has happened, at most that long; gives what of `listen` is readable."""
-        if self.line.at_the_doors() and not self._is_resting():
+        if self._is_resting():
+            # What cannot be written yet must not keep us busy: reports stay unread until then.
+            time.sleep(min(_NAP, max(0.0, seconds)))
+            return set()
+        if not self.draining and self.line.at_the_doors():
             seconds = 0.0
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}
         if self._bell in ready:
@@ -177,12 +183,12 @@ class Floor:
         if not self.worker.stop(run_id):
             self._close(run_id, Status.STOPPED, "stopped on request before it started")
 
-    def take_over(self, run: Run, owner: str) -> None:
-        """Go on with a run whose owner died in the midst of an attempt."""
+    def take_over(self, run: Run, keeper_of: str) -> None:
+        """Go on with a run whose owner died in the midst of an attempt, which `keeper_of` had begun."""
         with self._lock:
             self._taken += 1
         self.line.began(run.job)
-        self.worker.take_over(run, owner)
+        self.worker.take_over(run, keeper_of)
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -202,10 +208,21 @@ class Floor:
         return _Turn(
             started=started,
             finished=finished,
-            expired=self.line.expired(now),
+            expired=self._expired(now),
             doors=[] if self.draining else self.line.at_the_doors(),
             chosen=chosen,
         )
+
+    def _expired(self, now: datetime) -> list[Queued]:
+        """The waiting runs whose deadline has passed, by the job file as it is now."""
+        found = []
+        for queued in self.line.expired(now):
+            _, deadline = self._rules(queued)
+            if deadline is not None and deadline > now:
+                self.line.expire_again(queued, deadline)
+            elif deadline is not None:
+                found.append(queued)
+        return found
 
     # ------------------------------------------------------------------------------- within the transaction
 

@@ -12,6 +12,7 @@ from wherry.errors import WherryError
 from wherry.local.clock import to_ms
 from wherry.local.database import Transaction, load_sql
 from wherry.local.home import Home
+from wherry.local.ids import first_of
 from wherry.local.workspace import Workspace
 from wherry.model import Keep
 from wherry.target import DiskUse
@@ -22,6 +23,8 @@ _PERIOD = 3600.0
 _BATCH = 200
 #: An upload in parts that nobody has gone on with for so long is given up.
 _ABANDONED = timedelta(days=7)
+#: A folder of a run without a row is a rest once it is so old.
+_SETTLED = timedelta(hours=1)
 
 
 class Janitor:
@@ -96,33 +99,31 @@ def _too_old(workspace: Workspace, keep: Keep) -> list[str]:
 
 
 def _too_big(workspace: Workspace, keep: Keep) -> Iterator[str]:
-    """The oldest ended runs whose logs must go so that the rest is within the limit."""
-    sizes = list(log_sizes(workspace.home))
-    excess = sum(size for _, size in sizes) - keep.logs
-    if excess <= 0:
-        return
+    """The oldest ended runs whose logs must go so that the rest is within the limit; open runs do not count."""
     with workspace.database.reading() as connection:
         open_runs = {row["id"] for row in connection.execute(load_sql("retention")["open_runs"])}
+    sizes = [(run_id, size) for run_id, size in log_sizes(workspace.home) if run_id not in open_runs]
+    excess = sum(size for _, size in sizes) - keep.logs
     for run_id, size in sizes:
         if excess <= 0:
             return
-        if run_id not in open_runs:
-            excess -= size
-            yield run_id
+        excess -= size
+        yield run_id
 
 
 def _remove(workspace: Workspace, run_ids: list[str]) -> None:
-    # The files first: a row without its log says so, a log without its row would stay for ever.
-    for run_id in run_ids:
-        shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
+    """Rows first, and only of runs that have still ended: somebody may have asked for another round just now."""
     sql = load_sql("retention")
 
-    def work(transaction: Transaction) -> None:
-        for run_id in run_ids:
+    def work(transaction: Transaction) -> list[str]:
+        ended = [run_id for run_id in run_ids if transaction.execute(sql["has_ended"], {"id": run_id}).fetchone()]
+        for run_id in ended:
             for statement in ("delete_attempts", "delete_run"):
                 transaction.execute(sql[statement], {"id": run_id})
+        return ended
 
-    workspace.database.write(work)
+    for run_id in workspace.database.write(work):
+        shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
 
 
 def _remove_rests(workspace: Workspace, keep: Keep) -> None:
@@ -137,6 +138,12 @@ def _remove_rests(workspace: Workspace, keep: Keep) -> None:
         transaction.execute(sql["delete_missed"], {"before_ms": before_ms})
 
     workspace.database.write(work)
+    with workspace.database.reading() as connection:
+        known = {row["id"] for row in connection.execute(sql["ids"])}
+    newest = first_of(workspace.clock() - _SETTLED)
+    for run_id in os.listdir(workspace.home.runs):
+        if run_id not in known and run_id < newest:  # a removal that was cut off
+            shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
     multipart = Multipart(workspace.buckets)
     for bucket in workspace.jobfile.buckets.values():
         for upload in multipart.uploads(bucket.local_name):

@@ -45,6 +45,17 @@ class Queued(NamedTuple):
         return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
 
 
+class Owned(NamedTuple):
+    """An open run of some process."""
+
+    run_id: str
+    job: str
+    #: `pid:start time`
+    owner: str
+    #: The process that began its last attempt; empty when there is none.
+    begun_by: str
+
+
 class Runs:
     """Runs and their attempts in the store."""
 
@@ -98,7 +109,7 @@ class Runs:
         if not added.rowcount:
             return None
         if claimed:
-            transaction.execute(self._sql["open_attempt"], {"id": run_id, "now_ms": now_ms})
+            transaction.execute(self._sql["open_attempt"], {"id": run_id, "now_ms": now_ms, "owner": owner})
         moment = from_ms(now_ms)
         return Run(
             id=run_id,
@@ -171,7 +182,7 @@ class Runs:
         transaction.execute(
             self._sql["decided"],
             {
-                **_end(run.id, decision.status, decision.reason, now),
+                **_end(run.id, decision.status, decision.reason, now, again=run.earlier_attempts > 0),
                 **_resolved(run),
                 "due_ms": to_ms(decision.due_at) if decision.due_at else None,
             },
@@ -179,7 +190,9 @@ class Runs:
 
     def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
         """End a run that waits, without another attempt; None when it does not wait any more."""
-        if not transaction.execute(self._sql["close"], _end(run_id, status, reason, now)).rowcount:
+        before = transaction.execute(self._sql["earlier_attempts"], {"id": run_id}).fetchone()
+        again = before is not None and before[0] > 0
+        if not transaction.execute(self._sql["close"], _end(run_id, status, reason, now, again=again)).rowcount:
             return None
         return self.read(transaction, run_id)
 
@@ -211,10 +224,25 @@ class Runs:
         with self._database.reading() as connection:
             return [_queued(row) for row in connection.execute(self._sql["queued"])]
 
-    def owned(self) -> list[tuple[str, str]]:
-        """The open runs that some process owns, and that owner."""
+    def owned(self) -> list[Owned]:
+        """The open runs that some process owns."""
         with self._database.reading() as connection:
-            return [(row["id"], row["owner"]) for row in connection.execute(self._sql["owned"])]
+            return [
+                Owned(row["id"], row["job"], row["owner"], row["begun_by"])
+                for row in connection.execute(self._sql["owned"])
+            ]
+
+    def owner(self, run_id: str) -> str | None:
+        """Who executes a run, or None."""
+        with self._database.reading() as connection:
+            row = connection.execute(self._sql["owner"], {"id": run_id}).fetchone()
+        return row["owner"] if row else None
+
+    def own(self, run_id: str, owner: str) -> bool:
+        """Take a queued run that is nobody's; False when it is not."""
+        return bool(
+            self._database.write(lambda tx: tx.execute(self._sql["own"], {"id": run_id, "owner": owner}).rowcount)
+        )
 
     def adopt(self, run_id: str, *, old_owner: str, owner: str) -> bool:
         """Take a run over from a dead owner; False when another engine was quicker."""
@@ -241,9 +269,12 @@ def _resolved(run: Run) -> Mapping[str, str]:
     return {"command": json.dumps(run.command), "env": json.dumps(dict(run.env))}
 
 
-def _end(run_id: str, status: Status, reason: str, now: datetime) -> dict[str, object]:
-    """What is written of a run's end; what failed is a dead letter until somebody deals with it."""
-    dead = status in (Status.FAILED, Status.TIMED_OUT)
+def _end(run_id: str, status: Status, reason: str, now: datetime, *, again: bool) -> dict[str, object]:
+    """What is written of a run's end; what failed is a dead letter until somebody deals with it.
+
+    `again`: it had failed before, so that a stop has not dealt with it.
+    """
+    dead = status in (Status.FAILED, Status.TIMED_OUT) or (again and status is Status.STOPPED)
     return {
         "id": run_id,
         "status": status,

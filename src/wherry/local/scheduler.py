@@ -92,7 +92,8 @@ def clockworks(jobfile: JobFile, firings: Firings, now: datetime, *, keep: bool 
                 trigger=trigger,
                 schedule=schedule.parse(trigger.expression),
                 anchor=firing.anchor,
-                since=firing.last or firing.anchor,
+                # A clock that was ahead does not keep a schedule silent: what was fired then is known by its cause.
+                since=firing.anchor if firing.last is None else min(firing.last, now),
             )
         )
     return found
@@ -130,13 +131,21 @@ class Scheduler:
         self._clock = clock
         self._late_at: datetime | None = None
         self._heap: list[tuple[datetime, int, Clockwork, datetime]] = []
-        now = clock()
-        for clockwork in clockworks(jobfile, firings, now):
-            # A clock that was set back does not repeat what it has done.
+        self._jobfile = jobfile
+        self._seen = clock()
+        self._fill()
+
+    def _fill(self) -> None:
+        self._heap = []
+        for clockwork in clockworks(self._jobfile, self._firings, self._seen):
             self._push(clockwork, clockwork.since)
 
     def turn(self, now: datetime) -> datetime | None:
         """Fire what is due; gives the time of the next firing, None when there is none."""
+        was_set_back = now < self._seen - lifecycle.FIRING_GRACE
+        self._seen = now
+        if was_set_back:
+            self._fill()
         due = []
         while self._heap and self._heap[0][0] <= now:
             _, _, clockwork, since = heapq.heappop(self._heap)
@@ -173,7 +182,9 @@ class Scheduler:
         for moment in taken:
             self._intake.fire(transaction, clockwork.job, label, clockwork.event(moment))
         for moment in missed[-_MOST_TOLD:]:
-            self._miss(transaction, clockwork.job, label, moment, "no engine ran", now)
+            is_last = moment == missed[-1]
+            more = f", nor for {len(missed) - 1} before it" if is_last and len(missed) > 1 else ""
+            self._miss(transaction, clockwork.job, label, moment, f"no engine ran{more}", now, report=is_last)
         self._firings.keep(transaction, clockwork.job, label, firings[-1])
 
     def _miss(
@@ -186,12 +197,13 @@ class Scheduler:
         now: datetime,
         *,
         late: bool = False,
+        report: bool = True,
     ) -> None:
         if self._firings.miss(
             transaction, job=job, trigger=trigger, fires_at=fires_at, reason=reason, now=now, late=late
         ):
             event = announcements.missed(job, trigger, fires_at, reason, now=now)
-            self._consequences.missed(transaction, event, now)
+            self._consequences.missed(transaction, event, now, report=report)
 
     def _look_for_late(self, now: datetime) -> None:
         """Tell of runs that were due long ago and have not begun, each once."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
+from wherry.errors import WherryError
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
-from wherry.local.crew import Host, make_floor
+from wherry.local.crew import Host, make_floor, take_over
 from wherry.local.worker import AccessFor
 from wherry.local.workspace import Workspace
+from wherry.model import Run
 
 #: Serves a gateway for a workspace while the context lasts; gives each run's way to it.
 Serve = Callable[[Workspace, Host], AbstractContextManager[AccessFor]]
@@ -22,34 +25,35 @@ _LONGEST_SLEEP = 1.0
 class Solo:
     """Executes runs of this process's own, retries included; whatever else they set off waits for an engine."""
 
-    def __init__(self, workspace: Workspace, serve: Serve) -> None:
+    def __init__(self, workspace: Workspace, serve: Serve, failed: Callable[[BaseException], None]) -> None:
         self._workspace = workspace
         self._stack = ExitStack()
-        self._own: set[str] = set()
+        self._own: dict[str, str] = {}
         self._stops: set[str] = set()
+        #: Runs of other processes that have died: gone on with, and left alone when we end.
+        self._adopted: set[str] = set()
         self._is_closing = False
-        #: What went wrong while executing, for the one who waits.
+        #: What ended the execution, for the one who waits; what may pass is told and tried again.
         self.error: BaseException | None = None
         self.changed = threading.Event()
         host = Host()
         workspace.buckets.recover()
-        silent = Alerts(workspace.database, workspace.clock, lambda: workspace.jobfile, self._fail, silent=True)
+        silent = Alerts(workspace.database, workspace.clock, lambda: workspace.jobfile, failed, silent=True)
         self._floor = make_floor(
             workspace,
             host,
             access_for=self._stack.enter_context(serve(workspace, host)),
-            consequences=Consequences(workspace.intake, silent, self._fail),
+            consequences=Consequences(workspace.intake, silent, failed),
             places=_PLACES,
             listener=lambda _: self.changed.set(),
-            failed=self._fail,
+            failed=failed,
         )
         self._thread = threading.Thread(target=self._work, name="solo")
         self._thread.start()
 
-    def execute(self, run_id: str) -> None:
+    def execute(self, run: Run) -> None:
         """Execute a queued run that this process owns."""
-        run = self._workspace.history.get(run_id)
-        self._own.add(run_id)
+        self._own[run.id] = run.job
         self._floor.offer(run)
 
     def stop(self, run_id: str) -> bool:
@@ -61,7 +65,7 @@ class Solo:
         return True
 
     def close(self) -> None:
-        """Stop what still runs, wait for it, and stop the gateway."""
+        """Stop what still runs or waits, wait for it, and stop the gateway."""
         self._is_closing = True
         self._floor.ring()
         self._thread.join()
@@ -69,20 +73,38 @@ class Solo:
         self._stack.close()
 
     def _work(self) -> None:
-        while not (self._is_closing and self._floor.is_idle):
+        look_at = 0.0
+        while not (self._is_closing and self._has_ended()):
             try:
                 self._floor.sleep(_LONGEST_SLEEP)
-                self._floor.line.unblock()
-                if self._is_closing:
-                    self._stops |= self._floor.worker.active().keys()
+                if self._is_closing and not self._floor.draining:
                     self._floor.draining = True
+                    self._stops |= self._own.keys()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LONGEST_SLEEP
+                    self._look_around()
                 while self._stops:
                     self._floor.stop(self._stops.pop())
                 self._floor.turn()
+            except WherryError as error:
+                if self._is_closing:
+                    self._fail(error)
+                    return
             except Exception as error:  # noqa: BLE001 - told to the one who waits
                 self._fail(error)
-                if self._is_closing:
-                    break
+                return
+
+    def _look_around(self) -> None:
+        """What others want of our runs, and what keeps those waiting: ended attempts of processes that have died."""
+        self._floor.line.unblock()
+        for run_id, _ in self._workspace.runs.stop_requests():
+            if run_id in self._own:
+                self._stops.add(run_id)
+        for job in set(self._own.values()):
+            self._adopted |= take_over(self._workspace, self._floor, job=job)
+
+    def _has_ended(self) -> bool:
+        return not (self._floor.worker.active().keys() - self._adopted) and not len(self._floor.line)
 
     def _fail(self, error: BaseException) -> None:
         self.error = error

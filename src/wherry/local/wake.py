@@ -99,7 +99,7 @@ def wake_engine(home: Home) -> bool:
         pipe = os.open(home.wake, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:  # no pipe, or nobody reads it
         return False
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
         os.write(pipe, b".")
     os.close(pipe)
     return True

@@ -10,7 +10,7 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -33,6 +33,8 @@ class Active:
     run: Run
     #: Set when it was stopped by us: the outcome that its end will mean.
     verdict: Outcome | None = None
+    #: When that was, in seconds since 1970: an end before it stands.
+    judged_at: float = math.inf
     #: Seconds of the monotonic clock, so that a moved wall clock kills nobody.
     bound_at: float = math.inf
     bound: lifecycle.Bound | None = None
@@ -103,19 +105,19 @@ class Worker:
             self._executor.launch(active.key, launch)
             self._bind(active, time.monotonic())
 
-    def take_over(self, run: Run, owner: str) -> None:
-        """Go on with the open attempt of a run whose owner died."""
+    def take_over(self, run: Run, keeper_of: str) -> None:
+        """Go on with the open attempt of a run whose owner died; `keeper_of` is the engine that began the attempt."""
         active = self._enter(run)
         attempt = run.attempts[-1]
         log = self._home.log(run.id, attempt.number)
-        self._executor.adopt(active.key, process=attempt.process, owner=owner, log=log)
+        self._executor.adopt(active.key, process=attempt.process, owner=keeper_of, log=log)
         self._bind(active, time.monotonic() - max(0.0, (self._clock() - attempt.started_at).total_seconds()))
 
     def collect(self) -> tuple[list[tuple[Run, str]], list[Finished]]:
         """Enforce the bounds; give what has started, with its process, and what has ended since the last time."""
-        self._enforce_bounds()
         finished, self._unstarted = self._unstarted, []
         started = []
+        # First what has happened: what ended in time has not run out of it because we come late.
         for report in self._executor.receive():
             active = self._active.get(report.key.run_id)
             if active is None or active.key != report.key:
@@ -124,6 +126,8 @@ class Worker:
                 started.append((active.run, report.process))
             else:
                 finished.append(self._finish(active, report))
+        ended = {one.run.id for one in finished}
+        self._enforce_bounds(ended)
         return started, finished
 
     def forget(self, finished: Iterable[Finished]) -> None:
@@ -139,8 +143,10 @@ class Worker:
             active = self._active.get(run_id)
             if active is None:
                 return False
-            if active.verdict is None:
-                active.verdict = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+            if active.verdict is not None:
+                return True  # asked already; many programs take a second SIGTERM for an order to drop everything
+            active.verdict = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+            active.judged_at = self._clock().timestamp()
         self._executor.stop(active.key, GRACE.total_seconds())
         return True
 
@@ -176,10 +182,13 @@ class Worker:
             active.bound_at = began + bound.length.total_seconds()
             heapq.heappush(self._bounds, (active.bound_at, active.key))
 
-    def _enforce_bounds(self) -> None:
+    def _enforce_bounds(self, ended: Container[str]) -> None:
         while self.seconds_to_bound() <= 0:
             _, key = heapq.heappop(self._bounds)
+            if key.run_id in ended:
+                continue
             active = self._active[key.run_id]
+            active.judged_at = self._clock().timestamp()
             said = active.bound.said if active.bound else ""
             active.verdict = Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
             self._executor.stop(key, GRACE.total_seconds())
@@ -193,7 +202,8 @@ class Worker:
         run, outcome = active.run, end.outcome
         with self._lock:
             verdict, denials = active.verdict, list(active.denials)
-        if verdict is not None and outcome.ending is not Ending.COULD_NOT_START:
+        came_first = end.at is not None and end.at < active.judged_at
+        if verdict is not None and outcome.ending is not Ending.COULD_NOT_START and not came_first:
             outcome = _judged(verdict, outcome)
         if denials and not outcome.succeeded:
             outcome = dataclasses.replace(outcome, reason="; ".join(filter(None, [outcome.reason, *denials])))

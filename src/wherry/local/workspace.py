@@ -74,6 +74,10 @@ class Workspace:
         self._stamp = stamp or self._stamp
         return changed
 
+    def forget_stamp(self) -> None:
+        """Take the file for changed the next time it is looked at."""
+        self._stamp = None
+
     def load_again(self) -> JobFile:
         """The job file as it is now; raises JobFileError. `use` puts it into effect."""
         return self._load()
@@ -87,8 +91,8 @@ class Workspace:
     def _stamp_now(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self._path)
-        except FileNotFoundError:
-            return None  # an editor is replacing it
+        except OSError:
+            return None  # an editor is replacing it, or it cannot be reached just now
         return found.st_mtime_ns, found.st_ino
 
     @cached_property

@@ -1,6 +1,9 @@
 -- name: keep_anchor
 insert or ignore into firings (job, trigger, anchor_ms) values (:job, :trigger, :anchor_ms);
 
+-- name: forget
+delete from firings where job = :job and trigger = :trigger;
+
 -- name: all
 select job, trigger, anchor_ms, last_ms from firings;
 

@@ -6,6 +6,12 @@ order by id limit :limit;
 -- name: open_runs
 select id from runs where status in ('queued', 'starting', 'running');
 
+-- name: has_ended
+select 1 from runs where id = :id and ended_ms is not null;
+
+-- name: ids
+select id from runs;
+
 -- name: delete_attempts
 delete from attempts where run_id = :id;
 

@@ -19,8 +19,8 @@ update runs set status = 'starting', owner = :owner, admitted = 1, reason = ''
 where id = :id and status = 'queued' and (owner is null or owner = :owner) and due_ms <= :now_ms and stop_requested = 0;
 
 -- name: open_attempt
-insert into attempts (run_id, number, started_ms)
-values (:id, (select count(*) + 1 from attempts where run_id = :id), :now_ms);
+insert into attempts (run_id, number, started_ms, begun_by)
+values (:id, (select count(*) + 1 from attempts where run_id = :id), :now_ms, :owner);
 
 -- name: attempt_started
 update attempts set process = :process where run_id = :id and number = :number;
@@ -43,6 +43,9 @@ where id = :id;
 update runs set status = :status, ended_ms = :ended_ms, reason = :reason, dead_ms = :dead_ms, owner = null
 where id = :id and status = 'queued';
 
+-- name: earlier_attempts
+select earlier_attempts from runs where id = :id;
+
 -- name: another_round
 update runs set status = 'queued', asked_ms = :now_ms, due_ms = :now_ms, ended_ms = null, reason = '', admitted = 0,
   dead_ms = null, stop_requested = 0, owner = :owner,
@@ -62,7 +65,15 @@ select id, status from runs where stop_requested = 1 and status in ('queued', 's
 select id, job, cause, due_ms, asked_ms, admitted from runs where status = 'queued' and owner is null order by due_ms, id;
 
 -- name: owned
-select id, owner from runs where status in ('queued', 'starting', 'running') and owner is not null order by id;
+select id, job, owner,
+  coalesce((select begun_by from attempts where run_id = runs.id order by number desc limit 1), '') as begun_by
+from runs where status in ('queued', 'starting', 'running') and owner is not null order by id;
+
+-- name: owner
+select owner from runs where id = :id;
+
+-- name: own
+update runs set owner = :owner where id = :id and status = 'queued' and owner is null;
 
 -- name: release
 update runs set owner = null where id = :id and owner = :owner;

@@ -101,6 +101,8 @@ create index runs_active on runs (job) where admitted = 1 and status in ('queued
 create index runs_dead on runs (dead_ms) where dead_ms is not null;
 create index runs_of_job on runs (job);
 create index runs_of_event on runs (event_id);
+-- The process that began the attempt, and whose keeper knows how it ends.
+alter table attempts add column begun_by text not null default '';
 alter table attempts add column passing integer not null default 0;
 alter table attempts add column peak_memory integer;
 alter table attempts add column cpu_seconds real;
