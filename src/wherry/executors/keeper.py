@@ -32,6 +32,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+if __name__ == "__main__":  # a program of its own, which need not load the package
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import procfs  # type: ignore[import-not-found]  # it is wherry.executors.procfs
+else:
+    from wherry.executors import procfs
+
 #: How often processes with a memory limit are looked at, and the system's out-of-memory killer, in seconds.
 LOOK = 0.25
 #: After an attempt's end, its runaway processes are looked for so soon, in seconds.
@@ -47,7 +53,6 @@ _CHUNK = 1 << 18
 #: Signals that we, or Python, treat in a way of our own, which attempts must not inherit.
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 _OURS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Attempt:
@@ -89,7 +94,7 @@ class Keeper:
         self._found_at = 0.0
         # A process counts what we took when it was split off from us: less than that cannot be known.
         self._own_size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 1024
-        self._oom_kills = _oom_kills()
+        self._oom_kills = procfs.oom_kills()
         self._oom_seen_at = float("-inf")
         self._pinned = dict.fromkeys(os.sched_getaffinity(0), 0)
         self._poll = select.epoll()
@@ -173,7 +178,7 @@ class Keeper:
         self._write_own_file()
 
     def _write_own_file(self) -> None:
-        me = f"{os.getpid()}:{_start_time(os.getpid())}"
+        me = procfs.identify(os.getpid())
         held = sorted(self._attempts) if self._orphaned else None
         try:
             _write_whole(self._path, {"keeper": me, "held": held})
@@ -207,12 +212,12 @@ class Keeper:
         self._attempts[attempt.key] = attempt
         if not self._looking:
             self._looking = True
-            self._oom_kills = _oom_kills()
+            self._oom_kills = procfs.oom_kills()
             self._at(LOOK, self._look)
 
     def _tell_started(self, attempt: Attempt) -> None:
         if attempt.main in attempt.pids:
-            self._say(say="started", key=attempt.key, process=f"{attempt.main}:{_start_time(attempt.main)}")
+            self._say(say="started", key=attempt.key, process=procfs.identify(attempt.main))
 
     def _spawn(self, attempt: Attempt, part: dict[str, Any]) -> int:
         """Make a process; raises OSError whose `filename` says what could not be used."""
@@ -338,10 +343,10 @@ class Keeper:
     def _sweep(self) -> None:
         """Kill our adopted children whose attempt has ended; their own children become ours, and are looked at next."""
         self._sweeping = False
-        for pid in _children(os.getpid()):
+        for pid in procfs.children_of(os.getpid()):
             if pid in self._of_pid:
                 continue
-            key = _marked(pid)
+            key = procfs.marked(pid)
             if key and key not in self._attempts:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -361,15 +366,15 @@ class Keeper:
             return
         members: dict[Attempt, list[int]] = {}
         resident: dict[Attempt, int] = {}
-        for pid, session, pages in _sessions():
+        for pid, session, pages in procfs.sessions():
             attempt = limited.get(session)
             if attempt is not None:
                 members.setdefault(attempt, []).append(pid)
-                resident[attempt] = resident.get(attempt, 0) + pages * _PAGE
+                resident[attempt] = resident.get(attempt, 0) + pages * procfs.PAGE
         for attempt, size in resident.items():
             # Resident sizes count shared pages once a process: near the limit the exact, dearer number decides.
             if attempt.memory and size > attempt.memory:
-                exact = sum(_proportional_size(pid) for pid in members[attempt])
+                exact = sum(procfs.proportional_size(pid) for pid in members[attempt])
                 if exact > attempt.memory:
                     attempt.outgrew = exact
                     self._kill(attempt.key)
@@ -379,7 +384,7 @@ class Keeper:
         return self._oom_seen_at >= attempt.began
 
     def _note_oom(self) -> None:
-        kills = _oom_kills()
+        kills = procfs.oom_kills()
         if kills != self._oom_kills:
             self._oom_kills = kills
             self._oom_seen_at = time.monotonic()
@@ -431,72 +436,6 @@ def _write_whole(path: str, content: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-
-
-def _stat_fields(pid: int) -> list[bytes]:
-    """`/proc/PID/stat` behind the name, which may hold spaces: state, ppid, pgrp, session, ...; raises OSError."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()
-
-
-def _start_time(pid: int) -> int:
-    """When a process began, in ticks since the boot; 0 when it cannot be read."""
-    try:
-        return int(_stat_fields(pid)[19])
-    except (OSError, IndexError):
-        return 0
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for pid in _pids():
-        with contextlib.suppress(OSError, IndexError):
-            if int(_stat_fields(pid)[1]) == parent:
-                found.append(pid)
-    return found
-
-
-def _sessions() -> list[tuple[int, int, int]]:
-    """(pid, session, resident pages) of each process."""
-    found = []
-    for pid in _pids():
-        with contextlib.suppress(OSError, IndexError):
-            fields = _stat_fields(pid)
-            found.append((pid, int(fields[3]), int(fields[21])))
-    return found
-
-
-def _marked(pid: int) -> str:
-    """The key of the attempt that a process descends from, by its environment; empty when it does not say."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            variables = dict(entry.partition(b"=")[::2] for entry in file.read().split(b"\0"))
-    except OSError:
-        return ""
-    run, attempt = variables.get(b"WHERRY_RUN_ID"), variables.get(b"WHERRY_ATTEMPT")
-    return f"{run.decode()}.{attempt.decode()}" if run and attempt else ""
-
-
-def _proportional_size(pid: int) -> int:
-    """What a process takes of the memory, its part of what it shares included (PSS), in bytes."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        for line in file:
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def _oom_kills() -> int:
-    """How many processes the system has killed because its memory ran out, since it was booted."""
-    with contextlib.suppress(OSError), open("/proc/vmstat", "rb") as file:
-        for line in file:
-            if line.startswith(b"oom_kill "):
-                return int(line.split()[1])
-    return 0
 
 
 def main() -> None:

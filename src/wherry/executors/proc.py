@@ -8,15 +8,9 @@ import select
 import signal
 from collections.abc import Iterator
 
+from wherry.executors.procfs import identify, marked, pids, stat_fields
 
-def identify(pid: int) -> str:
-    """`pid:start time`: a pid alone may come to mean another process later."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name in parentheses may hold spaces; the start time is the 22nd field, the 20th after the name.
-            return f"{pid}:{int(file.read().rpartition(b')')[2].split()[19])}"
-    except (OSError, IndexError):
-        return f"{pid}:0"
+__all__ = ["ends_within", "find_marked", "identify", "is_alive", "kill_marked", "signal_group"]
 
 
 def is_alive(identity: str) -> bool:
@@ -26,8 +20,7 @@ def is_alive(identity: str) -> bool:
         return False
     try:
         os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            dead = file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        dead = stat_fields(pid)[0] in (b"Z", b"X")
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -82,9 +75,4 @@ def _marked(run_id: str, attempt: int) -> Iterator[int]:
 
     A zombie has no environment any more.
     """
-    wanted = {f"WHERRY_RUN_ID={run_id}".encode(), f"WHERRY_ATTEMPT={attempt}".encode()}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if wanted <= set(file.read().split(b"\0")):
-                    yield int(name)
+    return (pid for pid in pids() if marked(pid) == f"{run_id}.{attempt}")
