@@ -23,7 +23,6 @@ import errno
 import heapq
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -50,6 +49,8 @@ HELPER_GRACE = 10.0
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 1 << 18
+#: What we may still grow by, in bytes.
+_MARGIN = 2 << 20
 #: Signals that we, or Python, treat in a way of our own, which attempts must not inherit.
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 _OURS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
@@ -93,7 +94,7 @@ class Keeper:
         self._found: dict[tuple[str, str], str] = {}
         self._found_at = 0.0
         # A process counts what we took when it was split off from us: less than that cannot be known.
-        self._own_size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 1024
+        self._own_size = procfs.peak_size(os.getpid()) + _MARGIN
         self._oom_kills = procfs.oom_kills()
         self._oom_seen_at = float("-inf")
         self._pinned = dict.fromkeys(os.sched_getaffinity(0), 0)
@@ -302,7 +303,7 @@ class Keeper:
             attempt.end = {
                 "code": code,
                 "at": time.time(),
-                "peak": usage.ru_maxrss * 1024 if usage.ru_maxrss > self._own_size else None,
+                "peak": usage.ru_maxrss * 1024 if usage.ru_maxrss * 1024 > self._own_size else None,
                 "cpu": round(usage.ru_utime + usage.ru_stime, 3),
                 "outgrew": attempt.outgrew,
                 "oom": code == -signal.SIGKILL and not attempt.killed and self._was_oom(attempt),
