@@ -72,7 +72,8 @@ class Desk:
         owner = self._runs.owner(run_id)
         if owner is not None and not is_alive(owner):
             if run.status is not Status.QUEUED:
-                return  # its attempt goes on, or has ended: whoever waits for it next finds out
+                self._make_solo().look_after(run.job)
+                return
             self._runs.release(run_id, owner)
             owner = None
         if owner is None and self._runs.own(run_id, self._workspace.me):

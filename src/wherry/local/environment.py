@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from wherry import mapping
 from wherry.errors import MissingValue
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
+from wherry.local.records import dump_document
 from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
 
 #: What an attempt inherits of the engine's own environment.
@@ -172,7 +172,7 @@ def _facts(run: Run, attempt: int, home: Home) -> dict[str, str]:
     interval = interval_of(run)
     if interval:
         facts["WHERRY_INTERVAL_START"], facts["WHERRY_INTERVAL_END"] = interval
-    event = json.dumps(run.event.document, ensure_ascii=False, separators=(",", ":"))
+    event = dump_document(run.event)
     if len(event) <= EVENT_LIMIT:
         facts["WHERRY_EVENT"] = event
     else:

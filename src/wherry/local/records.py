@@ -56,8 +56,13 @@ def attempt_of(row: Row) -> Attempt:
 
 
 def dump_document(event: Event) -> str:
-    """An event's document as the store keeps it."""
-    return json.dumps(event.document, ensure_ascii=False, separators=(",", ":"))
+    """An event's document as one line of JSON; with escapes where it holds half a character, which is no text alone."""
+    text = json.dumps(event.document, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(event.document, separators=(",", ":"))
+    return text
 
 
 def dump_overrides(overrides: Overrides) -> str:

@@ -28,7 +28,9 @@ class Solo:
     def __init__(self, workspace: Workspace, serve: Serve, failed: Callable[[BaseException], None]) -> None:
         self._workspace = workspace
         self._stack = ExitStack()
-        self._own: dict[str, str] = {}
+        self._own: set[str] = set()
+        #: The jobs whose runs may be kept waiting by processes that have died.
+        self._jobs: set[str] = set()
         self._stops: set[str] = set()
         #: Runs of other processes that have died: gone on with, and left alone when we end.
         self._adopted: set[str] = set()
@@ -53,8 +55,14 @@ class Solo:
 
     def execute(self, run: Run) -> None:
         """Execute a queued run that this process owns."""
-        self._own[run.id] = run.job
+        self._own.add(run.id)
+        self.look_after(run.job)
         self._floor.offer(run)
+
+    def look_after(self, job: str) -> None:
+        """Go on with the attempts of the job's runs whose own process has died."""
+        self._jobs.add(job)
+        self._floor.ring()
 
     def stop(self, run_id: str) -> bool:
         """Ask for the run's end; False when it is not executed here."""
@@ -79,7 +87,7 @@ class Solo:
                 self._floor.sleep(_LONGEST_SLEEP)
                 if self._is_closing and not self._floor.draining:
                     self._floor.draining = True
-                    self._stops |= self._own.keys()
+                    self._stops |= self._own
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + _LONGEST_SLEEP
                     self._look_around()
@@ -100,7 +108,7 @@ class Solo:
         for run_id, _ in self._workspace.runs.stop_requests():
             if run_id in self._own:
                 self._stops.add(run_id)
-        for job in set(self._own.values()):
+        for job in list(self._jobs):
             self._adopted |= take_over(self._workspace, self._floor, job=job)
 
     def _has_ended(self) -> bool:

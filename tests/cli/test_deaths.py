@@ -1,0 +1,160 @@
+"""What becomes of runs when the processes around them die: engines, lone `wherry run`s, keepers."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.conftest import BIN, wait_for
+
+JOBS = """\
+app: demo
+jobs:
+  patient:
+    command: 'echo $WHERRY_ATTEMPT >> began; while ! [ -e go ]; do sleep 0.02; done'
+    timeout: 10m
+    retry: {attempts: 3}
+    overlap: wait
+  hasty: {command: 'sleep 0.5', timeout: 2s, retry: {attempts: 3}}
+  polite: {command: "trap 'echo term >> terms; exit 0' TERM; touch ready; while :; do sleep 0.02; done"}
+  value: {command: [echo, '$.detail.x']}
+"""
+
+
+@pytest.fixture
+def demo(project):
+    project.jobfile(JOBS)
+    return project
+
+
+def runs(project, *arguments):
+    return json.loads(project.wherry("runs", "--json", *arguments).stdout)
+
+
+def begin(project, *arguments):
+    return subprocess.Popen(
+        [f"{BIN}/wherry", *arguments], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kill(process):
+    process.kill()
+    process.communicate()
+
+
+def began(project):
+    path = project.folder / "began"
+    return path.read_text().split() if path.exists() else []
+
+
+def ended(project, count=1):
+    return wait_for(
+        lambda: len(found := [run for run in runs(project) if run["ended_at"]]) == count and found, "the end"
+    )
+
+
+def test_an_end_in_time_stands_although_nobody_looked(demo):
+    """The engine dies, the job ends in time, and its time-out has long passed when the next engine comes."""
+    engine = demo.up()
+    watching = begin(demo, "run", "hasty")
+    wait_for(lambda: runs(demo, "--status", "running"), "the run")
+    kill(engine)
+    kill(watching)
+    wait_for(lambda: list(demo.folder.glob(".wherry/runs/*/1.end")), "the job's end")
+    subprocess.run(["sleep", "2.5"], check=True)
+    demo.up()
+    assert [(run["status"], len(run["attempts"])) for run in ended(demo)] == [("succeeded", 1)]
+
+
+def test_an_end_is_known_after_two_deaths(demo):
+    first = demo.up()
+    watching = begin(demo, "run", "patient")
+    wait_for(lambda: began(demo), "the job")
+    kill(first)
+    kill(watching)
+    second = demo.up()
+    kill(second)
+    (demo.folder / "go").touch()
+    demo.up()
+    assert [(run["status"], len(run["attempts"])) for run in ended(demo)] == [("succeeded", 1)]
+    assert began(demo) == ["1"]
+
+
+@pytest.mark.parametrize("with_engine", [True, False])
+def test_a_lone_runs_death_keeps_nobody_waiting(demo, with_engine):
+    """Its job goes on; an engine, or the next one that waits for it, finds out how it ends."""
+    alone = begin(demo, "run", "patient")
+    wait_for(lambda: began(demo), "the job")
+    if with_engine:
+        demo.up()
+    kill(alone)
+    (demo.folder / "go").touch()
+    demo.wherry("run", "patient")
+    assert [run["status"] for run in ended(demo, 2)] == ["succeeded", "succeeded"]
+    assert began(demo) == ["1", "1"]
+
+
+def test_who_waits_for_a_dead_engine_is_told(demo):
+    engine = demo.up()
+    watching = begin(demo, "run", "patient")
+    wait_for(lambda: began(demo), "the job")
+    kill(engine)
+    _, said = watching.communicate(timeout=60)
+    assert watching.returncode == 2
+    assert "the engine has stopped" in said
+    (demo.folder / "go").touch()
+
+
+def test_a_value_that_no_process_can_be_given_costs_nobody_else(demo):
+    demo.up()
+    watching = begin(demo, "run", "patient")
+    wait_for(lambda: began(demo), "the job")
+    refused = demo.wherry("run", "value", "--event", '{"detail": {"x": "a\\u0000b"}}', code=1)
+    assert "holds a NUL character" in refused.stderr
+    refused = demo.wherry("run", "value", "--event", '{"detail": {"x": "a\\ud800b"}}', code=1)
+    assert "could not start" in refused.stderr
+    (demo.folder / "go").touch()
+    assert watching.wait(60) == 0
+    watching.communicate()
+
+
+def test_a_lone_run_is_stopped_from_another_terminal(demo):
+    alone = begin(demo, "run", "polite")
+    wait_for((demo.folder / "ready").exists, "the job")
+    run = runs(demo)[0]
+    assert demo.wherry("stop", run["id"]).stdout.split()[2] == "stopped"
+    alone.communicate(timeout=60)
+    assert alone.returncode == 1  # it exited with 0, and has not done its work
+    assert (demo.folder / "terms").read_text() == "term\n"
+
+
+def test_sigterm_of_a_lone_run_ends_its_job(demo):
+    alone = begin(demo, "run", "polite")
+    wait_for((demo.folder / "ready").exists, "the job")
+    alone.send_signal(signal.SIGTERM)
+    alone.communicate(timeout=60)
+    assert alone.returncode == 130
+    assert runs(demo)[0]["status"] == "stopped"
+
+
+def test_a_redrive_goes_on_past_a_job_that_is_no_more(demo):
+    demo.jobfile("app: demo\njobs:\n  a: {command: exit 3}\n  b: {command: exit 3}\n")
+    for job in ("a", "b"):
+        demo.wherry("run", job, code=3)
+    demo.jobfile("app: demo\njobs:\n  a: {command: 'true'}\n")
+    refused = demo.wherry("dead-letters", "redrive", "--all", code=1)
+    assert "there is no job `b`" in refused.stderr
+    letters = json.loads(demo.wherry("dead-letters", "--json").stdout)
+    assert [letter["job"] for letter in letters] == ["b"]
+
+
+def test_a_backfill_goes_on_with_what_a_killed_one_left(demo):
+    arguments = ("backfill", "patient", "--from", "2026-03-01", "--to", "2026-03-04", "--every", "1d")
+    first = begin(demo, *arguments)
+    wait_for(lambda: began(demo), "the first interval")
+    kill(first)
+    (demo.folder / "go").touch()
+    demo.wherry(*arguments)
+    assert [run["status"] for run in runs(demo)] == ["succeeded"] * 3
+    assert began(demo) == ["1"] * 3
