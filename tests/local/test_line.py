@@ -4,6 +4,7 @@ import math
 import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -558,3 +559,19 @@ def test_the_line_gives_every_run_to_exactly_one_place(chance, places):
         chance.shuffle(under_way)
         line.ended(under_way.pop().job)
     assert sorted(queued.id for queued in seen) == [f"{number:06}" for number in range(len(names))]
+
+
+def test_a_run_that_was_let_in_does_not_wait_for_the_next_alarm(hall):
+    """At its door it was admitted; it takes a free place in the very next turn."""
+    floor = hall(overlap="wait")
+    run_id = floor.ask_for("job")
+    floor.turn()
+    slept = []
+    floor.floor._poll.close()
+    floor.floor._poll = SimpleNamespace(poll=lambda seconds: slept.append(seconds) or [], close=lambda: None)
+    floor.floor.sleep(10.0)
+    assert slept == [0.0]
+    floor.turn()
+    assert floor.idle.began == [run_id]
+    floor.floor.sleep(10.0)
+    assert slept[1] > 0

@@ -148,7 +148,8 @@ class Floor:
             # What cannot be written yet must not keep us busy: reports stay unread until then.
             time.sleep(min(_NAP, max(0.0, seconds)))
             return set()
-        if not self.draining and self.line.at_the_doors():
+        has_place = self.line.has_ready and self._taken < self._places
+        if not self.draining and (has_place or self.line.at_the_doors()):
             seconds = 0.0
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}
         if self._bell in ready:
