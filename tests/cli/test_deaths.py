@@ -104,6 +104,7 @@ def test_who_waits_for_a_dead_engine_is_told(demo):
     assert watching.returncode == 2
     assert "the engine has stopped" in said
     (demo.folder / "go").touch()
+    wait_for(lambda: list(demo.folder.glob(".wherry/runs/*/1.end")), "the job's end")
 
 
 def test_a_value_that_no_process_can_be_given_costs_nobody_else(demo):
