@@ -96,7 +96,10 @@ class Target(Protocol):
         ...
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
-        """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
+        """What the run writes as it is written, all attempts but the first `after`, until it has ended.
+
+        While nothing is written nothing (`b""`) is given now and then, so that who follows can look around.
+        """
         ...
 
     def stop(self, run_id: str) -> None:

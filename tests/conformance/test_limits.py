@@ -59,6 +59,23 @@ def test_a_run_between_two_attempts_is_active(backend):
     first.communicate()
 
 
+def test_who_waits_is_told_for_what(backend):
+    """`wherry run` says when its run waits for another one, or for its next attempt."""
+    backend.deploy(
+        "job: {command: 'while ! [ -e go ]; do sleep 0.02; done', overlap: wait}\n"
+        "again: {command: '[ $WHERRY_ATTEMPT = 2 ]', retry: {attempts: 2, backoff: 3s}}"
+    )
+    first = backend.begin("job")
+    wait_for(lambda: backend.runs("job", "running"), "the first run")
+    second = backend.begin("job")
+    assert "waits for a free place, or for another run of `job` to end" in second.stderr.readline()
+    (backend.project.folder / "go").touch()
+    assert [process.wait(60) for process in (first, second)] == [0, 0]
+    for process in (first, second):
+        process.communicate()
+    assert "attempt 1: exit code 1; the next attempt begins at" in backend.project.wherry("run", "again").stderr
+
+
 @pytest.mark.needs_engine
 def test_no_more_than_so_many_at_once(backend):
     """`concurrency: N` lets N runs of the job go on at once; the others wait."""

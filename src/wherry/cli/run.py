@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -21,6 +22,8 @@ from wherry.target import Target, Wish
 #: As `timeout` of the coreutils does.
 _TIMED_OUT = 124
 _INTERRUPTED = 130
+#: Who waits longer wants to know for what, in seconds.
+_PATIENCE = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,12 +61,16 @@ def execute(arguments: argparse.Namespace) -> int:
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     """Pass the log on until the run ends; the first Ctrl-C asks the job to end. Gives the exit code."""
     interrupted = False
+    waits = _Waits(target, run_id)
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
         signal.signal(number, _interrupt)
     while True:
         try:
             for chunk in target.follow(run_id, after=after):
-                output.write(chunk)
+                if chunk:
+                    output.write(chunk)
+                else:
+                    waits.look()
             break
         except KeyboardInterrupt:
             if interrupted:
@@ -76,6 +83,30 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     run = target.find(run_id)
     report(run)
     return _INTERRUPTED if interrupted else exit_code_of(run)
+
+
+class _Waits:
+    """Says once what a run waits for, when it keeps somebody waiting."""
+
+    def __init__(self, target: Target, run_id: str) -> None:
+        self._target = target
+        self._run_id = run_id
+        self._look_at = time.monotonic() + _PATIENCE
+        self._said: int | None = None
+
+    def look(self) -> None:
+        """Look whether there is something to say, once a second."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _PATIENCE
+        run = self._target.find(self._run_id)
+        if run.status is not Status.QUEUED or self._said == len(run.attempts):
+            return
+        self._said = len(run.attempts)
+        if len(run.attempts) > run.earlier_attempts:
+            output.note(f"{run.reason}; the next attempt begins at {output.moment(run.due_at)}")
+        else:
+            output.note(f"{run.id} waits for a free place, or for another run of `{run.job}` to end")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape

@@ -106,6 +106,7 @@ class Desk:
                     yield chunk
             if run.status.ended:
                 return
+            yield b""
             self._pause(run)
 
     def stop(self, run_id: str) -> None:
