@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from functools import partial
 
 import pytest
 
@@ -159,3 +160,31 @@ def test_a_backfill_goes_on_with_what_a_killed_one_left(demo):
     demo.wherry(*arguments)
     assert [run["status"] for run in runs(demo)] == ["succeeded"] * 3
     assert began(demo) == ["1"] * 3
+
+
+def test_after_ctrl_c_no_line_is_shown_twice(demo):
+    demo.jobfile(
+        "app: demo\njobs:\n  a: {command: \"echo one; trap 'echo two; exit 0' TERM; touch ready; while :; do sleep 0.02; done\"}\n"
+    )
+    alone = begin(demo, "run", "a")
+    wait_for((demo.folder / "ready").exists, "the job")
+    assert alone.stdout.readline() == "one\n"
+    alone.send_signal(signal.SIGINT)
+    shown, _ = alone.communicate(timeout=60)
+    assert [line for line in shown.splitlines() if line != "Terminated"] == ["two"]
+
+
+def test_a_run_that_is_interrupted_at_once_does_not_come_back(demo):
+    """Ctrl-C before it began: the next engine does not begin it."""
+    (demo.folder / "go").touch()
+    for _ in range(5):
+        known = len(runs(demo))
+        alone = begin(demo, "run", "patient")
+        wait_for(partial(has_more_than, demo, known), "the run to be known")
+        alone.send_signal(signal.SIGINT)
+        alone.communicate(timeout=60)
+    assert {run["status"] for run in runs(demo)} <= {"stopped", "succeeded"}
+
+
+def has_more_than(demo, known):
+    return len(runs(demo)) > known

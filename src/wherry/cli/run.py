@@ -61,16 +61,21 @@ def execute(arguments: argparse.Namespace) -> int:
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     """Pass the log on until the run ends; the first Ctrl-C asks the job to end. Gives the exit code."""
     interrupted = False
+    written = 0
     waits = _Waits(target, run_id)
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
         signal.signal(number, _interrupt)
     while True:
         try:
+            known = written
             for chunk in target.follow(run_id, after=after):
-                if chunk:
-                    output.write(chunk)
-                else:
+                if not chunk:
                     waits.look()
+                new = chunk[known:]  # after Ctrl-C it is followed anew, from its beginning
+                known = max(0, known - len(chunk))
+                if new:
+                    output.write(new)
+                    written += len(new)
             break
         except KeyboardInterrupt:
             if interrupted:

@@ -158,13 +158,7 @@ class Floor:
 
     def turn(self) -> None:
         """Bring everything that has happened to its effect."""
-        while self._begun:
-            run = self._begun.popleft()
-            self.line.began(run.job)
-            self.worker.start(run)
-            self._listener(run)
-        while self._offers:
-            self.line.add(self._offers.popleft())
+        self._hear()
         # What was claimed already starts before the next commit, which takes longer than anything else.
         self._executor.flush()
         turn = None if self._is_resting() else self._gather(self._clock())
@@ -181,6 +175,7 @@ class Floor:
 
     def stop(self, run_id: str) -> None:
         """End a run: its attempt, or its waiting."""
+        self._hear()
         if not self.worker.stop(run_id):
             self._close(run_id, Status.STOPPED, "stopped on request before it started")
 
@@ -196,6 +191,16 @@ class Floor:
         self._executor.close()
         self._poll.close()
         os.close(self._bell)
+
+    def _hear(self) -> None:
+        """Take what other threads have brought."""
+        while self._begun:
+            run = self._begun.popleft()
+            self.line.began(run.job)
+            self.worker.start(run)
+            self._listener(run)
+        while self._offers:
+            self.line.add(self._offers.popleft())
 
     def _gather(self, now: datetime) -> _Turn:
         started, finished = self.worker.collect()

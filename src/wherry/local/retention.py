@@ -66,7 +66,8 @@ def prune(workspace: Workspace, interrupted: Callable[[], bool] = lambda: False)
     for run_id in _too_big(workspace, keep):
         if interrupted():
             break
-        shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
+        if _has_ended(workspace, run_id):  # still: somebody may have asked for another round just now
+            shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
     _remove_rests(workspace, keep)
     return gone
 
@@ -109,6 +110,11 @@ def _too_big(workspace: Workspace, keep: Keep) -> Iterator[str]:
             return
         excess -= size
         yield run_id
+
+
+def _has_ended(workspace: Workspace, run_id: str) -> bool:
+    with workspace.database.reading() as connection:
+        return connection.execute(load_sql("retention")["has_ended"], {"id": run_id}).fetchone() is not None
 
 
 def _remove(workspace: Workspace, run_ids: list[str]) -> None:

@@ -82,7 +82,8 @@ class Solo:
 
     def _work(self) -> None:
         look_at = 0.0
-        while not (self._is_closing and self._has_ended()):
+        # Draining: what we own was told to end, also what had only just been offered.
+        while not (self._floor.draining and self._has_ended()):
             try:
                 self._floor.sleep(_LONGEST_SLEEP)
                 if self._is_closing and not self._floor.draining:

@@ -114,7 +114,7 @@ class Worker:
         self._bind(active, time.monotonic() - max(0.0, (self._clock() - attempt.started_at).total_seconds()))
 
     def collect(self) -> tuple[list[tuple[Run, str]], list[Finished]]:
-        """Enforce the bounds; give what has started, with its process, and what has ended since the last time."""
+        """What has started, with its process, and what has ended since the last time; then enforce the bounds."""
         finished, self._unstarted = self._unstarted, []
         started = []
         # First what has happened: what ended in time has not run out of it because we come late.

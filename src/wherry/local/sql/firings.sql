@@ -8,7 +8,8 @@ delete from firings where job = :job and trigger = :trigger;
 select job, trigger, anchor_ms, last_ms from firings;
 
 -- name: keep
-update firings set last_ms = max(coalesce(last_ms, 0), :last_ms) where job = :job and trigger = :trigger;
+-- Not the latest of all: a clock that was ahead must not hide what is missed once it is right again.
+update firings set last_ms = :last_ms where job = :job and trigger = :trigger;
 
 -- name: miss
 -- Another engine may have fired it; a late one has its run, which has not begun.
