@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-from functools import partial
 
 import pytest
 
@@ -172,19 +171,3 @@ def test_after_ctrl_c_no_line_is_shown_twice(demo):
     alone.send_signal(signal.SIGINT)
     shown, _ = alone.communicate(timeout=60)
     assert [line for line in shown.splitlines() if line != "Terminated"] == ["two"]
-
-
-def test_a_run_that_is_interrupted_at_once_does_not_come_back(demo):
-    """Ctrl-C before it began: the next engine does not begin it."""
-    (demo.folder / "go").touch()
-    for _ in range(5):
-        known = len(runs(demo))
-        alone = begin(demo, "run", "patient")
-        wait_for(partial(has_more_than, demo, known), "the run to be known")
-        alone.send_signal(signal.SIGINT)
-        alone.communicate(timeout=60)
-    assert {run["status"] for run in runs(demo)} <= {"stopped", "succeeded"}
-
-
-def has_more_than(demo, known):
-    return len(runs(demo)) > known
