@@ -267,29 +267,39 @@ def _afters(job: Values) -> Iterator[tuple[int, str]]:
             yield number, value["after"]
 
 
+#: Keys of environments on AWS that this machine has nothing of.
+_AWS_ONLY = ("capacity", "platform", "network", "registry", "bus", "buckets")
+
+
 def _check_environment(name: str, environment: Values, spot: Spot) -> None:
-    if name != "local" and "aws" in environment:
+    if name == "local":
+        for key in _AWS_ONLY:
+            if key in environment:
+                spot.problem(
+                    spot.key(key).place,
+                    f"the environment `local` is this machine and has no `{key}`",
+                    "delete it, or move it to an environment on AWS",
+                )
+        return
+    if "aws" in environment:
         spot.problem(
             spot.key("aws").place,
             f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
             "delete it, or move it to `environments: local:`",
         )
-    if name != "local" and "keep" in environment:
-        spot.problem(
-            spot.key("keep").place,
-            f"`keep` is a key of the environment `local` alone; `{name}` is on AWS",
-            "delete it, or move it to `environments: local:`",
-        )
+    for key in ("runs", "logs"):
+        if key in environment.get("keep", {}):
+            spot.problem(
+                spot.key("keep").key(key).place,
+                f"`keep: {key}` is possible for the environment `local` alone; `{name}` is on AWS",
+                "`keep: {age: 30d}` says how long logs are kept there",
+            )
     for alert in environment.get("alerts", ()):
-        if name != "local" and isinstance(alert, dict):
+        if isinstance(alert, dict):
             spot.problem(
                 spot.key("alerts").place,
                 f"a command can report for `local` alone; `{name}` is on AWS",
                 "use an address or an URL",
             )
-    if name == "local" and "capacity" in environment:
-        spot.problem(
-            spot.key("capacity").place,
-            "the environment `local` is this machine and has no `capacity`",
-            "delete it, or move it to an environment on AWS",
-        )
+    for bucket in environment.get("buckets", {}):
+        check_reference("bucket", bucket, spot.key("buckets").key(bucket))

@@ -21,6 +21,7 @@ from wherry.model import (
     Job,
     JobFile,
     Keep,
+    Network,
     Queue,
     QueueTrigger,
     Retry,
@@ -79,7 +80,14 @@ def _job(name: str, values: Values) -> Job:
 def _environment(name: str, values: Values) -> Environment:
     arguments = dict(values)
     alerts = tuple(alert if isinstance(alert, str) else CommandAlert(**alert) for alert in arguments.pop("alerts", ()))
-    return Environment(name=name, alerts=alerts, keep=Keep(**arguments.pop("keep", {})), **arguments)
+    network = arguments.pop("network", {})
+    return Environment(
+        name=name,
+        alerts=alerts,
+        keep=Keep(**arguments.pop("keep", {})),
+        network=Network(which=network) if isinstance(network, str) else Network(**network),
+        **arguments,
+    )
 
 
 def _retry(values: Values) -> Retry:

@@ -158,6 +158,24 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Boolean:
+    """`true` or `false`."""
+
+    example: str = "true"
+
+    def read(self, node: Node, spot: Spot) -> bool | None:
+        """The truth value."""
+        if isinstance(node, Scalar) and node.type == "boolean":
+            return node.text.lower() == "true"
+        spot.refuse(node, "`true` or `false`")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice:
     """One of a few words."""
 

@@ -22,6 +22,7 @@ class ListOf:
     example: str
     distinct: bool = True
     least: int = 0
+    most: int | None = None
 
     def read(self, node: Node, spot: Spot) -> tuple[Any, ...] | None:
         """The items in their order, None for one that is wrong."""
@@ -30,6 +31,9 @@ class ListOf:
             return None
         if len(node.items) < self.least:
             spot.problem(node.place, f"{spot.label} is empty", f"for example `{spot.name}: {self.example}`")
+            return None
+        if self.most is not None and len(node.items) > self.most:
+            spot.problem(node.place, f"{spot.label} has {len(node.items)} {self.noun}, and {self.most} is the most")
             return None
         items = tuple(read_value(self.kind, item, spot.item(number)) for number, item in enumerate(node.items))
         if self.distinct:
@@ -55,7 +59,7 @@ class ListOf:
         """An array."""
         limits: JsonSchema = {"uniqueItems": True} if self.distinct else {}
         return {"type": "array", "items": self.kind.schema(), **limits} | (
-            {"minItems": self.least} if self.least else {}
+            ({"minItems": self.least} if self.least else {}) | ({"maxItems": self.most} if self.most else {})
         )
 
 

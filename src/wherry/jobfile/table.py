@@ -10,6 +10,7 @@ from typing import Final
 
 from wherry.jobfile import names
 from wherry.jobfile.kinds import (
+    Boolean,
     Choice,
     Cpu,
     Duration,
@@ -367,6 +368,38 @@ KEEP: Final = Record(
     elsewhere=_elsewhere,
 )
 
+NETWORK: Final = Record(
+    noun="`network`",
+    keys=(
+        Key(
+            name="subnets",
+            kind=ListOf(
+                Text("the id of a subnet", "subnet-0a1b2c3d", pattern="subnet-[0-9a-f]+"),
+                "subnets",
+                "[subnet-0a1b2c3d]",
+                least=1,
+                most=16,
+            ),
+            about="where the tasks stand; all in one VPC",
+            required=True,
+        ),
+        Key(
+            name="security_groups",
+            kind=ListOf(
+                Text("the id of a security group", "sg-0a1b2c3d", pattern="sg-[0-9a-f]+"),
+                "security groups",
+                "[sg-0a1b2c3d]",
+                least=1,
+                most=5,
+            ),
+            about="what the tasks may reach (a group of wherry's own that lets everything out and nothing in)",
+        ),
+        Key(name="public_ip", kind=Boolean(), about="whether tasks get a public address (true)"),
+    ),
+    example="{subnets: [subnet-0a1b2c3d]}",
+    elsewhere=_elsewhere,
+)
+
 ENVIRONMENT: Final = Record(
     noun="an environment",
     keys=(
@@ -383,7 +416,38 @@ ENVIRONMENT: Final = Record(
         Key(
             name="capacity",
             kind=Choice(("fargate", "fargate-spot", "ec2")),
-            about="what the tasks run on",
+            about="what the tasks run on (fargate)",
+        ),
+        Key(
+            name="platform",
+            kind=Choice(("linux/amd64", "linux/arm64")),
+            about="the processors that images are built for (linux/amd64)",
+        ),
+        Key(
+            name="network",
+            kind=Either(Choice(("default", "own")), NETWORK),
+            about="where the tasks stand: `default` is the default VPC, `own` a small VPC of the app's own "
+            "(the first where there is one)",
+        ),
+        Key(
+            name="registry",
+            kind=Text(
+                "a registry such as `ghcr.io/acme`",
+                "ghcr.io/acme",
+                pattern=r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*",
+                mistaken=(("://", "write a registry's address without `https://`"),),
+            ),
+            about="where images are pushed (ECR, in repositories of the app's own)",
+        ),
+        Key(
+            name="bus",
+            kind=Text("the name of an event bus", "orders", pattern=r"[A-Za-z0-9/._-]{1,256}"),
+            about="the event bus that `event` triggers listen on; it exists already (default)",
+        ),
+        Key(
+            name="buckets",
+            kind=MapOf(names.BUCKET, Name(names.BUCKET, "acme-uploads"), "{user-uploads: acme-uploads}"),
+            about="names on AWS for buckets of this file (APP-ENV-BUCKET-ACCOUNT-REGION)",
         ),
         Key(
             name="alerts",
@@ -406,7 +470,7 @@ ENVIRONMENT: Final = Record(
             kind=Choice(("inherit",)),
             about="`inherit`: jobs get the caller's own AWS configuration (`local` only)",
         ),
-        Key(name="keep", kind=KEEP, about="how much history is kept (`local` only)"),
+        Key(name="keep", kind=KEEP, about="how much history is kept; on AWS only `age` is possible, for the logs"),
     ),
     example="{region: eu-central-1}",
     elsewhere=_elsewhere,

@@ -207,6 +207,19 @@ class Keep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Where the tasks of an environment on AWS stand. All empty: the default VPC's subnets, else a small own VPC."""
+
+    #: `default` or `own`: that one and no other.
+    which: str | None = None
+    subnets: tuple[str, ...] = ()
+    #: Empty: one of wherry's own, with no inbound rule.
+    security_groups: tuple[str, ...] = ()
+    #: Whether tasks in the given subnets get a public address: without a NAT gateway or endpoints they need one.
+    public_ip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """Where jobs run: `local`, or a name under `environments`."""
 
@@ -214,11 +227,20 @@ class Environment:
     region: str | None = None
     #: `fargate`, `fargate-spot` or `ec2`.
     capacity: str | None = None
+    #: What images are built for: `linux/amd64` or `linux/arm64` (AWS only).
+    platform: str = "linux/amd64"
+    #: Where images are pushed, without the image's own name; None: ECR (AWS only).
+    registry: str | None = None
+    network: Network = Network()
+    #: The event bus that `event` triggers listen on and `wherry emit` speaks to; it exists already (AWS only).
+    bus: str = "default"
+    #: Physical names of owned buckets, where the usual ones will not do (AWS only).
+    buckets: Mapping[str, str] = field(default_factory=dict)
     #: Where failures are reported: e-mail addresses, https URLs, topics, commands.
     alerts: tuple[str | CommandAlert, ...] = ()
     #: `inherit`: jobs get the caller's own AWS configuration instead of the gateway (local only).
     aws: str | None = None
-    #: How much history is kept (local only).
+    #: How much history is kept; of an environment on AWS only the age counts, for its logs.
     keep: Keep = Keep()
 
 

@@ -1,0 +1,136 @@
+"""What everything is called on AWS: names follow from the app, the environment and the account, so nothing is looked up.
+
+Pure. The template is made without an account at hand, so names that need one come in two forms: `*_sub` for
+CloudFormation's `Fn::Sub`, and the plain one for whoever talks to AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from wherry.model import Bucket, Environment, JobFile
+
+#: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
+RUN_ID_LENGTH = 26
+#: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
+_BUCKET_STEM = 35
+_MACHINE_STEM = 80
+_CLUSTER = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of one app in one environment. `account`, `region` and `partition` may be empty where only stems count."""
+
+    app: str
+    environment: str
+    account: str = ""
+    region: str = ""
+    partition: str = "aws"
+
+    @property
+    def stem(self) -> str:
+        """Begins every name."""
+        return f"{self.app}-{self.environment}"
+
+    @property
+    def stack(self) -> str:
+        """The stack of everything that runs."""
+        return self.stem
+
+    @property
+    def base_stack(self) -> str:
+        """The stack that must be there before: repositories for images, and the work bucket."""
+        return f"{self.stem}-base"
+
+    @property
+    def cluster(self) -> str:
+        """The ECS cluster."""
+        return shorten(self.stem, _CLUSTER)
+
+    def machine(self, job: str) -> str:
+        """A job's run machine (Step Functions)."""
+        return shorten(f"{self.stem}-{job}", _MACHINE_STEM)
+
+    def machine_arn(self, job: str) -> str:
+        """Its ARN."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.machine(job)}"
+
+    def execution_arn(self, job: str, run_id: str) -> str:
+        """The ARN of one run of a job."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{run_id}"
+
+    @property
+    def dispatcher(self) -> str:
+        """The machine that every trigger starts. No job's machine can have this name: job names have no dot."""
+        return shorten(f"{self.stem}.dispatcher", _MACHINE_STEM)
+
+    def family(self, job: str) -> str:
+        """A job's task definition."""
+        return f"{self.stem}-{job}"
+
+    def log_group(self, job: str) -> str:
+        """A job's log group. The stream of a container is `NAME/NAME/TASK-ID`, the container's name twice."""
+        return f"/wherry/{self.app}/{self.environment}/{job}"
+
+    def repository(self, job: str) -> str:
+        """The ECR repository of a job's image."""
+        return f"{self.app}-{self.environment}/{job}"
+
+    @property
+    def dead_letters(self) -> str:
+        """The queue of failed runs and of what could not be delivered."""
+        return shorten(f"{self.stem}-dead-letters", 80)
+
+    @property
+    def topic(self) -> str:
+        """The SNS topic of the alerts."""
+        return f"{self.stem}-alerts"
+
+    @property
+    def schedules(self) -> str:
+        """The schedule group."""
+        return shorten(self.stem, 64)
+
+    @property
+    def work_bucket_sub(self) -> str:
+        """The bucket for what travels: large events, large templates. Nothing in it is meant to stay."""
+        return self._bucket_sub("wherry")
+
+    @property
+    def work_bucket(self) -> str:
+        """The same, plain."""
+        return self._plain(self.work_bucket_sub)
+
+    def bucket_sub(self, bucket: Bucket, environment: Environment) -> str:
+        """The physical name of a bucket of the job file."""
+        return bucket.existing or environment.buckets.get(bucket.name) or self._bucket_sub(bucket.name)
+
+    def bucket(self, bucket: Bucket, environment: Environment) -> str:
+        """The same, plain."""
+        return self._plain(self.bucket_sub(bucket, environment))
+
+    def _bucket_sub(self, name: str) -> str:
+        # a dot in a bucket's name breaks TLS to it
+        return f"{shorten(f'{self.stem}-{name}'.replace('.', '-'), _BUCKET_STEM)}-${{AWS::AccountId}}-${{AWS::Region}}"
+
+    def _plain(self, text: str) -> str:
+        return text.replace("${AWS::AccountId}", self.account).replace("${AWS::Region}", self.region)
+
+
+def names_of(jobfile: JobFile, environment: str) -> Names:
+    """The names of an environment, without its account."""
+    return Names(app=jobfile.app, environment=environment)
+
+
+def run_id_of(job: str, cause: str) -> str:
+    """The id of the one run that a job has of a cause; the dispatcher computes the same."""
+    return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def shorten(name: str, limit: int) -> str:
+    """The name, or when it is too long its beginning and a hash of the whole."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
