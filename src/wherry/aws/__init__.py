@@ -1,1 +1,1 @@
-"""The distributed engine: one CloudFormation stack for each app and environment. Nothing here is kept on this machine."""
+"""The distributed engine: one CloudFormation stack for each app and environment. No state is kept on this machine."""

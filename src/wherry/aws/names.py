@@ -1,4 +1,4 @@
-"""What everything is called on AWS: names follow from the app, the environment and the account, so nothing is looked up.
+"""What everything is called on AWS: names follow from app, environment and account, so that nothing is looked up.
 
 Pure. The template is made without an account at hand, so names that need one come in two forms: `*_sub` for
 CloudFormation's `Fn::Sub`, and the plain one for whoever talks to AWS.
@@ -21,7 +21,7 @@ _CLUSTER = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """The names of one app in one environment. `account`, `region` and `partition` may be empty where only stems count."""
+    """The names of one app in one environment. Account, region and partition may be empty where stems suffice."""
 
     app: str
     environment: str
@@ -71,7 +71,7 @@ class Names:
         return f"{self.stem}-{job}"
 
     def log_group(self, job: str) -> str:
-        """A job's log group. The stream of a container is `NAME/NAME/TASK-ID`, the container's name twice."""
+        """A job's log group. The stream of a container is `run/NAME/TASK-ID`."""
         return f"/wherry/{self.app}/{self.environment}/{job}"
 
     def repository(self, job: str) -> str:

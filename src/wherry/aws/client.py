@@ -1,0 +1,124 @@
+"""The one door to AWS: every call goes through `Aws.call` and fails as `AwsError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from wherry.errors import UserError, WherryError
+
+if TYPE_CHECKING:
+    import botocore.client
+
+#: Calls in all, the first one included; botocore waits between them, longer each time, with jitter.
+_MAX_ATTEMPTS = 8
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+
+
+class AwsError(WherryError):
+    """AWS refused a call, or could not be reached."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        #: AWS's own name of the error, e.g. `ExecutionDoesNotExist`; empty when there was no answer.
+        self.code = code
+
+
+class Aws:
+    """An account and region, as the caller's own configuration has them: profiles, SSO, AWS_ENDPOINT_URL and all."""
+
+    def __init__(self, *, region: str | None = None, profile: str | None = None) -> None:
+        """Raises UserError when boto3 is missing, no region is known or the profile does not exist."""
+        try:
+            import boto3
+            import botocore.config
+            import botocore.exceptions
+        except ImportError:
+            raise UserError("environments on AWS need boto3", hint="pip install 'wherry[aws]'") from None
+        self._errors = botocore.exceptions
+        try:
+            self._session = boto3.Session(profile_name=profile, region_name=region)
+        except botocore.exceptions.ProfileNotFound as error:
+            raise UserError(str(error), hint="`aws configure list-profiles` lists them") from None
+        if not self._session.region_name:
+            raise UserError(
+                "no AWS region is known", hint="write `region:` under the environment, or give `--region eu-central-1`"
+            )
+        self._config = botocore.config.Config(
+            retries={"mode": "standard", "max_attempts": _MAX_ATTEMPTS},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+        )
+        self._clients: dict[str, botocore.client.BaseClient] = {}
+
+    @property
+    def region(self) -> str:
+        """The region's code."""
+        return str(self._session.region_name)
+
+    @cached_property
+    def caller(self) -> dict[str, Any]:
+        """STS's GetCallerIdentity: Account, Arn, UserId."""
+        return self.call("sts", "get_caller_identity")
+
+    @property
+    def account(self) -> str:
+        """The account's 12 digits."""
+        return str(self.caller["Account"])
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn` or `aws-us-gov`."""
+        return str(self.caller["Arn"]).split(":")[1]
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One call, named as in boto3; raises AwsError."""
+        try:
+            answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
+        except (self._errors.ClientError, self._errors.BotoCoreError) as error:
+            raise self._translated(service, operation, error) from None
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """The items of a listing, page by page as they are wanted; `key` names them in a page. Raises AwsError."""
+        try:
+            for page in self._client(service).get_paginator(operation).paginate(**parameters):
+                yield from page.get(key, ())
+        except (self._errors.ClientError, self._errors.BotoCoreError) as error:
+            raise self._translated(service, operation, error) from None
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, config=self._config)
+        return self._clients[service]
+
+    def _translated(self, service: str, operation: str, error: Exception) -> AwsError:
+        called = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
+        response = getattr(error, "response", None)
+        if response is None:
+            return AwsError(f"{called}: {error}", hint=_hint_without_answer(type(error).__name__, str(error)))
+        code = str(response.get("Error", {}).get("Code", ""))
+        message = str(response.get("Error", {}).get("Message", "")) or code
+        return AwsError(f"{called}: {code}: {message}", code=code, hint=_hint(code))
+
+
+def _hint(code: str) -> str | None:
+    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+        return "your credentials have expired: `aws sso login`, or what you use to renew them"
+    if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
+        return "AWS does not know these credentials: `aws sts get-caller-identity` shows whose they are"
+    if code.startswith(("AccessDenied", "UnauthorizedOperation")):
+        return "the credentials in use may not do that"
+    return None
+
+
+def _hint_without_answer(kind: str, message: str) -> str | None:
+    if "Credential" in kind:
+        return "`aws configure sso` or AWS_PROFILE give some; `aws sts get-caller-identity` shows whose they are"
+    if "SSO" in kind or "Token" in kind:
+        return "`aws sso login` renews them"
+    if "Connect" in kind or "Timeout" in kind or "endpoint" in message.lower():
+        return "is the network there, and is AWS_ENDPOINT_URL right where it is set?"
+    return None

@@ -1,0 +1,29 @@
+"""What a template takes from outside: images by digest, secrets' ARNs, the network. Records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenNetwork:
+    """A network that is there: given by the job file, or the default VPC's."""
+
+    vpc: str
+    subnets: tuple[str, ...]
+    #: Empty: the template makes one that lets nothing in.
+    security_groups: tuple[str, ...] = ()
+    public_ip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Everything that is not in the job file. Without a value the template holds what can be said without AWS."""
+
+    #: Job, or `JOB/HELPER` -> image, by digest once it is pushed.
+    images: Mapping[str, str] = field(default_factory=dict)
+    #: Secret -> its whole ARN.
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    #: None: the template makes a small VPC.
+    network: GivenNetwork | None = None
