@@ -168,7 +168,9 @@ def _job(
     statements = policy.run_tasks(definition["Family"], names.cluster, roles)
     statements.append(_may_store(job, names))
     if lifecycle.limit_of(job) is not None:
-        statements.append(policy.allow(["states:ListExecutions"], arn("states", f"stateMachine:{names.machine(job.name)}")))
+        statements.append(
+            policy.allow(["states:ListExecutions"], arn("states", f"stateMachine:{names.machine(job.name)}"))
+        )
     resources[f"{job_id}MachineRole"] = policy.role(
         f"job {job.name}: what its machine may do",
         "states.amazonaws.com",
@@ -279,9 +281,7 @@ def _may_store(job: Job, names: Names) -> policy.Statement:
 # ------------------------------------------------------------------------------------------------------ what starts it
 
 
-def _starting(
-    jobfile: JobFile, environment: Environment, names: Names, ids: Mapping[str, str]
-) -> dict[str, Resource]:
+def _starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapping[str, str]) -> dict[str, Resource]:
     """The dispatcher and the triggers; nothing when every job is started by hand."""
     triggered = [job for job in jobfile.jobs.values() if job.triggers]
     if not triggered:

@@ -1,4 +1,4 @@
-"""The dispatcher: every trigger starts it with the job and the event; it starts the job's run machine, once for a cause.
+"""The dispatcher: every trigger starts it with the job and the event; it starts the job's machine, once for a cause.
 
 EventBridge delivers at least once, and an execution's name is unique within its machine: the run's id is a hash of the
 job and the cause, so a second delivery finds that the execution exists (Step Functions API, StartExecution).
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from wherry import announcements
 from wherry.aws.jsonata import expression, literal
-from wherry.aws.machine import PATIENTLY, integration
 from wherry.aws.judgement import State
+from wherry.aws.machine import PATIENTLY, integration
 from wherry.aws.names import RUN_ID_LENGTH
 
 #: Step Functions' word for how an execution ended -> ours; a failure's `error` tells more (`judgement`).
@@ -105,7 +105,7 @@ _FIRING = """(
     "account": $where[4],
     "time": $time,
     "region": $where[3],
-    "resources": [$where[0] & ":" & $where[1] & ":scheduler:" & $where[3] & ":" & $where[4] & ":schedule/" & $given.job],
+    "resources": [$join(["arn", $where[1], "scheduler", $where[3], $where[4], "schedule/" & $given.job], ":")],
     "detail": $merge([
       {"schedule": $given.schedule, "scheduled-time": $time},
       $exists($given.period) ? {"interval": {

@@ -1,7 +1,7 @@
-"""JSONata, as far as the machines need it: texts, paths into the event, templates of the job file as expressions.
+"""JSONata, as far as the machines need it: texts, paths into the event, values of the job file as expressions.
 
-Step Functions evaluates what stands between `{%` and `%}` (Developer Guide, "Transforming data with JSONata"). Values of
-events are read step by step with `$at`, which is strict where JSONata's own paths are not: those map over lists.
+Step Functions evaluates what stands between `{%` and `%}` (Developer Guide, "Transforming data with JSONata"). Values
+of events are read step by step with `$at`, which is strict where JSONata's own paths are not: those map over lists.
 """
 
 from __future__ import annotations

@@ -32,11 +32,6 @@ def seconds(length: timedelta) -> int:
     return math.ceil(length.total_seconds())
 
 
-def deadline_at(job: Job) -> str:
-    """The instant by which a run must have ended, in milliseconds; only for a job that has a deadline."""
-    return f"($asked + {seconds(job.deadline or timedelta(0)) * 1000})"
-
-
 def _judge(job: Job, main: str) -> State:
     return {
         "Type": "Pass",
@@ -55,7 +50,7 @@ def _judge(job: Job, main: str) -> State:
       ? "could_not_start"
     : $contains($why, "OutOfMemory") ? "out_of_memory"
     : "exited";
-  $reason := $ending = "timed_out" ? {_late(job)}
+  $reason := $ending = "timed_out" ? {literal(f"it ran longer than `timeout: {lifecycle.duration(job.timeout)}`")}
     : $ending = "stopped" ? $said
     : $ending = "could_not_start" ? "could not start: " & $said
     : $ending = "out_of_memory" ? "out of memory: " & $container.Reason
@@ -83,14 +78,6 @@ def _judge(job: Job, main: str) -> State:
     }
 
 
-def _late(job: Job) -> str:
-    timeout = literal(f"it ran longer than `timeout: {lifecycle.duration(job.timeout)}`")
-    if job.deadline is None:
-        return timeout
-    deadline = literal(f"it ran longer than `deadline: {lifecycle.duration(job.deadline)}`")
-    return f"($millis() >= {deadline_at(job)} ? {deadline} : {timeout})" if job.timeout else deadline
-
-
 def _worth(retry: Retry) -> str:
     if retry.exit_codes is None:
         return ""
@@ -111,7 +98,9 @@ def _delay(retry: Retry, used: str) -> str:
 
 
 def _in_time(job: Job) -> str:
-    return "true" if job.deadline is None else f"$millis() + $wait * 1000 < {deadline_at(job)}"
+    if job.deadline is None:
+        return "true"
+    return f"$millis() + $wait * 1000 < $asked + {seconds(job.deadline) * 1000}"
 
 
 def _decide() -> State:
@@ -122,9 +111,7 @@ def _decide() -> State:
             {"Condition": expression("$states.input.succeeded"), "Next": "Succeeded"},
             {
                 "Condition": expression("$states.input.again"),
-                "Assign": {
-                    name: expression(f"$states.input.{name}") for name in ("failures", "unstarted", "wait")
-                }
+                "Assign": {name: expression(f"$states.input.{name}") for name in ("failures", "unstarted", "wait")}
                 | {"attempt": expression("$attempt + 1")},
                 "Next": "Backoff",
             },

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws.judgement import State, deadline_at, judgement, seconds
 from wherry.aws.jsonata import expression, literal
+from wherry.aws.judgement import State, judgement, seconds
 from wherry.aws.overrides import LIMIT, Plan
 from wherry.model import Job
 
@@ -72,7 +72,14 @@ def run_machine(job: Job, around: Surroundings, plan: Plan) -> State:
         states |= _admission(job)
     states["Run"] = _run(job, around)
     states |= judgement(job, around.main)
-    return {"Comment": f"Runs of {job.name}", "QueryLanguage": "JSONata", "StartAt": "Begin", "States": states}
+    return {
+        "Comment": f"Runs of {job.name}",
+        "QueryLanguage": "JSONata",
+        # bounds the whole execution, and stops its task
+        **({} if job.deadline is None else {"TimeoutSeconds": seconds(job.deadline)}),
+        "StartAt": "Begin",
+        "States": states,
+    }
 
 
 def _begin(plan: Plan) -> State:
@@ -88,19 +95,17 @@ def _begin(plan: Plan) -> State:
             "exitCode": None,
             "patient": expression("$exists($states.input.patient) ? $states.input.patient : false"),
             "event": expression("$states.input.event"),
-            "eventFacts": expression('[{"Name": "WHERRY_EVENT", "Value": $string($states.input.event)}]'),
             "missing": expression(plan.missing),
-            "main": expression(plan.main),
-            "helpers": expression(plan.helpers),
+            "containers": expression(plan.containers),
         },
         "Next": "Check",
     }
 
 
 def _check(containers: int, first: str) -> State:
-    rest = "$length($string([$main, $helpers]))"
-    event = f'{containers} * $length($string({{"e": $eventFacts}}))'
-    too_long = "could not start: the values of the event are too long: ECS takes 8,192 characters of command and variables"
+    rest = "$length($string($containers))"
+    event = f'{containers} * $length($string({{"e": $string($event)}}))'
+    too_long = "could not start: the event's values are too long: ECS takes 8,192 characters of command and variables"
     return {
         "Type": "Choice",
         "Comment": "A value that is missing, or too long for ECS, fails the run before a task starts",
@@ -109,12 +114,13 @@ def _check(containers: int, first: str) -> State:
             {"Condition": expression(f"{rest} > {LIMIT}"), **_refused(too_long)},
             {"Condition": expression(f"{rest} + {event} > {LIMIT}"), "Next": "Store"},
         ],
+        "Assign": {"eventFact": expression('{"Name": "WHERRY_EVENT", "Value": $string($event)}')},
         "Default": first,
     }
 
 
-def _refused(reason: str, end: str = "Failed") -> State:
-    return {"Assign": {"reason": reason, "attempt": 0}, "Next": end}
+def _refused(reason: str) -> State:
+    return {"Assign": {"reason": reason, "attempt": 0}, "Next": "Failed"}
 
 
 def _store(job: Job, around: Surroundings, first: str) -> State:
@@ -130,7 +136,7 @@ def _store(job: Job, around: Surroundings, first: str) -> State:
             "Body": expression("$string($event)"),
             "ContentType": "application/json",
         },
-        "Assign": {"eventFacts": expression(f'[{{"Name": "WHERRY_EVENT_URI", "Value": {url}}}]')},
+        "Assign": {"eventFact": expression(f'{{"Name": "WHERRY_EVENT_URI", "Value": {url}}}')},
         "Retry": PATIENTLY,
         "Next": first,
     }
@@ -150,10 +156,6 @@ def _admission(job: Job) -> dict[str, State]:
         )
         output = {"status": "skipped", "reason": expression("$reason"), "attempts": 0, "exit-code": None}
         states["Skipped"] = {"Type": "Succeed", "Output": output}
-    if job.deadline is not None:
-        late = f"`deadline: {lifecycle.duration(job.deadline)}` passed while it waited"
-        choices.append({"Condition": expression(f"$millis() >= {deadline_at(job)}"), **_refused(late, "TimedOut")})
-        wait = f"$max([1, $min([{wait}, $ceil(({deadline_at(job)} - $millis()) / 1000)])])"
     ahead = """(
   $me := $states.context.Execution.Name;
   $count($filter($states.result.Executions, function($run) {(
@@ -182,14 +184,9 @@ def _admission(job: Job) -> dict[str, State]:
 
 
 def _run(job: Job, around: Surroundings) -> State:
-    bounds = [str(seconds(job.timeout))] if job.timeout is not None else []
-    if job.deadline is not None:
-        bounds.append(f"$ceil(({deadline_at(job)} - $millis()) / 1000)")
     containers = """(
-  $facts := $append([{"Name": "WHERRY_ATTEMPT", "Value": $string($attempt)}], $eventFacts);
-  [$map($append([$main], $helpers), function($part) {
-    $merge([$part, {"Environment": $append($part.Environment, $facts)}])
-  })]
+  $facts := [{"Name": "WHERRY_ATTEMPT", "Value": $string($attempt)}, $eventFact];
+  [$map($containers, function($part) { $merge([$part, {"Environment": $append($part.Environment, $facts)}]) })]
 )"""
     task = """(
   $cause := $exists($states.errorOutput.Cause) ? $trim($states.errorOutput.Cause) : "";
@@ -207,7 +204,7 @@ def _run(job: Job, around: Surroundings) -> State:
             "NetworkConfiguration": around.network,
             "Overrides": {"ContainerOverrides": expression(containers)},
         },
-        **({"TimeoutSeconds": expression(f"$max([1, $min([{', '.join(bounds)}])])")} if bounds else {}),
+        **({} if job.timeout is None else {"TimeoutSeconds": seconds(job.timeout)}),
         "Assign": {"task": expression("$states.result"), "error": "", "cause": ""},
         "Catch": [
             {

@@ -17,6 +17,7 @@ from wherry.model import Helper, Job
 LIMIT = 7_600
 #: The container that decides.
 MAIN = "main"
+_NEXT = ",\n    "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +26,18 @@ class Plan:
 
     #: What the event lacks, in words; an empty text when nothing.
     missing: str
-    #: The override of the main container, without what changes with each attempt.
-    main: str
-    #: Those of the helpers, a list.
-    helpers: str
+    #: The overrides of the containers, the main one first, without what changes with each attempt.
+    containers: str
 
 
 def plan_of(job: Job, buckets: Mapping[str, str], *, main: str = MAIN, helpers: Iterable[str] = ()) -> Plan:
-    """The plan of a job; `buckets` are expressions of physical names, `helpers` further containers that get the facts."""
-    parts = [_helper(helper, buckets) for helper in job.helpers]
+    """The plan of a job; `buckets` are expressions of names, `helpers` further containers that get the facts."""
+    parts = [_container(main, job.env, buckets, _command(job, buckets), override=True)]
+    parts += [_helper(helper, buckets) for helper in job.helpers]
     parts += [_container(name, {}, buckets, "") for name in helpers]
     return Plan(
         missing=_missing(job),
-        main=_within(_container(main, job.env, buckets, _command(job, buckets), override=True)),
-        helpers=_within(f"[{', '.join(parts)}]"),
+        containers=_within(f"[{_NEXT.join(parts)}]"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from wherry import mapping
 from wherry.aws import overrides, tasks
 from wherry.aws.given import Given
+from wherry.aws.jsonata import is_dynamic
 from wherry.aws.names import Names
 from wherry.model import Environment, Job, JobFile
 
@@ -33,8 +34,9 @@ def load(jobfile: JobFile, job: Job) -> dict[str, Any]:
     """The file's JSON, which `wherry check` has read before."""
     path = os.path.join(os.path.dirname(jobfile.path), str(job.task_definition))
     with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
-    return found.get("taskDefinition", found)
+        found = json.load(file)
+    definition: dict[str, Any] = found.get("taskDefinition", found)
+    return definition
 
 
 def main_of(definition: Mapping[str, Any]) -> str:
@@ -75,9 +77,7 @@ def _complete(main: dict[str, Any], job: Job, given: Given, buckets: Mapping[str
     """The main container with the job's variables and secrets; the job file's own word wins."""
     own = {each["Name"]: each["Value"] for each in main.get("Environment", ())}
     merged = tasks.variables(job, {}, buckets) | own
-    merged |= {
-        name: tasks.text(template, buckets) for name, template in overrides.static_env(job.env).items()
-    }
+    merged |= {name: tasks.text(template, buckets) for name, template in overrides.static_env(job.env).items()}
     hidden = {each["Name"] for each in main.get("Secrets", ())} | set(job.secrets)
     main["Environment"] = [{"Name": name, "Value": merged[name]} for name in sorted(merged) if name not in hidden]
     kept = [each for each in main.get("Secrets", ()) if each["Name"] not in job.secrets]
@@ -85,7 +85,7 @@ def _complete(main: dict[str, Any], job: Job, given: Given, buckets: Mapping[str
         main["Secrets"] = kept + tasks.secrets(job, given)["Secrets"]
     texts = ["/bin/sh", "-c", job.command] if isinstance(job.command, str) else list(job.command)
     templates = [mapping.parse(each) for each in texts]
-    if templates and not any(overrides.is_dynamic(template) for template in templates):
+    if templates and not any(is_dynamic(template) for template in templates):
         main["Command"] = [tasks.text(template, buckets) for template in templates]
 
 

@@ -29,7 +29,7 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
 
 
 def role(about: str, principal: str, source: Any, statements: Iterable[Statement]) -> dict[str, Any]:
-    """A role that one service may assume, for resources of this account alone: `source` is the ARN (pattern) of who asks."""
+    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks."""
     found = list(statements)
     trust = {
         "Version": "2012-10-17",
@@ -86,7 +86,7 @@ def pull(repository: Any) -> list[Statement]:
 
 
 def run_tasks(family: str, cluster: str, roles: Sequence[Any]) -> list[Statement]:
-    """What Step Functions needs for `ecs:runTask.sync`: RunTask is authorised on the definition, the cluster by condition."""
+    """What `ecs:runTask.sync` needs: RunTask is authorised on the definition, the cluster is a condition."""
     return [
         allow(
             ["ecs:RunTask"],
@@ -94,9 +94,7 @@ def run_tasks(family: str, cluster: str, roles: Sequence[Any]) -> list[Statement
             {"ArnEquals": {"ecs:cluster": arn("ecs", f"cluster/{cluster}")}},
         ),
         allow(["ecs:StopTask", "ecs:DescribeTasks"], arn("ecs", f"task/{cluster}/*")),
-        allow(
-            ["iam:PassRole"], list(roles), {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
-        ),
+        allow(["iam:PassRole"], list(roles), {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}),
         allow(
             ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
             arn("events", "rule/StepFunctionsGetEventsForECSTaskRule"),

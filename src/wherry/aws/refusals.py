@@ -5,12 +5,11 @@ from __future__ import annotations
 import linecache
 from collections.abc import Iterator
 
-from wherry import mapping, schedule
+from wherry import announcements, mapping, pattern, schedule
 from wherry.aws import owntask
 from wherry.aws.sizes import nearest, size_of
 from wherry.errors import Problem, ScheduleError, Unsupported
 from wherry.model import (
-    AfterTrigger,
     Environment,
     EventTrigger,
     Job,
@@ -18,7 +17,6 @@ from wherry.model import (
     QueueTrigger,
     ScheduleTrigger,
 )
-from wherry import pattern, announcements
 
 _LATER = "take it out, or wait for the version of wherry that can"
 #: Found: dotted path, what is said of it, what to do.

@@ -28,7 +28,11 @@ def bucket(about: str, name: Any, *, events: bool) -> Resource:
         {
             "BucketName": name,
             **_private(),
-            **({"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}} if events else {}),
+            **(
+                {"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
+                if events
+                else {}
+            ),
         },
         DeletionPolicy="Retain",
         UpdateReplacePolicy="Retain",
@@ -48,9 +52,10 @@ def work_bucket(names: Names) -> Resource:
         ]
     }
     properties = {"BucketName": sub(names.work_bucket_sub), **_private(), "LifecycleConfiguration": lifecycle}
-    return resource(
-        "the bucket for what travels: large events, large templates", "AWS::S3::Bucket", properties
-    ) | {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+    return resource("the bucket for what travels: large events, large templates", "AWS::S3::Bucket", properties) | {
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+    }
 
 
 def _private() -> dict[str, Any]:

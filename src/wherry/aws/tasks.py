@@ -11,6 +11,7 @@ from typing import Any
 from wherry import mapping
 from wherry.aws import overrides
 from wherry.aws.given import Given
+from wherry.aws.jsonata import is_dynamic
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
 from wherry.aws.sizes import size_of
@@ -122,13 +123,13 @@ def _command(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> dict
     """The command as far as it is known before a run; what is not known comes as an override."""
     texts = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     templates = [mapping.parse(each) for each in texts]
-    if not templates or any(overrides.is_dynamic(template) for template in templates):
+    if not templates or any(is_dynamic(template) for template in templates):
         return {}
     return {"Command": [text(template, buckets) for template in templates]}
 
 
 def _logs(names: Names, job: Job) -> dict[str, Any]:
-    """Blocking: a job's last lines are worth more than a moment of its time (ECS made the other the default in 2025)."""
+    """Blocking: a job's last lines are worth more than a moment of its time (since 2025 ECS prefers the other)."""
     return {
         "LogDriver": "awslogs",
         "Options": {
