@@ -20,8 +20,7 @@ BUCKET = "app-prod-in-${AWS::AccountId}-${AWS::Region}"
 PHYSICAL = "app-prod-in-123456789012-eu-central-1"
 
 # the port of JSONata escapes what JavaScript's JSON leaves alone: odd spaces and control characters
-texts = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" 
-	"), max_size=20)
+texts = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \n\t"), max_size=20)
 leaves = texts | st.integers(-(2**40), 2**40) | st.booleans() | st.none()
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
