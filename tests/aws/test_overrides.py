@@ -1,6 +1,7 @@
 """A container is started with what a process is started with: the same command, the same values of the event."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -19,16 +20,12 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BUCKET = "app-prod-in-${AWS::AccountId}-${AWS::Region}"
 PHYSICAL = "app-prod-in-123456789012-eu-central-1"
 
-# within lists and objects the port of JSONata escapes all but ASCII, which JavaScript, and so AWS, leaves alone
-texts = st.text(st.characters(min_codepoint=32, max_codepoint=126, include_characters="\n\t"), max_size=20)
-anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 leaves = texts | st.integers(-(2**40), 2**40) | st.booleans() | st.none()
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
 )
-details = st.fixed_dictionaries(
-    {}, optional={"a": values | anything, "b-c": values, "list": st.lists(values, max_size=3)}
-)
+details = st.fixed_dictionaries({}, optional={"a": values, "b-c": values, "list": st.lists(values, max_size=3)})
 PATHS = ["$.detail.a", "$.detail.b-c", "$.detail.list[0]", "$.detail.list", "$.detail.a.x", "$.id", "$"]
 pieces = st.sampled_from(
     [*(f"${{event.{path[2:]}}}" for path in PATHS[:6]), "${bucket.in}", "plain", ' "%} $x ', "ü\n"]
@@ -88,7 +85,21 @@ def test_a_container_is_started_as_a_process_is(env, command, detail, args):
         assert isinstance(found, str)
         assert found.startswith("could not start: the event has no `")
     else:
-        assert found == expected
+        assert unescaped(found) == unescaped(expected)
+
+
+def unescaped(started):
+    """The port of JSONata escapes all but ASCII in the JSON it writes; JavaScript, and so AWS, leaves that alone."""
+
+    def plain(found):
+        return found.encode("utf-16", "surrogatepass").decode("utf-16") if (found := _unescape(found)) else found
+
+    command, env = started
+    return [plain(part) for part in command], {name: plain(value) for name, value in env.items()}
+
+
+def _unescape(found):
+    return re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), found)
 
 
 @pytest.mark.parametrize(
