@@ -94,9 +94,9 @@ class StandIn:
         """A new account: one per 12-digit access key."""
         return Account(self, f"{secrets.randbelow(9 * 10**11) + 10**11}")
 
-    def lever(self, name: str, **arguments) -> None:
+    def lever(self, lever: str, /, **arguments) -> None:
         request = urllib.request.Request(
-            f"{self.endpoint_url}/_standin/{name}", data=json.dumps(arguments).encode(), method="POST"
+            f"{self.endpoint_url}/_standin/{lever}", data=json.dumps(arguments).encode(), method="POST"
         )
         with urllib.request.urlopen(request, timeout=30):
             pass
