@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from wherry.aws.words import about
 
 Template = Mapping[str, Any]
+
+
+_OPERATORS = {"StringEquals": "is", "ArnEquals": "is", "StringLike": "is like", "ArnLike": "is like"}
 
 
 class Grant(NamedTuple):
@@ -43,12 +47,16 @@ def grants(template: Template) -> frozenset[Grant]:
     return frozenset(found)
 
 
-def lines(granted: frozenset[Grant]) -> list[tuple[str, str, str]]:
-    """Permissions as rows: who, actions (of one service, together), resource and condition."""
+def lines(granted: frozenset[Grant], known: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Permissions as rows: who, actions (of one service, together), resource and condition.
+
+    `known` has texts for what stands in `${...}`.
+    """
     together: dict[tuple[str, str, str], list[str]] = {}
     for grant in sorted(granted):
         service = grant.action.partition(":")[0]
-        where = f"{grant.resource} if {grant.condition}" if grant.condition else grant.resource
+        where = f"{grant.resource}, if {grant.condition}" if grant.condition else grant.resource
+        where = re.sub(r"\$\{([^}]+)\}", lambda found: known.get(found[1], found[0]), where)
         together.setdefault((grant.who, where, service), []).append(grant.action)
     return [
         (who, ", ".join([actions[0], *(action.partition(":")[2] or action for action in actions[1:])]), where)
@@ -89,7 +97,7 @@ def _of_document(who: str, document: Mapping[str, Any]) -> Iterator[Grant]:
 
 def _condition(condition: Mapping[str, Any]) -> str:
     parts = [
-        f"{key} {operator} {' or '.join(text(value) for value in _listed(values))}"
+        f"{key} {_OPERATORS.get(operator, operator)} {' or '.join(text(value) for value in _listed(values))}"
         for operator, tests in condition.items()
         for key, values in tests.items()
     ]

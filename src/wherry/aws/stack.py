@@ -59,7 +59,7 @@ class Stack:
         put_away: Callable[[bytes], str] | None = None,
     ) -> None:
         self.name = name
-        self._aws = aws
+        self.aws = aws
         self._tags = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
         self._put_away = put_away
 
@@ -140,7 +140,7 @@ class Stack:
 
     def apply(self, proposal: Proposal, watch: Watch = nobody) -> State:
         """Execute a change set and follow it to its end; raises StackFailed with the first cause."""
-        follower = Follower(self._aws, self.name, proposal.stack_id)
+        follower = Follower(self.aws, self.name, proposal.stack_id)
         follower.skip()
         try:
             self._call(
@@ -169,11 +169,11 @@ class Stack:
                 case Need.CREATE | Need.UPDATE:
                     return state
                 case Need.WAIT:
-                    Follower(self._aws, self.name, state.id).join(watch)
+                    Follower(self.aws, self.name, state.id).join(watch)
                 case Need.REMOVE:
                     self.delete(watch)
                 case Need.CONTINUE:
-                    follower = Follower(self._aws, self.name, state.id)
+                    follower = Follower(self.aws, self.name, state.id)
                     follower.skip()
                     self._call("continue_update_rollback", StackName=state.id)
                     ended = follower.wait(watch)
@@ -184,7 +184,7 @@ class Stack:
         """Delete it, whatever its state, and follow that; raises StackFailed when a resource cannot be deleted."""
         state = self.look()
         while state.need is Need.WAIT and state.status != "DELETE_IN_PROGRESS":
-            Follower(self._aws, self.name, state.id).join(watch)
+            Follower(self.aws, self.name, state.id).join(watch)
             state = self.look()
         if not state.id or state.status == "DELETE_COMPLETE":
             return
@@ -195,7 +195,7 @@ class Stack:
                 f"--stack-name {self.name}` ends that",
             )
         template = self.template() or {}
-        follower = Follower(self._aws, self.name, state.id)
+        follower = Follower(self.aws, self.name, state.id)
         follower.skip()
         self._call("delete_stack", StackName=state.id)
         ended = follower.wait(watch, status="DELETE_")
@@ -246,7 +246,7 @@ class Stack:
         return {**first, "Changes": changes}
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return self._aws.call("cloudformation", operation, **parameters)
+        return self.aws.call("cloudformation", operation, **parameters)
 
 
 #: What became of it, by the status that the stack ended in.

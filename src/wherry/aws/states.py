@@ -51,9 +51,9 @@ class State:
         return self.status == _SHELL
 
     @property
-    def is_well(self) -> bool:
-        """The last operation succeeded."""
-        return self.status in WELL
+    def is_settled(self) -> bool:
+        """What its template says is what there is."""
+        return self.exists and self.need is Need.UPDATE and self.status != "UPDATE_FAILED"
 
     @property
     def need(self) -> Need:

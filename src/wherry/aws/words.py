@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from wherry.aws.names import Names
+
 #: A resource's type, where the template says nothing better.
 _KINDS = {
     "AWS::S3::Bucket": "bucket",
@@ -41,3 +43,18 @@ def kind_of(resource_type: str) -> str:
     """A type in words: `AWS::EC2::InternetGateway` is an `internet gateway`."""
     known = _KINDS.get(resource_type)
     return known or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource_type.rpartition("::")[2]).lower()
+
+
+def spelled(names: Names, *templates: Mapping[str, Any]) -> dict[str, str]:
+    """What may stand in `${...}`, and what a person reads there."""
+    known = {
+        "AWS::AccountId": names.account,
+        "AWS::Region": names.region,
+        "AWS::Partition": names.partition,
+        "AWS::StackName": names.stack,
+    }
+    for template in templates:
+        for logical_id in template.get("Resources", {}):
+            words = f"[{about(logical_id, template)}]"
+            known |= {logical_id: words, f"{logical_id}.Arn": words}
+    return known
