@@ -1,0 +1,5 @@
+"""ECR with a real registry behind it."""
+
+
+def install() -> None:
+    pass
