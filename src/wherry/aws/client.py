@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ class Aws:
             read_timeout=_READ_SECONDS,
         )
         self._clients: dict[str, botocore.client.BaseClient] = {}
+        # clients may be used by many threads at once, but are made by one at a time
+        self._making = threading.Lock()
 
     @property
     def region(self) -> str:
@@ -73,6 +76,10 @@ class Aws:
         """`aws`, `aws-cn` or `aws-us-gov`."""
         return str(self.caller["Arn"]).split(":")[1]
 
+    def object_url(self, bucket: str, key: str) -> str:
+        """Where another service of AWS finds an object."""
+        return f"{self._client('s3').meta.endpoint_url}/{bucket}/{key}"
+
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call, named as in boto3; raises AwsError."""
         try:
@@ -90,9 +97,10 @@ class Aws:
             raise self._translated(service, operation, error) from None
 
     def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=self._config)
-        return self._clients[service]
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self._session.client(service, config=self._config)
+            return self._clients[service]
 
     def _translated(self, service: str, operation: str, error: Exception) -> AwsError:
         called = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
