@@ -5,11 +5,11 @@ import pytest
 
 from wherry.errors import NotFound
 from wherry.executors import Usage
+from wherry.ids import RunIds, first_of
 from wherry.lifecycle import Decision
 from wherry.local.database import Database
 from wherry.local.firings import Firings
 from wherry.local.history import History
-from wherry.local.ids import RunIds, first_of
 from wherry.local.runs import Runs
 from wherry.model import Ending, Outcome, Overrides, Status, new_event
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from wherry.errors import NotFound
+from wherry.ids import first_of
 from wherry.local.clock import to_ms
 from wherry.local.database import Database, Row, load_sql
-from wherry.local.ids import first_of
 from wherry.local.records import run_of
 from wherry.model import Run, Status
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from wherry import announcements, pattern
+from wherry import announcements, causes
 from wherry.local.bus import RuleIndex
 from wherry.local.clock import Clock
 from wherry.local.database import Database, Transaction
 from wherry.local.runs import Runs
-from wherry.model import AfterTrigger, Event, EventTrigger, JobFile, Run, UploadTrigger, complete_event
+from wherry.model import Bucket, Event, JobFile, Run, complete_event
 from wherry.target import Wish
 
 
@@ -54,10 +53,12 @@ class Intake:
 
     def use(self, jobfile: JobFile) -> None:
         """From now on match the triggers of this job file."""
-        rules = list(rules_of(jobfile))
+        rules = list(causes.rules_of(jobfile, _local_name))
         self._rules = RuleIndex(rules)
         #: Some job may be started by what runs do: their changes of state are worth an event.
-        self.watches_runs = any(_may_watch_runs(document) for _, document in documents_of(jobfile))
+        self.watches_runs = any(
+            causes.may_watch_runs(document) for _, document in causes.documents_of(jobfile, _local_name)
+        )
 
     def accept(self, *events: Event) -> list[str]:
         """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine."""
@@ -71,7 +72,7 @@ class Intake:
         """Take an event as a part of a larger transaction, e.g. the one that creates the object it speaks of."""
         added = []
         now = self._clock()
-        cause = cause_of(event)
+        cause = causes.cause_of(event)
         led_here = announcements.chain_of(event)
         for job, kind in dict(self._rules.match(event.document)).items():
             if job in led_here:
@@ -143,55 +144,5 @@ class Intake:
         return run
 
 
-def rules_of(jobfile: JobFile) -> Iterator[tuple[tuple[str, str], pattern.Pattern]]:
-    """The event patterns of a job file: ((job, trigger kind), pattern)."""
-    for name, document in documents_of(jobfile):
-        yield name, pattern.parse(document)
-
-
-def documents_of(jobfile: JobFile) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """The event patterns of a job file as documents."""
-    for job in jobfile.jobs.values():
-        for trigger in job.triggers:
-            match trigger:
-                case UploadTrigger():
-                    bucket = jobfile.buckets[trigger.bucket].local_name
-                    yield (job.name, trigger.kind), upload_pattern(bucket, trigger.prefix, trigger.suffix)
-                case EventTrigger():
-                    yield (job.name, trigger.kind), dict(trigger.pattern)
-                case AfterTrigger():
-                    yield (job.name, trigger.kind), announcements.after_pattern(trigger)
-
-
-def _may_watch_runs(document: dict[str, Any]) -> bool:
-    """False when a pattern's `source` alone keeps it from matching what wherry says."""
-    if "source" not in document:
-        return True
-    return pattern.parse({"source": document["source"]}).matches({"source": announcements.SOURCE})
-
-
-def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, Any]:
-    """The event pattern of an upload trigger, the same here and on AWS.
-
-    Two conditions on one key must be one `wildcard`, because the entries of an array are alternatives.
-    """
-    detail: dict[str, Any] = {"bucket": {"name": [bucket]}}
-    if prefix and suffix:
-        detail["object"] = {"key": [{"wildcard": f"{_escaped(prefix)}*{_escaped(suffix)}"}]}
-    elif prefix or suffix:
-        detail["object"] = {"key": [{"prefix": prefix} if prefix else {"suffix": suffix}]}
-    return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([*\\])", r"\\\1", text)
-
-
-def cause_of(event: Event) -> str:
-    """What makes an event the same event again: for an upload the object's version, for others the event's id."""
-    if event.source == "aws.s3" and event.detail_type == "Object Created":
-        detail = event.detail
-        return (
-            f"upload:{detail['bucket']['name']}/{detail['object']['key']}#{detail['object'].get('sequencer', event.id)}"
-        )
-    return f"event:{event.id}"
+def _local_name(bucket: Bucket) -> str:
+    return bucket.local_name

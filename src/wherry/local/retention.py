@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from wherry.errors import WherryError
+from wherry.ids import first_of
 from wherry.local.clock import to_ms
 from wherry.local.database import Transaction, load_sql
 from wherry.local.home import Home
-from wherry.local.ids import first_of
 from wherry.local.workspace import Workspace
 from wherry.model import Keep
 from wherry.target import DiskUse

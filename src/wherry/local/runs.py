@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from wherry.causes import is_patient
+from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
-from wherry.local.ids import RunIds
 from wherry.local.records import dump_document, dump_overrides, run_of
 from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
     from wherry.executors import Usage
     from wherry.lifecycle import Decision
-
-#: The causes of runs that fill an interval afterwards: they wait where others are skipped.
-BACKFILL = "backfill"
 
 
 class Queued(NamedTuple):
@@ -41,7 +39,7 @@ class Queued(NamedTuple):
     @classmethod
     def of(cls, run: Run) -> Queued:
         """A run that waits for its first attempt of a round."""
-        patient = run.cause.startswith(BACKFILL)
+        patient = is_patient(run.cause)
         return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
 
 
@@ -261,7 +259,7 @@ def _queued(row: Row) -> Queued:
         row["job"],
         from_ms(row["asked_ms"]),
         admitted=bool(row["admitted"]),
-        patient=row["cause"].startswith(BACKFILL),
+        patient=is_patient(row["cause"]),
     )
 
 

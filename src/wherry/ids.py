@@ -1,12 +1,10 @@
-"""Ids of runs."""
+"""Ids of runs that somebody starts by hand: the same form in every environment."""
 
 from __future__ import annotations
 
 import os
 import threading
 from datetime import datetime
-
-from wherry.local.clock import to_ms
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 16
@@ -27,7 +25,7 @@ class RunIds:
 
     def new(self, now: datetime) -> str:
         """A new id."""
-        number = (to_ms(now) << _RANDOM_BITS) | int.from_bytes(os.urandom(4), "big") >> (32 - _RANDOM_BITS)
+        number = (_milliseconds(now) << _RANDOM_BITS) | int.from_bytes(os.urandom(4), "big") >> (32 - _RANDOM_BITS)
         with self._lock:
             if number <= self._last:
                 number = self._last + 1
@@ -37,7 +35,11 @@ class RunIds:
 
 def first_of(moment: datetime) -> str:
     """No id that was made since then is less than this."""
-    return _spell(to_ms(moment) << _RANDOM_BITS)
+    return _spell(_milliseconds(moment) << _RANDOM_BITS)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _spell(number: int) -> str:

@@ -1,0 +1,78 @@
+"""Why a run is made: which events which jobs want, and what makes a cause the same cause again. Pure.
+
+Every environment asks here, so that one event starts the same jobs under the same causes wherever they run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from wherry import announcements, pattern
+from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, JobFile, UploadTrigger
+
+#: The causes of runs that fill an interval afterwards begin so.
+_BACKFILL = "backfill"
+
+#: What a bucket is called where the jobs run: events name it so.
+BucketName = Callable[[Bucket], str]
+
+
+def cause_of(event: Event) -> str:
+    """What makes an event the same event again: for an upload the object's version, for others the event's id."""
+    if event.source == "aws.s3" and event.detail_type == "Object Created":
+        detail = event.detail
+        return (
+            f"upload:{detail['bucket']['name']}/{detail['object']['key']}#{detail['object'].get('sequencer', event.id)}"
+        )
+    return f"event:{event.id}"
+
+
+def is_patient(cause: str) -> bool:
+    """True for the intervals of a backfill: they wait where others are skipped."""
+    return cause.startswith(_BACKFILL)
+
+
+def rules_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[tuple[str, str], pattern.Pattern]]:
+    """The event patterns of a job file: ((job, trigger kind), pattern)."""
+    for name, document in documents_of(jobfile, name_of):
+        yield name, pattern.parse(document)
+
+
+def documents_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """The event patterns of a job file as documents."""
+    for job in jobfile.jobs.values():
+        for trigger in job.triggers:
+            match trigger:
+                case UploadTrigger():
+                    bucket = name_of(jobfile.buckets[trigger.bucket])
+                    yield (job.name, trigger.kind), upload_pattern(bucket, trigger.prefix, trigger.suffix)
+                case EventTrigger():
+                    yield (job.name, trigger.kind), dict(trigger.pattern)
+                case AfterTrigger():
+                    yield (job.name, trigger.kind), announcements.after_pattern(trigger)
+
+
+def may_watch_runs(document: dict[str, Any]) -> bool:
+    """False when a pattern's `source` alone keeps it from matching what wherry says."""
+    if "source" not in document:
+        return True
+    return pattern.parse({"source": document["source"]}).matches({"source": announcements.SOURCE})
+
+
+def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, Any]:
+    """The event pattern of an upload trigger, the same here and on AWS.
+
+    Two conditions on one key must be one `wildcard`, because the entries of an array are alternatives.
+    """
+    detail: dict[str, Any] = {"bucket": {"name": [bucket]}}
+    if prefix and suffix:
+        detail["object"] = {"key": [{"wildcard": f"{_escaped(prefix)}*{_escaped(suffix)}"}]}
+    elif prefix or suffix:
+        detail["object"] = {"key": [{"prefix": prefix} if prefix else {"suffix": suffix}]}
+    return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*\\])", r"\\\1", text)
