@@ -40,7 +40,8 @@ def of(event: Mapping[str, Any] | None, outcomes: Sequence[Outcome | None]) -> E
     if kind == "ExecutionSucceeded":
         return _success(loaded(details.get("output")), at)
     if kind == "ExecutionAborted":
-        reason = cause or (STOPPED if outcomes else f"{STOPPED} before it started")
+        said = STOPPED if outcomes else f"{STOPPED} before it started"
+        reason = said if cause in ("", STOPPED) else cause
         stopped = Outcome(ending=Ending.STOPPED, reason=reason)
         return End(status=Status.STOPPED, reason=reason, at=at, of_open_attempt=stopped)
     if kind == "ExecutionTimedOut":

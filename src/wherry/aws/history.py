@@ -1,6 +1,6 @@
 """The history of a Step Functions execution, read as a run. Pure.
 
-A run machine's state that matters here is `Run`: each task that it schedules is one attempt; everything else is waiting.
+Of a run machine's states `Run` matters here: each task that it schedules is one attempt; all else is waiting.
 The history holds all that is known: input, attempts, end; a listing costs one call a run and no more.
 """
 
@@ -158,7 +158,7 @@ class _Reader:
             return last.status, "", created
         attempts = [attempt_of(number, visit) for number, visit in enumerate(self.visits, 1)][self._earlier :]
         retry = self._spec.retry if self._spec else lifecycle.START_BUDGET
-        decision = lifecycle.afterattempt_of(attempts, last.outcome, retry, now=last.ended_at, chance=0)
+        decision = lifecycle.after_attempt(attempts, last.outcome, retry, now=last.ended_at, chance=0)
         return Status.QUEUED, decision.reason, decision.due_at or last.ended_at
 
 
