@@ -88,8 +88,8 @@ class Starts:
 def input_of(wish: Wish, event: Event) -> dict[str, Any]:
     """What a run machine is given.
 
-    `asked` makes no two inputs alike. Step Functions takes a second start of the same name and input for a repetition of
-    the first one, and we want to know whose run it is.
+    `asked` makes no two inputs alike: Step Functions takes a second start of the same name and input for a repetition
+    of the first one, and we want to know whose run it is.
     """
     asked = str(uuid.uuid4())
     document: dict[str, Any] = {
