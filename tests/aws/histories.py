@@ -101,8 +101,11 @@ class Book:
         text = cause if isinstance(cause, str) else json.dumps(cause)
         return self.add("TaskFailed", at=at, **ABOUT, error=error, cause=text).leave("Run")
 
-    def backoff(self):
-        return self.enter("Judge", "Choice").leave("Judge", "Choice").enter("Backoff", "Wait")
+    def backoff(self, wait=None):
+        self.enter("Decide", "Choice").leave("Decide", "Choice")
+        if wait is not None:
+            self.events[-1]["stateExitedEventDetails"]["assignedVariables"] = {"wait": str(wait)}
+        return self.enter("Backoff", "Wait")
 
     def end(self, status="succeeded", reason="", attempts=1, code=0):
         output = {"status": status, "reason": reason, "attempts": attempts, "exit-code": code}

@@ -229,6 +229,8 @@ def test_retried_thrice():
 def test_it_waits_for_its_next_attempt():
     run = run_of(Book().scheduled().submitted().failed(task(1, container(code=3))).backoff())
     assert (run.status, run.reason, run.due_at) == (Status.QUEUED, "attempt 1: exit code 3", at(30))
+    book = Book().scheduled().submitted().failed(task(1, container(code=3))).backoff(7)
+    assert run_of(book).due_at == at(book.now - 1 + 7)
 
 
 def test_the_deadline_that_left_no_time_is_said():

@@ -12,7 +12,7 @@ from wherry.aws.names import run_id_of
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.errors import UserError, WherryError
-from wherry.model import Event, Run
+from wherry.model import Event, EventTrigger, Run
 
 #: PutEvents takes so many at once.
 _BATCH = 10
@@ -95,8 +95,9 @@ class Bus:
         for event in events:
             led_here = announcements.chain_of(event)
             cause = causes.cause_of(event)
-            for (job, _), rule in rules:
-                if job not in led_here and rule.matches(event.document):
+            for (job, kind), rule in rules:
+                # what a person emits is never an upload, nor the end of a run, which Step Functions itself tells
+                if kind == EventTrigger.kind and job not in led_here and rule.matches(event.document):
                     expected[run_id_of(job, cause)] = job
         found: dict[str, Run] = {}
         patient_until = time.monotonic() + _PATIENCE

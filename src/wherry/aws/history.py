@@ -18,6 +18,9 @@ from wherry.aws.visits import Reading, Visit, attempt_of
 from wherry.model import Ending, Event, Job, Outcome, Overrides, Run, Status, new_event
 
 RUN_STATE = "Run"
+#: Between two attempts; how many seconds it takes is in a variable.
+_BACKOFF_STATE = "Backoff"
+_WAIT = "wait"
 _ENDS = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
 _FAILURES = frozenset({"TaskFailed", "TaskSubmitFailed", "TaskStartFailed"})
 
@@ -49,6 +52,8 @@ class _Reader:
         self._created: datetime | None = None
         self._asked: datetime | None = None
         self._earlier = 0
+        self._wait: float | None = None
+        self._due: datetime | None = None
         self._end: Mapping[str, Any] | None = None
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -61,6 +66,11 @@ class _Reader:
             self._end, self._earlier, self._asked = None, len(self.visits), _when(event)
         elif kind.endswith("StateEntered"):
             self._state = str(event["stateEnteredEventDetails"]["name"])
+            if self._state == _BACKOFF_STATE and self._wait is not None:
+                self._due = _when(event) + timedelta(seconds=self._wait)
+        elif kind.endswith("StateExited"):
+            assigned = event["stateExitedEventDetails"].get("assignedVariables") or {}
+            self._wait = _number(assigned.get(_WAIT), self._wait)
         elif kind in _ENDS:
             self._end = event
         elif self._state == RUN_STATE:
@@ -75,6 +85,7 @@ class _Reader:
                 bound=details.get("timeoutInSeconds"),
             )
             self.visits.append(visit)
+            self._due = None
             return
         if not self.visits or self.visits[-1].outcome:
             return
@@ -150,7 +161,7 @@ class _Reader:
             visit.outcome = Outcome(ending=Ending.EXITED, exit_code=0)
 
     def _open(self, created: datetime) -> tuple[Status, str, datetime]:
-        """Where a run stands that has not ended: status, reason, when its next attempt is due at the latest."""
+        """Where a run stands that has not ended: status, reason, when its next attempt is due."""
         last = self.visits[-1] if len(self.visits) > self._earlier else None
         if last is None:
             return Status.QUEUED, "", created
@@ -159,7 +170,7 @@ class _Reader:
         attempts = [attempt_of(number, visit) for number, visit in enumerate(self.visits, 1)][self._earlier :]
         retry = self._spec.retry if self._spec else lifecycle.START_BUDGET
         decision = lifecycle.after_attempt(attempts, last.outcome, retry, now=last.ended_at, chance=0)
-        return Status.QUEUED, decision.reason, decision.due_at or last.ended_at
+        return Status.QUEUED, decision.reason, self._due or decision.due_at or last.ended_at
 
 
 def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,6 +185,13 @@ def _when(event: Mapping[str, Any]) -> datetime:
     if found is None:
         raise ValueError(f"an event without a time: {event}")
     return found
+
+
+def _number(text: Any, otherwise: float | None) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def ordered(runs: Sequence[Run]) -> list[Run]:

@@ -19,6 +19,7 @@ MAIN = "main"
 _TAKEN = {
     "SpotInterruption": "AWS took the Spot capacity back",
     "TerminationNotice": "AWS retired the machine that it ran on",
+    "InfrastructureHealth": "AWS found the machine that it ran on to be unwell",
 }
 #: What a start that was refused says when it will be refused again: somebody has to change something first.
 _LASTING = re.compile(
@@ -37,12 +38,14 @@ _PREFIX = re.compile(r"^(?:[A-Za-z]+Error|[A-Za-z]+Exception): ?")
 
 
 def outcome_of(task: Mapping[str, Any], main: str) -> Outcome:
-    """The outcome of a task that has stopped; its main container decides."""
+    """The outcome of a task that has stopped; its main container decides, as the run machine decides (`judgement`)."""
     container = container_of(task, main)
     code: int | None = container.get("ExitCode")
     reason = str(container.get("Reason") or "")
     stop_code = str(task.get("StopCode") or "")
-    if "OutOfMemory" in reason:
+    if code == 0:
+        return Outcome(ending=Ending.EXITED, exit_code=code)
+    if code is not None and stop_code not in _TAKEN and "OutOfMemory" in reason:
         return Outcome(ending=Ending.OUT_OF_MEMORY, exit_code=code, reason=_plain(reason))
     if stop_code in _TAKEN:
         return Outcome(ending=Ending.COULD_NOT_START, exit_code=code, reason=_TAKEN[stop_code], passing=True)
@@ -50,9 +53,7 @@ def outcome_of(task: Mapping[str, Any], main: str) -> Outcome:
         return Outcome(ending=Ending.STOPPED, exit_code=code, reason=_stopped(task))
     if code is not None:
         return Outcome(ending=Ending.EXITED, exit_code=code, reason=_plain(reason))
-    if stop_code == "TaskFailedToStart" or reason or not task.get("StartedAt"):
-        return not_started(reason or str(task.get("StoppedReason") or "its container was never made"))
-    return Outcome(ending=Ending.LOST, reason=f"its exit code is not known: {_said(task)}")
+    return not_started(reason or str(task.get("StoppedReason") or "ECS gives no reason"))
 
 
 def not_started(reason: str) -> Outcome:
@@ -128,10 +129,6 @@ def pascal(described: Any) -> Any:
 def _plain(reason: str) -> str:
     """In one line, without the name of an exception in front."""
     return _PREFIX.sub("", " ".join(reason.split()))
-
-
-def _said(task: Mapping[str, Any]) -> str:
-    return _plain(str(task.get("StoppedReason") or "ECS gives no reason"))
 
 
 def _stopped(task: Mapping[str, Any]) -> str:
