@@ -25,5 +25,7 @@ class Given:
     images: Mapping[str, str] = field(default_factory=dict)
     #: Secret -> its whole ARN.
     secrets: Mapping[str, str] = field(default_factory=dict)
+    #: Log groups that a user's own task definition names and that are there already, not of this stack.
+    log_groups: frozenset[str] = frozenset()
     #: None: the template makes a small VPC.
     network: GivenNetwork | None = None

@@ -50,8 +50,8 @@ class Names:
         return shorten(self.stem, _CLUSTER)
 
     def machine(self, job: str) -> str:
-        """A job's run machine (Step Functions)."""
-        return shorten(f"{self.stem}-{job}", _MACHINE_STEM)
+        """A job's run machine (Step Functions). Names hold hyphens, so that another character must part them."""
+        return shorten(f"{self.stem}_{job}", _MACHINE_STEM)
 
     def machine_arn(self, job: str) -> str:
         """Its ARN."""
@@ -63,12 +63,12 @@ class Names:
 
     @property
     def dispatcher(self) -> str:
-        """The machine that every trigger starts. No job's machine can have this name: job names have no dot."""
-        return shorten(f"{self.stem}.dispatcher", _MACHINE_STEM)
+        """The machine that every trigger starts. No job can have this name: they hold no underscore."""
+        return shorten(f"{self.stem}__dispatcher", _MACHINE_STEM)
 
     def family(self, job: str) -> str:
         """A job's task definition."""
-        return f"{self.stem}-{job}"
+        return f"{self.stem}_{job}"
 
     def log_group(self, job: str) -> str:
         """A job's log group. The stream of a container is `run/NAME/TASK-ID`."""

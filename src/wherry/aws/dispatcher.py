@@ -1,0 +1,155 @@
+"""The dispatcher: every trigger starts it with the job and the event; it starts the job's machine, once for a cause.
+
+EventBridge delivers at least once, and an execution's name is unique within its machine: the run's id is a hash of the
+job and the cause, so a second delivery finds that the execution exists (Step Functions API, StartExecution).
+"""
+
+from __future__ import annotations
+
+from wherry import announcements
+from wherry.aws.jsonata import expression, literal
+from wherry.aws.judgement import State
+from wherry.aws.machine import PATIENTLY, integration
+from wherry.aws.names import RUN_ID_LENGTH
+
+#: Step Functions' word for how an execution ended -> ours; a failure's `error` tells more (`judgement`).
+_STATUSES = '{"SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "stopped"}'
+
+
+def dispatcher() -> State:
+    """The definition. Its input is `{job, machine, trigger, event}` and what the trigger adds."""
+    return {
+        "Comment": "Starts runs, at most one for each cause",
+        "QueryLanguage": "JSONata",
+        "StartAt": "Event",
+        "States": {
+            "Event": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Condition": expression('$states.input.trigger = "schedule"'), "Next": "Firing"},
+                    {"Condition": expression('$states.input.trigger = "after"'), "Next": "End"},
+                ],
+                "Default": "Start",
+            },
+            "Firing": {
+                "Type": "Pass",
+                "Comment": "The event of a firing, as wherry makes it everywhere",
+                "Output": expression(_FIRING),
+                "Next": "Start",
+            },
+            "End": {
+                "Type": "Pass",
+                "Comment": "The end of another job's run, in wherry's words",
+                "Output": expression(_END),
+                "Next": "Wanted",
+            },
+            "Wanted": {
+                "Type": "Choice",
+                "Comment": "A skipped run has not run, and no run goes round in a circle",
+                "Choices": [
+                    {
+                        "Condition": expression(
+                            "$states.input.event.detail.status in $states.input.statuses"
+                            " and $not($states.input.job in $states.input.event.detail.chain)"
+                        ),
+                        "Next": "Start",
+                    }
+                ],
+                "Default": "Done",
+            },
+            "Start": {
+                "Type": "Task",
+                "Resource": integration("aws-sdk:sfn:startExecution"),
+                "Arguments": {
+                    "StateMachineArn": expression("$states.input.machine"),
+                    "Name": expression(_within('$substring($hash($job & " " & $cause, "SHA-256"), 0, ID)')),
+                    "Input": expression(
+                        _within('$string({"job": $job, "trigger": $trigger, "cause": $cause, "event": $event})')
+                    ),
+                },
+                "Retry": [{"ErrorEquals": ["Sfn.ExecutionAlreadyExistsException"], "MaxAttempts": 0}, *PATIENTLY],
+                "Catch": [{"ErrorEquals": ["Sfn.ExecutionAlreadyExistsException"], "Next": "Done"}],
+                "Next": "Done",
+            },
+            "Done": {"Type": "Succeed"},
+        },
+    }
+
+
+def _within(text: str) -> str:
+    """An expression with the cause: an upload's object and version, a schedule's tick, another event's id."""
+    return f"""(
+  $event := $states.input.event;
+  $job := $states.input.job;
+  $trigger := $states.input.trigger;
+  $object := $event.detail.object;
+  $cause := $trigger = "schedule" ? $states.input.label & " " & $event.time
+    : $event.source = "aws.s3" and $event.`detail-type` = "Object Created"
+      ? "upload:" & $event.detail.bucket.name & "/" & $object.key & "#"
+        & ($exists($object.sequencer) ? $object.sequencer : $event.id)
+    : "event:" & $event.id;
+  {text.replace("ID", str(RUN_ID_LENGTH))}
+)"""
+
+
+_FIRING = """(
+  $given := $states.input;
+  $where := $split($states.context.Execution.Id, ":");
+  $iso := function($ms) { $substring($fromMillis($ms), 0, 19) & "Z" };
+  $time := $iso($toMillis($given.`scheduled-time`));
+  $merge([$given, {"event": {
+    "version": "0",
+    "id": $states.context.Execution.Name,
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": $where[4],
+    "time": $time,
+    "region": $where[3],
+    "resources": [$join(["arn", $where[1], "scheduler", $where[3], $where[4], "schedule/" & $given.job], ":")],
+    "detail": $merge([
+      {"schedule": $given.schedule, "scheduled-time": $time},
+      $exists($given.period) ? {"interval": {
+        "start": $iso($toMillis($time) - $given.period * 1000),
+        "end": $time
+      }} : {}
+    ])
+  }}])
+)"""
+
+_END = f"""(
+  $given := $states.input;
+  $ended := $given.event.detail;
+  $input := $type($ended.input) = "string" ? $parse($ended.input) : {{}};
+  $output := $type($ended.output) = "string" ? $parse($ended.output) : {{}};
+  $told := $type($ended.cause) = "string" and $substring($ended.cause, 0, 1) = "{{" ? $parse($ended.cause) : $output;
+  $iso := function($ms) {{ $substring($fromMillis($ms), 0, 19) & "Z" }};
+  $status := $output.status = "skipped" ? "skipped"
+    : $ended.error = "TimedOut" ? "timed_out"
+    : $ended.error = "Stopped" ? "stopped"
+    : $lookup({_STATUSES}, $ended.status);
+  $before := $input.event.source = {literal(announcements.SOURCE)} ? $input.event.detail.chain : [];
+  $merge([$given, {{"event": {{
+    "version": "0",
+    "id": $given.event.id,
+    "detail-type": {literal(announcements.STATE_CHANGE)},
+    "source": {literal(announcements.SOURCE)},
+    "account": $given.event.account,
+    "time": $given.event.time,
+    "region": $given.event.region,
+    "resources": [$ended.executionArn],
+    "detail": {{
+      "run-id": $ended.name,
+      "job": $given.after,
+      "status": $status,
+      "reason": $exists($told.reason) ? $told.reason : "",
+      "trigger": $input.trigger,
+      "cause": $input.cause,
+      "attempts": $exists($told.attempts) ? $told.attempts : 0,
+      "exit-code": $exists($told.`exit-code`) ? $told.`exit-code` : null,
+      "created-at": $iso($ended.startDate),
+      "ended-at": $iso($ended.stopDate),
+      "chain": [$before, $given.after],
+      "event": $input.event
+    }}
+  }}}}])
+)"""

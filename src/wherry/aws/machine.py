@@ -1,0 +1,231 @@
+"""The run machine: one execution is one run, one visit of `Run` one attempt.
+
+::
+
+    Begin -> Check -> [Store] -> [Admit <-> Queue] -> Run -> Judge -> Decide -> Succeeded | Failed | TimedOut | Stopped
+                                                       ^                |
+                                                       └── Backoff ─────┘
+
+There is no `Retry` on the task: its Catch keeps the stopped task, and `Judge` tells what could not start from the job's
+own failure; the two have budgets of their own (Step Functions Developer Guide, "Handling errors"; the task has the
+shape of ECS's DescribeTasks in PascalCase).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wherry import lifecycle
+from wherry.aws.jsonata import expression, literal
+from wherry.aws.judgement import State, judgement, seconds
+from wherry.aws.overrides import LIMIT, Plan
+from wherry.model import Job
+
+#: After so many starts in vain (no Spot capacity, interruptions) an attempt is made on demand.
+_PATIENCE_WITH_SPOT = 3
+#: For calls that may be refused for a moment.
+PATIENTLY = [
+    {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 2,
+        "BackoffRate": 2,
+        "MaxAttempts": 8,
+        "MaxDelaySeconds": 60,
+        "JitterStrategy": "FULL",
+    }
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the machine names of the rest of the stack: CloudFormation's functions, or plain values."""
+
+    cluster: Any
+    task_definition: Any
+    network: Any
+    #: The bucket for events that are too large for a task's overrides; and the same as an expression.
+    work_bucket: Any
+    work_bucket_expression: str
+    #: `fargate` or `fargate-spot`.
+    capacity: str
+    #: The name of the container that decides.
+    main: str
+    #: How many containers get the event.
+    containers: int
+
+
+def integration(name: str) -> Any:
+    """The ARN of a service integration: `ecs:runTask.sync`."""
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:states:::{name}"}
+
+
+def run_machine(job: Job, around: Surroundings, plan: Plan) -> State:
+    """The definition of a job's run machine."""
+    first = "Run" if lifecycle.limit_of(job) is None else "Admit"
+    states: dict[str, State] = {
+        "Begin": _begin(plan),
+        "Check": _check(around.containers, first),
+        "Store": _store(job, around, first),
+    }
+    if lifecycle.limit_of(job) is not None:
+        states |= _admission(job)
+    states["Run"] = _run(job, around)
+    states |= judgement(job, around.main)
+    return {
+        "Comment": f"Runs of {job.name}",
+        "QueryLanguage": "JSONata",
+        # bounds the whole execution, and stops its task
+        **({} if job.deadline is None else {"TimeoutSeconds": seconds(job.deadline)}),
+        "StartAt": "Begin",
+        "States": states,
+    }
+
+
+def _begin(plan: Plan) -> State:
+    return {
+        "Type": "Pass",
+        "Comment": "The run's input, and the values that the job takes of its event",
+        "Assign": {
+            "asked": expression("$toMillis($states.context.Execution.StartTime)"),
+            "attempt": 1,
+            "failures": 0,
+            "unstarted": 0,
+            "reason": "",
+            "exitCode": None,
+            "patient": expression("$exists($states.input.patient) ? $states.input.patient : false"),
+            "event": expression("$states.input.event"),
+            "missing": expression(plan.missing),
+            "containers": expression(plan.containers),
+        },
+        "Next": "Check",
+    }
+
+
+def _check(containers: int, first: str) -> State:
+    rest = "$length($string($containers))"
+    event = f'{containers} * $length($string({{"e": $string($event)}}))'
+    too_long = "could not start: the event's values are too long: ECS takes 8,192 characters of command and variables"
+    return {
+        "Type": "Choice",
+        "Comment": "A value that is missing, or too long for ECS, fails the run before a task starts",
+        "Choices": [
+            {"Condition": expression('$missing != ""'), **_refused(expression("$missing"))},
+            {"Condition": expression(f"{rest} > {LIMIT}"), **_refused(too_long)},
+            {"Condition": expression(f"{rest} + {event} > {LIMIT}"), "Next": "Store"},
+        ],
+        "Assign": {"eventFact": expression('{"Name": "WHERRY_EVENT", "Value": $string($event)}')},
+        "Default": first,
+    }
+
+
+def _refused(reason: str) -> State:
+    return {"Assign": {"reason": reason, "attempt": 0}, "Next": "Failed"}
+
+
+def _store(job: Job, around: Surroundings, first: str) -> State:
+    key = f'{literal(f"events/{job.name}/")} & $states.context.Execution.Name & ".json"'
+    url = f'"s3://" & {around.work_bucket_expression} & "/" & {key}'
+    return {
+        "Type": "Task",
+        "Comment": "The event is too large for a task's overrides: it travels through a bucket",
+        "Resource": integration("aws-sdk:s3:putObject"),
+        "Arguments": {
+            "Bucket": around.work_bucket,
+            "Key": expression(key),
+            "Body": expression("$string($event)"),
+            "ContentType": "application/json",
+        },
+        "Assign": {"eventFact": expression(f'{{"Name": "WHERRY_EVENT_URI", "Value": {url}}}')},
+        "Retry": PATIENTLY,
+        "Next": first,
+    }
+
+
+def _admission(job: Job) -> dict[str, State]:
+    """Running executions that began earlier go first; listings are eventually consistent, and so is this."""
+    limit = lifecycle.limit_of(job)
+    others = '($ahead = 1 ? "another run is" : $string($ahead) & " other runs are") & " active (`overlap: skip`)"'
+    choices: list[State] = [{"Condition": expression(f"$ahead < {limit}"), "Next": "Run"}]
+    # A quarter of what was waited already: quick after short runs, cheap during long ones.
+    wait = "$max([2, $min([60, $floor(($millis() - $asked) / 4000)])])"
+    states: dict[str, State] = {}
+    if job.overlap == "skip":
+        choices.append(
+            {"Condition": expression("$not($patient)"), "Assign": {"reason": expression(others)}, "Next": "Skipped"}
+        )
+        output = {"status": "skipped", "reason": expression("$reason"), "attempts": 0, "exit-code": None}
+        states["Skipped"] = {"Type": "Succeed", "Output": output}
+    ahead = """(
+  $me := $states.context.Execution.Name;
+  $count($filter($states.result.Executions, function($run) {(
+    $began := $toMillis($run.StartDate);
+    $began < $asked or ($began = $asked and $run.Name < $me)
+  )}))
+)"""
+    return {
+        "Admit": {
+            "Type": "Task",
+            "Comment": "How many runs of this job are ahead of this one",
+            "Resource": integration("aws-sdk:sfn:listExecutions"),
+            "Arguments": {
+                "StateMachineArn": expression("$states.context.StateMachine.Id"),
+                "StatusFilter": "RUNNING",
+                "MaxResults": 1000,
+            },
+            "Assign": {"ahead": expression(ahead)},
+            "Retry": PATIENTLY,
+            "Next": "Turn",
+        },
+        "Turn": {"Type": "Choice", "Choices": choices, "Default": "Queue"},
+        "Queue": {"Type": "Wait", "Seconds": expression(wait), "Next": "Admit"},
+        **states,
+    }
+
+
+def _run(job: Job, around: Surroundings) -> State:
+    containers = """(
+  $facts := [{"Name": "WHERRY_ATTEMPT", "Value": $string($attempt)}, $eventFact];
+  [$map($containers, function($part) { $merge([$part, {"Environment": $append($part.Environment, $facts)}]) })]
+)"""
+    task = """(
+  $cause := $exists($states.errorOutput.Cause) ? $trim($states.errorOutput.Cause) : "";
+  $substring($cause, 0, 1) = "{" and $substring($cause, -1) = "}" ? $parse($cause) : {}
+)"""
+    cause = '$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 1000) : ""'
+    return {
+        "Type": "Task",
+        "Comment": "One attempt",
+        "Resource": integration("ecs:runTask.sync"),
+        "Arguments": {
+            "Cluster": around.cluster,
+            "TaskDefinition": around.task_definition,
+            "CapacityProviderStrategy": [{"CapacityProvider": _provider(job, around.capacity), "Weight": 1}],
+            "NetworkConfiguration": around.network,
+            "Overrides": {"ContainerOverrides": expression(containers)},
+        },
+        **({} if job.timeout is None else {"TimeoutSeconds": seconds(job.timeout)}),
+        "Assign": {"task": expression("$states.result"), "error": "", "cause": ""},
+        "Catch": [
+            {
+                "ErrorEquals": ["States.ALL"],
+                "Assign": {
+                    "task": expression(task),
+                    "error": expression("$states.errorOutput.Error"),
+                    "cause": expression(cause),
+                },
+                "Next": "Judge",
+            }
+        ],
+        "Next": "Judge",
+    }
+
+
+def _provider(job: Job, capacity: str) -> str:
+    """Spot, but for the last attempt, and when Spot was in vain again and again."""
+    if capacity != "fargate-spot":
+        return "FARGATE"
+    on_demand = f"$unstarted >= {_PATIENCE_WITH_SPOT}"
+    if job.retry.attempts > 1:
+        on_demand += f" or $failures >= {job.retry.attempts - 1}"
+    return expression(f'{on_demand} ? "FARGATE" : "FARGATE_SPOT"')

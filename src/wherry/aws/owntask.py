@@ -1,0 +1,104 @@
+"""The user's own `task-definition.json`, taken as it is: from the API's spelling to CloudFormation's, and completed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from wherry import mapping
+from wherry.aws import overrides, tasks
+from wherry.aws.given import Given
+from wherry.aws.jsonata import is_dynamic
+from wherry.aws.names import Names
+from wherry.model import Environment, Job, JobFile
+
+#: What `describe-task-definition` adds and nobody may send.
+_OUTPUT_ONLY = frozenset(
+    ("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt",
+     "registeredBy", "deregisteredAt")
+)  # fmt: skip
+#: Keys below which the user's own names stand.
+_FREE = frozenset(("options", "dockerLabels", "driverOpts", "labels"))
+#: Spellings that are not merely capitalised.
+_SPELLING = {
+    "efsVolumeConfiguration": "EFSVolumeConfiguration",
+    "fileSystemId": "FilesystemId",
+    "iam": "IAM",
+    "fsxWindowsFileServerVolumeConfiguration": "FSxWindowsFileServerVolumeConfiguration",
+}
+
+
+def load(jobfile: JobFile, job: Job) -> dict[str, Any]:
+    """The file's JSON, which `wherry check` has read before."""
+    path = os.path.join(os.path.dirname(jobfile.path), str(job.task_definition))
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)
+    definition: dict[str, Any] = found.get("taskDefinition", found)
+    return definition
+
+
+def main_of(definition: Mapping[str, Any]) -> str:
+    """The container that decides: the first essential one."""
+    containers = definition.get("containerDefinitions") or [{}]
+    chosen = next((each for each in containers if each.get("essential", True)), containers[0])
+    return str(chosen.get("name", ""))
+
+
+def task_definition(
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, buckets: Mapping[str, str]
+) -> dict[str, Any]:
+    """The properties for CloudFormation: the file's own, and of the job file what it says beyond them."""
+    definition = load(jobfile, job)
+    found: dict[str, Any] = _spelled({key: value for key, value in definition.items() if key not in _OUTPUT_ONLY})
+    found.setdefault("Family", Names(app=jobfile.app, environment=environment.name).family(job.name))
+    found.setdefault("NetworkMode", "awsvpc")
+    found.setdefault("RequiresCompatibilities", ["FARGATE"])
+    for name in ("Cpu", "Memory"):
+        if name in found:
+            found[name] = str(found[name])
+    main = next(each for each in found["ContainerDefinitions"] if each["Name"] == main_of(definition))
+    _complete(main, job, given, buckets)
+    return found
+
+
+def log_groups(definition: Mapping[str, Any]) -> list[str]:
+    """The CloudWatch log groups that the file's containers write to."""
+    groups = [
+        (each.get("logConfiguration") or {}).get("options", {}).get("awslogs-group")
+        for each in definition.get("containerDefinitions", ())
+        if (each.get("logConfiguration") or {}).get("logDriver") == "awslogs"
+    ]
+    return sorted({str(group) for group in groups if group})
+
+
+def _complete(main: dict[str, Any], job: Job, given: Given, buckets: Mapping[str, str]) -> None:
+    """The main container with the job's variables and secrets; the job file's own word wins."""
+    own = {each["Name"]: each["Value"] for each in main.get("Environment", ())}
+    merged = tasks.variables(job, {}, buckets) | own
+    merged |= {name: tasks.text(template, buckets) for name, template in overrides.static_env(job.env).items()}
+    hidden = {each["Name"] for each in main.get("Secrets", ())} | set(job.secrets)
+    main["Environment"] = [{"Name": name, "Value": merged[name]} for name in sorted(merged) if name not in hidden]
+    kept = [each for each in main.get("Secrets", ()) if each["Name"] not in job.secrets]
+    if job.secrets:
+        main["Secrets"] = kept + tasks.secrets(job, given)["Secrets"]
+    texts = ["/bin/sh", "-c", job.command] if isinstance(job.command, str) else list(job.command)
+    templates = [mapping.parse(each) for each in texts]
+    if templates and not any(is_dynamic(template) for template in templates):
+        main["Command"] = [tasks.text(template, buckets) for template in templates]
+
+
+def _spelled(node: Any) -> Any:
+    """The API's camelCase as CloudFormation's PascalCase, the user's own names as they are; nulls are left out."""
+    match node:
+        case dict():
+            return {
+                _SPELLING.get(key, key[:1].upper() + key[1:]): value if key in _FREE else _spelled(value)
+                for key, value in node.items()
+                if value is not None
+            }
+        case list():
+            return [_spelled(item) for item in node]
+        case _:
+            return node

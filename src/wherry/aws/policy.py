@@ -1,0 +1,102 @@
+"""Who may do what: IAM roles with the least that each needs. Pure.
+
+Sources are the IAM pages of each service's guide: ECS "Task execution IAM role" and "Task IAM role", Step Functions
+"IAM policies for Amazon ECS", EventBridge "Resource-based policies", Scheduler "Confused deputy prevention".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Statement = dict[str, Any]
+
+
+def sub(text: str) -> Any:
+    """A text with `${...}` of CloudFormation; plain text stays plain."""
+    return {"Fn::Sub": text} if "${" in text else text
+
+
+def arn(service: str, resource: str) -> Any:
+    """An ARN of this account and region."""
+    return sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
+
+
+def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | None = None) -> Statement:
+    """One statement."""
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def role(about: str, principal: str, source: Any, statements: Iterable[Statement]) -> dict[str, Any]:
+    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks."""
+    found = list(statements)
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": principal},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+                    "ArnLike": {"aws:SourceArn": source},
+                },
+            }
+        ],
+    }
+    document = {"Version": "2012-10-17", "Statement": found}
+    policies = [{"PolicyName": "least", "PolicyDocument": document}] if found else []
+    return {
+        "Type": "AWS::IAM::Role",
+        "Metadata": {"Wherry": {"about": about}},
+        "Properties": {"AssumeRolePolicyDocument": trust} | ({"Policies": policies} if policies else {}),
+    }
+
+
+def reads(bucket: str) -> list[Statement]:
+    """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden)."""
+    return [
+        allow(["s3:GetObject"], sub(f"arn:${{AWS::Partition}}:s3:::{bucket}/*")),
+        allow(["s3:ListBucket"], sub(f"arn:${{AWS::Partition}}:s3:::{bucket}")),
+    ]
+
+
+def writes(bucket: str) -> list[Statement]:
+    """What `writes:` grants."""
+    return [
+        allow(
+            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            sub(f"arn:${{AWS::Partition}}:s3:::{bucket}/*"),
+        )
+    ]
+
+
+def secret_arn(name: str, known: str | None) -> Any:
+    """A secret's ARN for IAM: six characters that Secrets Manager adds belong to it."""
+    return known or arn("secretsmanager", f"secret:{name}-??????")
+
+
+def pull(repository: Any) -> list[Statement]:
+    """An image from ECR. The token is for the whole registry: the action takes no resource."""
+    return [
+        allow(["ecr:GetAuthorizationToken"], "*"),
+        allow(["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"], repository),
+    ]
+
+
+def run_tasks(family: str, cluster: str, roles: Sequence[Any]) -> list[Statement]:
+    """What `ecs:runTask.sync` needs: RunTask is authorised on the definition, the cluster is a condition."""
+    return [
+        allow(
+            ["ecs:RunTask"],
+            arn("ecs", f"task-definition/{family}:*"),
+            {"ArnEquals": {"ecs:cluster": arn("ecs", f"cluster/{cluster}")}},
+        ),
+        allow(["ecs:StopTask", "ecs:DescribeTasks"], arn("ecs", f"task/{cluster}/*")),
+        allow(["iam:PassRole"], list(roles), {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}),
+        allow(
+            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+            arn("events", "rule/StepFunctionsGetEventsForECSTaskRule"),
+        ),
+    ]

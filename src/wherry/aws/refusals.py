@@ -1,0 +1,111 @@
+"""What the job file can say and AWS (or this version of wherry on AWS) cannot do: refused by name, never ignored."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+
+from wherry import announcements, mapping, pattern, schedule
+from wherry.aws import owntask
+from wherry.aws.sizes import nearest, size_of
+from wherry.errors import Problem, ScheduleError, Unsupported
+from wherry.model import (
+    Environment,
+    EventTrigger,
+    Job,
+    JobFile,
+    QueueTrigger,
+    ScheduleTrigger,
+)
+
+_LATER = "take it out, or wait for the version of wherry that can"
+#: Found: dotted path, what is said of it, what to do.
+Found = tuple[str, str, str]
+
+
+def refuse_unsupported(jobfile: JobFile, environment: Environment) -> None:
+    """Raise Unsupported naming everything that this environment would ignore or get wrong."""
+    found = [*_of_environment(environment)]
+    for job in jobfile.jobs.values():
+        found += _of_job(jobfile, environment, job)
+    if found:
+        raise Unsupported([_problem(jobfile, *each) for each in found])
+
+
+def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:
+    place = jobfile.place(path)
+    return Problem(place, message, source=linecache.getline(place.file, place.line).rstrip("\n"), hint=hint)
+
+
+def _of_environment(environment: Environment) -> Iterator[Found]:
+    base = f"environments.{environment.name}"
+    if environment.capacity == "ec2":
+        yield f"{base}.capacity", "`capacity: ec2` is not yet deployed", "use `fargate` or `fargate-spot`"
+    for address in environment.alerts:
+        if isinstance(address, str) and address.startswith("http://"):
+            yield f"{base}.alerts", f"AWS cannot report to `{address}`, which is this machine", "use an `https://` URL"
+
+
+def _of_job(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:
+    base = f"jobs.{job.name}"
+    where = f"by environment `{environment.name}`"
+    for number, trigger in enumerate(job.triggers):
+        path = f"{base}.on.{number}"
+        match trigger:
+            case QueueTrigger():
+                yield path, f"job `{job.name}`: queues are not yet run {where}", _LATER
+            case ScheduleTrigger():
+                yield from _of_schedule(job, trigger, path)
+            case EventTrigger() if _watches_runs(trigger):
+                said = f"job `{job.name}`: what happens to runs is not on the event bus {where}"
+                yield f"{path}.event", said, "`- after: JOB` starts a job when a run of another one has ended"
+    if job.task_definition is not None:
+        yield from _of_own_definition(jobfile, job)
+    elif size_of(job) is None:
+        key = "memory" if job.memory is not None else "cpu"
+        said = f"job `{job.name}`: Fargate has no task of this size"
+        yield f"{base}.{key}", said, f"the nearest size is `{nearest(job)}`"
+
+
+def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Found]:
+    parsed = schedule.parse(trigger.expression)
+    try:
+        parsed.to_eventbridge()
+    except ScheduleError as error:
+        yield f"{path}.schedule", f"job `{job.name}`: {error.message}", error.hint or "write two triggers"
+    if not isinstance(parsed, schedule.Rate) and any(_uses_interval(text) for text in _texts(job)):
+        said = f"job `{job.name}`: `${{interval...}}` of a cron schedule is not yet known on AWS"
+        yield f"{path}.schedule", said, "use `rate(...)`, or compute the interval from `${event.detail.scheduled-time}`"
+
+
+def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
+    base = f"jobs.{job.name}"
+    definition = owntask.load(jobfile, job)
+    if not owntask.main_of(definition):
+        yield f"{base}.task_definition", f"`{job.task_definition}` has no container", "it needs `containerDefinitions`"
+    for key, role, what in (("reads", "taskRoleArn", job.reads), ("writes", "taskRoleArn", job.writes)):
+        if what and definition.get(role):
+            said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
+            yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"
+    if job.helpers:
+        said = f"job `{job.name}`: the helpers of a task definition stand in its file"
+        yield f"{base}.helpers", said, f"add them to `{job.task_definition}`"
+    for key in ("cpu", "memory"):
+        if f"{base}.{key}" in jobfile.places:
+            said = f"job `{job.name}`: the size of a task definition stands in its file"
+            yield f"{base}.{key}", said, f"change `{key}` in `{job.task_definition}`"
+
+
+def _watches_runs(trigger: EventTrigger) -> bool:
+    """True when a pattern speaks of what wherry says of its runs."""
+    sources = trigger.pattern.get("source")
+    return sources is not None and pattern.parse({"source": sources}).matches({"source": announcements.SOURCE})
+
+
+def _texts(job: Job) -> list[str]:
+    command = [job.command] if isinstance(job.command, str) else list(job.command)
+    return [*job.env.values(), *command]
+
+
+def _uses_interval(text: str) -> bool:
+    return any(reference.kind == "interval" for reference in mapping.parse(text).references)

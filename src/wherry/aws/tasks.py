@@ -1,0 +1,141 @@
+"""Task definitions: of a job, or the user's own file, completed. Pure.
+
+Source: AWS::ECS::TaskDefinition in the CloudFormation guide, "Task definition parameters" in the ECS Developer Guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wherry import mapping
+from wherry.aws import overrides
+from wherry.aws.given import Given
+from wherry.aws.jsonata import is_dynamic
+from wherry.aws.names import Names
+from wherry.aws.policy import sub
+from wherry.aws.sizes import size_of
+from wherry.model import Environment, Helper, Job, JobFile
+
+_PREFIX = "run"
+_ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
+
+
+def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job, helper: Helper | None = None) -> Any:
+    """The image of a job or helper: by digest where that is known, else what is known without AWS."""
+    if helper is not None and helper.image is not None:
+        return given.images.get(f"{job.name}/{helper.name}", helper.image)
+    if job.name in given.images:
+        return given.images[job.name]
+    if job.image is not None:
+        return job.image
+    names = Names(app=jobfile.app, environment=environment.name)
+    if environment.registry:
+        return f"{environment.registry}/{names.repository(job.name)}:latest"
+    host = "${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}"
+    return sub(f"{host}/{names.repository(job.name)}:latest")
+
+
+def task_definition(
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, buckets: Mapping[str, str]
+) -> dict[str, Any]:
+    """The properties of a job's task definition, without its roles; `buckets` are names for `Fn::Sub`."""
+    size = size_of(job)
+    names = Names(app=jobfile.app, environment=environment.name)
+    main = {
+        "Name": overrides.MAIN,
+        "Image": image_of(jobfile, environment, given, job),
+        "Essential": True,
+        **_command(job.command, buckets),
+        **_environment(job, job.env, buckets),
+        **secrets(job, given),
+        "LinuxParameters": {"InitProcessEnabled": True},
+        "LogConfiguration": _logs(names, job),
+    }
+    helpers = [
+        {
+            "Name": helper.name,
+            "Image": image_of(jobfile, environment, given, job, helper),
+            "Essential": False,
+            **_command(helper.command, buckets),
+            **_environment(job, helper.env, buckets),
+            **secrets(job, given),
+            "LinuxParameters": {"InitProcessEnabled": True},
+            "LogConfiguration": _logs(names, job),
+        }
+        for helper in job.helpers
+    ]
+    if helpers:
+        main["DependsOn"] = [{"ContainerName": helper.name, "Condition": "START"} for helper in job.helpers]
+    return {
+        "Family": names.family(job.name),
+        "Cpu": str(size.cpu) if size else "256",
+        "Memory": str(size.memory) if size else "512",
+        "NetworkMode": "awsvpc",
+        "RequiresCompatibilities": ["FARGATE"],
+        "RuntimePlatform": {
+            "CpuArchitecture": _ARCHITECTURES[environment.platform],
+            "OperatingSystemFamily": "LINUX",
+        },
+        "ContainerDefinitions": [main, *helpers],
+    }
+
+
+def secrets(job: Job, given: Given) -> dict[str, Any]:
+    """The secrets that ECS puts into the environment. A partial ARN finds the newest secret of that name."""
+    if not job.secrets:
+        return {}
+    plain = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
+    return {
+        "Secrets": [
+            {"Name": variable, "ValueFrom": given.secrets.get(name) or sub(f"{plain}{name}")}
+            for variable, name in sorted(job.secrets.items())
+        ]
+    }
+
+
+def variables(job: Job, env: Mapping[str, str], buckets: Mapping[str, str]) -> dict[str, Any]:
+    """The variables that do not wait for an event, and the facts that every run of the job shares."""
+    static = {name: text(template, buckets) for name, template in overrides.static_env(env).items()}
+    facts = {
+        "WHERRY_JOB": job.name,
+        "AWS_REGION": {"Ref": "AWS::Region"},
+        "AWS_DEFAULT_REGION": {"Ref": "AWS::Region"},
+        "PYTHONUNBUFFERED": "1",
+    }
+    return facts | static
+
+
+def text(template: mapping.Template, buckets: Mapping[str, str]) -> Any:
+    """A text that names buckets at most, for CloudFormation."""
+    found = "".join(
+        part.replace("${", "${!") if isinstance(part, str) else buckets[part.name] for part in template.parts
+    )
+    return {"Fn::Sub": found} if "${" in found else found
+
+
+def _environment(job: Job, env: Mapping[str, str], buckets: Mapping[str, str]) -> dict[str, Any]:
+    found = variables(job, env, buckets)
+    return {"Environment": [{"Name": name, "Value": found[name]} for name in sorted(found)]}
+
+
+def _command(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> dict[str, Any]:
+    """The command as far as it is known before a run; what is not known comes as an override."""
+    texts = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    templates = [mapping.parse(each) for each in texts]
+    if not templates or any(is_dynamic(template) for template in templates):
+        return {}
+    return {"Command": [text(template, buckets) for template in templates]}
+
+
+def _logs(names: Names, job: Job) -> dict[str, Any]:
+    """Blocking: a job's last lines are worth more than a moment of its time (since 2025 ECS prefers the other)."""
+    return {
+        "LogDriver": "awslogs",
+        "Options": {
+            "awslogs-group": names.log_group(job.name),
+            "awslogs-region": {"Ref": "AWS::Region"},
+            "awslogs-stream-prefix": _PREFIX,
+            "mode": "blocking",
+        },
+    }

@@ -1,0 +1,135 @@
+"""Triggers as rules and schedules; each hands the whole event to the dispatcher. Pure.
+
+The event goes through an input transformer as `<aws.events.event.json>`, which is put in as JSON and so survives every
+key (EventBridge User Guide, "Input transformation"); single values would not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wherry import causes, schedule
+from wherry.aws.policy import arn
+from wherry.aws.storage import Resource, resource
+from wherry.model import AfterTrigger, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
+
+#: A day and 185 tries, the most there is (EventBridge and Scheduler API, RetryPolicy).
+_DAY = 86_400
+_TRIES = 185
+#: `catch_up: none` takes a firing that is at most so late, in seconds (lifecycle.FIRING_GRACE).
+_LATE = 60
+#: How a run before must have ended -> the words of Step Functions among which the dispatcher looks closer.
+_ENDS = {
+    "success": (["SUCCEEDED"], ["succeeded"]),
+    "failure": (["FAILED", "TIMED_OUT"], ["failed", "timed_out"]),
+    "any": (["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"], ["succeeded", "failed", "timed_out", "stopped"]),
+}
+_EVENT = "<aws.events.event.json>"
+
+
+def trigger_resource(
+    job: Job, trigger: Trigger, environment: Environment, buckets: Mapping[str, Any], ids: Mapping[str, str]
+) -> dict[str, Resource]:
+    """The resource of one trigger, under its logical id; `buckets` are values for patterns, `ids` those of jobs."""
+    given: dict[str, Any] = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", "trigger": trigger.kind}
+    match trigger:
+        case ScheduleTrigger():
+            logical_id = _id(ids[job.name], "Schedule", trigger.label)
+            return {logical_id: _schedule(job, trigger, given)}
+        case UploadTrigger():
+            pattern = causes.upload_pattern("", trigger.prefix, trigger.suffix)
+            pattern["detail"]["bucket"]["name"] = [buckets[trigger.bucket]]
+            about = f"job {job.name}: uploads to {trigger.bucket}"
+            return {_id(ids[job.name], "Upload", trigger.label): _rule(about, pattern, given)}
+        case EventTrigger():
+            logical_id = _id(ids[job.name], "Event", json.dumps(trigger.pattern, sort_keys=True))
+            about = f"job {job.name}: events that match its pattern"
+            return {logical_id: _rule(about, dict(trigger.pattern), given, bus=environment.bus)}
+        case AfterTrigger():
+            theirs, ours = _ENDS[trigger.when]
+            pattern = {
+                "source": ["aws.states"],
+                "detail-type": ["Step Functions Execution Status Change"],
+                "detail": {"stateMachineArn": [{"Ref": f"{ids[trigger.job]}Machine"}], "status": theirs},
+            }
+            about = f"job {job.name}: after {trigger.job} ({trigger.when})"
+            logical_id = _id(ids[job.name], "After", trigger.label)
+            return {logical_id: _rule(about, pattern, given | {"after": trigger.job, "statuses": ours})}
+    return {}
+
+
+def _rule(about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
+    template = json.dumps({**given, "event": _EVENT}, ensure_ascii=False).replace(f'"{_EVENT}"', _EVENT)
+    target = {
+        "Id": "dispatcher",
+        "Arn": {"Ref": "Dispatcher"},
+        "RoleArn": {"Fn::GetAtt": ["RulesRole", "Arn"]},
+        "InputTransformer": {"InputTemplate": {"Fn::Sub": template}},
+        "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
+        "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+    }
+    properties = {"EventPattern": pattern, "State": "ENABLED", "Targets": [target]}
+    return resource(about, "AWS::Events::Rule", {"EventBusName": bus, **properties} if bus != "default" else properties)
+
+
+def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
+    parsed = schedule.parse(trigger.expression)
+    given |= {"label": trigger.label, "schedule": trigger.expression}
+    if isinstance(parsed, schedule.Rate):
+        given["period"] = int(parsed.interval.total_seconds())
+    given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
+    late = _LATE if trigger.catch_up == "none" else _DAY
+    return resource(
+        f"job {job.name}: {trigger.expression} ({trigger.timezone})",
+        "AWS::Scheduler::Schedule",
+        {
+            "GroupName": {"Ref": "Schedules"},
+            "ScheduleExpression": parsed.to_eventbridge(),
+            "ScheduleExpressionTimezone": trigger.timezone,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "State": "ENABLED",
+            "Target": {
+                "Arn": {"Ref": "Dispatcher"},
+                "RoleArn": {"Fn::GetAtt": ["SchedulesRole", "Arn"]},
+                "Input": {"Fn::Sub": json.dumps(given, ensure_ascii=False)},
+                "RetryPolicy": {"MaximumEventAgeInSeconds": late, "MaximumRetryAttempts": _TRIES},
+                "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+            },
+        },
+    )
+
+
+def failures(stem: str, topics: list[Any], machines: list[Any]) -> Resource:
+    """The rule that every run that ends badly meets: into the dead letters, and to who wants to know."""
+    del stem
+    told = {
+        "InputPathsMap": {"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
+        "InputTemplate": '"Run <run> has failed (<status>): `wherry explain <run>` says why. Its machine: <machine>"',
+    }
+    targets = [{"Id": "dead-letters", "Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}]
+    targets += [
+        {"Id": f"alerts-{number}", "Arn": topic, "InputTransformer": told} for number, topic in enumerate(topics)
+    ]
+    pattern = {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"stateMachineArn": machines, "status": ["FAILED", "TIMED_OUT"]},
+    }
+    return resource(
+        "runs that end badly: dead letters and alerts",
+        "AWS::Events::Rule",
+        {"EventPattern": pattern, "State": "ENABLED", "Targets": targets},
+    )
+
+
+def _id(job_id: str, kind: str, label: str) -> str:
+    """A logical id that stays when triggers are reordered."""
+    return f"{job_id}{kind}{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+
+def schedule_group_arn(name: str) -> Any:
+    """What Scheduler says it is when it assumes a role: the group, not the schedule."""
+    return arn("scheduler", f"schedule-group/{name}")
