@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -50,11 +51,14 @@ def test_success():
 
 def test_its_command_and_environment_are_the_overrides_over_the_task_definition():
     reading = read(Book().scheduled().submitted().succeeded(task()).end())
-    variables = [{"name": "LOG_LEVEL", "value": "INFO"}, {"name": "DAY", "value": "?"}]
+    given = {"LOG_LEVEL": "INFO", "DAY": "?", "AWS_REGION": "eu-central-1", "PYTHONUNBUFFERED": "1", "WHERRY_JOB": "x"}
+    variables = [{"name": name, "value": value} for name, value in given.items()]
     definition = {"containerDefinitions": [{"name": "main", "command": ["x"], "environment": variables}]}
     run = resolved(reading, {DEFINITION: definition})
     assert run.command == ("./etl.sh", "--day", "1")
     assert run.env == {"LOG_LEVEL": "INFO", "DAY": "1"}
+    run = resolved(reading, {DEFINITION: definition}, replace(JOB, env={"PYTHONUNBUFFERED": "1"}))
+    assert run.env == {"LOG_LEVEL": "INFO", "DAY": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def test_without_an_override_it_runs_what_the_task_definition_says():

@@ -109,7 +109,7 @@ class Runs:
         if not reading.visits:
             return reading.run
         name = reading.visits[-1].definition
-        return resolved(reading, {name: self.definition(name)})
+        return resolved(reading, {name: self.definition(name)}, self._site.jobfile.jobs.get(reading.run.job))
 
     def definition(self, name: str) -> Mapping[str, Any]:
         """A task definition, as ECS describes it; empty when it is gone."""

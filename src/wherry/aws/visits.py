@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from wherry.aws.outcomes import main_of, moment
-from wherry.model import Attempt, Outcome, Run, Status
+from wherry.model import Attempt, Job, Outcome, Run, Status
 
 #: A task that ECS says to be here has begun.
 _BEGUN = frozenset({"RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"})
@@ -82,8 +82,16 @@ def attempt_of(number: int, visit: Visit) -> Attempt:
     )
 
 
-def resolved(reading: Reading, definitions: Mapping[str, Mapping[str, Any]]) -> Run:
-    """The run with its command and environment: the last attempt's overrides over its task definition's container."""
+#: What every container is given, whatever its job.
+_COMMON = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION", "PYTHONUNBUFFERED"})
+_FACTS = "WHERRY_"
+
+
+def resolved(reading: Reading, definitions: Mapping[str, Mapping[str, Any]], spec: Job | None = None) -> Run:
+    """The run with its own command and environment: the last attempt's overrides over its task definition's container.
+
+    `spec` is what the job file says of it: it may name a variable that every container is given.
+    """
     if not reading.visits:
         return reading.run
     visit = reading.visits[-1]
@@ -95,5 +103,6 @@ def resolved(reading: Reading, definitions: Mapping[str, Mapping[str, Any]]) -> 
     variables = {one["name"]: one.get("value", "") for one in container.get("environment") or ()}
     variables |= {one["Name"]: one.get("Value", "") for one in given.get("Environment") or ()}
     command = given.get("Command") or container.get("command") or ()
-    own = {name: value for name, value in variables.items() if not name.startswith("WHERRY_")}
+    common = _COMMON - (spec.env.keys() if spec else set()) - reading.run.overrides.env.keys()
+    own = {name: text for name, text in variables.items() if name not in common and not name.startswith(_FACTS)}
     return replace(reading.run, command=tuple(str(word) for word in command), env=own)

@@ -69,6 +69,9 @@ def open_workspace(arguments: argparse.Namespace) -> Workspace:
 @contextlib.contextmanager
 def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
     """The environment that is meant; raises UserError for one that is not there."""
+    from wherry.cli import output
+
+    output.speak_of("" if arguments.env == LOCAL else arguments.env)
     if arguments.env != LOCAL:
         yield _open_remote(arguments)
         return
