@@ -26,7 +26,11 @@ def install() -> None:
         """GetAuthorizationToken: base64 of AWS:password, good for 12 hours (API)."""
         account = get_account_id()
         text = base64.b64encode(f"AWS:{password(account)}".encode()).decode()
-        data = {"authorizationToken": text, "expiresAt": int(time.time()) + 43_200, "proxyEndpoint": f"http://{registry}"}
+        data = {
+            "authorizationToken": text,
+            "expiresAt": int(time.time()) + 43_200,
+            "proxyEndpoint": f"http://{registry}",
+        }
         return json_response({"authorizationData": [data]})
 
     async def serve(method, path, headers, body, query_params):

@@ -27,7 +27,9 @@ def push(account, engine, name="app"):
     user, password = base64.b64decode(data["authorizationToken"]).decode().split(":", 1)
     assert data["proxyEndpoint"].split("//")[1] == uri.split("/")[0]
     engine.images.get("wherry-busybox:1").tag(uri, "v1")
-    told = list(engine.images.push(uri, "v1", auth_config={"username": user, "password": password}, stream=True, decode=True))
+    told = list(
+        engine.images.push(uri, "v1", auth_config={"username": user, "password": password}, stream=True, decode=True)
+    )
     engine.images.remove(f"{uri}:v1")
     assert not [one for one in told if "error" in one], told
     (digest,) = [one["aux"]["Digest"] for one in told if "aux" in one]
@@ -68,7 +70,9 @@ def test_an_image_that_was_never_pushed(account):
 def test_no_log_in_no_push(account, engine):
     uri = account.client("ecr").create_repository(repositoryName="app")["repository"]["repositoryUri"]
     engine.images.get("wherry-busybox:1").tag(uri, "v1")
-    told = list(engine.images.push(uri, "v1", auth_config={"username": "AWS", "password": "x"}, stream=True, decode=True))
+    told = list(
+        engine.images.push(uri, "v1", auth_config={"username": "AWS", "password": "x"}, stream=True, decode=True)
+    )
     engine.images.remove(f"{uri}:v1")
     assert [one for one in told if "error" in one]
 
