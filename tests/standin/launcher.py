@@ -8,7 +8,7 @@ import sys
 from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
-CORRECTIONS = ("permissions", "expressions", "machine", "tasks", "registry", "events", "deploys")
+CORRECTIONS = ("permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "network")
 
 
 def main() -> None:
