@@ -64,7 +64,6 @@ def _spelled(handler):
 
     def spelled(*arguments):
         answer = handler(*arguments)
-        # create(logical_id, properties, stack), update(physical_id, old, new, stack)
         properties = next(each for each in reversed(arguments) if isinstance(each, dict))
         for key, made in list(ecs._task_defs.items()):
             if made.get("taskDefinitionArn") == answer[0]:
