@@ -162,6 +162,10 @@ class Target(Protocol):
         """The environment at a glance."""
         ...
 
+    def has_engine(self) -> bool:
+        """True when somebody is there who executes what waits."""
+        ...
+
     def access(self) -> dict[str, str]:
         """The environment variables that lead any AWS client there; raises UserError when nobody answers."""
         ...

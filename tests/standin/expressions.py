@@ -1,6 +1,7 @@
 """JSONata as Step Functions runs it: the reference engine's port, `$states`, variables, six functions more."""
 
 import jsonata
+from jsonata.functions import Functions
 from jsonata.utils import Utils
 from ministack.services import stepfunctions as sfn
 
@@ -45,6 +46,16 @@ def _compiled(expression: str):
     engine = jsonata.Jsonata.jsonata(expression, timeout=_SECONDS * 1000)
     sfn._register_sfn_jsonata_functions(engine)
     return engine
+
+
+def install() -> None:
+    """$string leaves letters as they are (JSON.stringify); the port escapes what is not ASCII."""
+
+    class Encoder(Functions.Encoder):
+        def __init__(self, **how) -> None:
+            super().__init__(**{**how, "ensure_ascii": False})
+
+    Functions.Encoder = Encoder
 
 
 def _plain(value):

@@ -94,9 +94,9 @@ class StandIn:
         """A new account: one per 12-digit access key."""
         return Account(self, f"{secrets.randbelow(9 * 10**11) + 10**11}")
 
-    def lever(self, name: str, **arguments) -> None:
+    def lever(self, lever: str, /, **arguments) -> None:
         request = urllib.request.Request(
-            f"{self.endpoint_url}/_standin/{name}", data=json.dumps(arguments).encode(), method="POST"
+            f"{self.endpoint_url}/_standin/{lever}", data=json.dumps(arguments).encode(), method="POST"
         )
         with urllib.request.urlopen(request, timeout=30):
             pass
@@ -113,20 +113,8 @@ class StandIn:
         network.reload()
         gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
         subprocess.run(["ip", "addr", "add", f"{ADDRESS}/32", "dev", bridge], check=True)
-        ports = _free_ports(2)
-        self.settings = Settings(self.name, ports[0], self.name, bridge, gateway, ports[1])
-        self._start_registry()
+        self.settings = Settings(self.name, _free_port(), self.name, bridge, gateway)
         self._start_server()
-
-    def _start_registry(self) -> None:
-        """Debian's docker-registry, with everything in a folder that goes away."""
-        configuration = self.folder / "registry.yml"
-        configuration.write_text(
-            f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.folder}/images}}, "
-            f"delete: {{enabled: true}}}}\nhttp: {{addr: '{self.settings.registry}'}}\n"
-        )
-        if shutil.which("docker-registry"):
-            self._process("registry", ["docker-registry", "serve", str(configuration)], {})
 
     def _start_server(self) -> None:
         environment = {
@@ -192,12 +180,10 @@ def _sweep(engine) -> None:
                 network.remove()
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 def _end(process: subprocess.Popen) -> None:

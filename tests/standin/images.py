@@ -1,14 +1,14 @@
-"""Images of tasks: ECR is Debian's docker-registry on a loopback port."""
+"""Images of tasks: pulled from ECR in the execution role, or known to the engine."""
 
 import re
 
 import docker.errors
 from botocore.exceptions import ClientError
 
-from tests.standin import roles
+from tests.standin import registry, roles
 from tests.standin.settings import Settings
 
-_ECR = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
+_ECR = re.compile(r"^(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
 
 
 class NotPulled(Exception):
@@ -21,11 +21,12 @@ def pull(engine, image: str, region: str, keys) -> tuple[str, str]:
     An image of the registry is pulled, in the execution role (ecr:GetAuthorizationToken, ecr:BatchGetImage); any other
     one stands in for a public image and must be known to the engine.
     """
-    registry = Settings.read().registry
-    here = _ECR.sub(f"{registry}/", image)
-    if here.startswith(f"{registry}/"):
-        _permitted(here.removeprefix(f"{registry}/"), region, keys)
-        return _pulled(engine, here, image)
+    address = Settings.read().registry
+    here = _ECR.sub(rf"{address}/\1/", image)
+    if here.startswith(f"{address}/"):
+        account, _, rest = here.removeprefix(f"{address}/").partition("/")
+        _permitted(rest, region, keys)
+        return _pulled(engine, here, image, account)
     try:
         found = engine.images.get(image)
     except docker.errors.APIError as error:
@@ -54,9 +55,10 @@ def _permitted(rest: str, region: str, keys) -> None:
         raise NotPulled(f"CannotPullECRContainerError: {code}: {message}") from error
 
 
-def _pulled(engine, here: str, image: str) -> tuple[str, str]:
+def _pulled(engine, here: str, image: str, account: str) -> tuple[str, str]:
     try:
-        found = engine.images.pull(here if "@" in here or ":" in here.rsplit("/", 1)[-1] else f"{here}:latest")
+        tagged = here if "@" in here or ":" in here.rsplit("/", 1)[-1] else f"{here}:latest"
+        found = engine.images.pull(tagged, auth_config={"username": "AWS", "password": registry.password(account)})
     except docker.errors.APIError as error:
         raise NotPulled(
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: "

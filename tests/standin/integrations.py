@@ -95,7 +95,8 @@ class Call:
         code = code.rsplit("#", 1)[-1].rsplit(".", 1)[-1]
         if self.sdk:
             service = _SDK_NAMES.get(self.service, self.service.capitalize())
-            code = service if type(error).__name__ == "ClientError" else code
+            kind = type(error).__name__
+            code = service if kind == "ClientError" else kind
             note = f"Service: {service}, Status Code: {meta['HTTPStatusCode']}, Request ID: {meta.get('RequestId', '')}"
         else:
             service = _OPTIMIZED.get(self.service, self.service.upper())
@@ -141,10 +142,10 @@ class Call:
             return None
         found.pop("ResponseMetadata", None)
         shape = client.meta.service_model.shape_for("DescribeExecutionOutput")
-        if self.pattern == "sync:2":
-            for part in ("input", "output"):
-                found[part] = json.loads(found.get(part) or "null")
         result = shapes.answer(found, shape, milliseconds=True)
+        if self.pattern == "sync:2":
+            for part in ("Input", "Output"):
+                result[part] = json.loads(result.get(part) or "null")
         if found["status"] != "SUCCEEDED":
             raise Failed("States.TaskFailed", json.dumps(result))
         return result

@@ -8,14 +8,13 @@ PREFIX = "STANDIN_"
 
 @dataclass(frozen=True)
 class Settings:
-    """One stand-in has a port, a Docker network of its own, and an image registry."""
+    """One stand-in has a port and a Docker network of its own."""
 
     name: str
     port: int
     network: str
     bridge: str
     gateway: str
-    registry_port: int
 
     @property
     def here(self) -> str:
@@ -29,7 +28,8 @@ class Settings:
 
     @property
     def registry(self) -> str:
-        return f"127.0.0.1:{self.registry_port}"
+        """The host of image names; the engine takes 127.0.0.0/8 without TLS."""
+        return f"127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
         return {f"{PREFIX}{field.upper()}": str(value) for field, value in vars(self).items()}
@@ -45,5 +45,4 @@ class Settings:
             network=text("network"),
             bridge=text("bridge"),
             gateway=text("gateway"),
-            registry_port=int(text("registry_port")),
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from wherry.errors import UserError, WherryError
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 _MAX_ATTEMPTS = 8
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
+#: Calls at once; a client of botocore has as many connections.
+_AT_ONCE = 10
+_CHUNK = 1 << 20
+#: An upload has at most 10,000 parts.
+_LEAST_PART = 16 << 20
+_MOST_PARTS = 9_000
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class AwsError(WherryError):
@@ -95,6 +105,36 @@ class Aws:
                 yield from page.get(key, ())
         except (self._errors.ClientError, self._errors.BotoCoreError) as error:
             raise self._translated(service, operation, error) from None
+
+    def together(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
+        """What a function that calls AWS gives for each item, in their order; some calls are made at once."""
+        todo = list(items)
+        if len(todo) < 2:
+            return [function(item) for item in todo]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(todo))) as pool:
+            return list(pool.map(function, todo))
+
+    def upload(self, bucket: str, key: str, source: BinaryIO, *, size: int | None = None) -> None:
+        """Upload an object, in parts when it is large; `size` is a guess that chooses theirs. Raises AwsError."""
+        import boto3.exceptions
+        import boto3.s3.transfer
+
+        part = max(_LEAST_PART, (size or 0) // _MOST_PARTS)
+        config = boto3.s3.transfer.TransferConfig(multipart_chunksize=part, multipart_threshold=part)
+        try:
+            self._client("s3").upload_fileobj(source, bucket, key, Config=config)
+        except (self._errors.ClientError, self._errors.BotoCoreError, boto3.exceptions.S3UploadFailedError) as error:
+            raise self._translated("s3", "put_object", error) from None
+
+    def download(self, bucket: str, key: str) -> Iterator[bytes]:
+        """An object's bytes as they come; raises AwsError."""
+        body = self.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
+        try:
+            yield from body.iter_chunks(_CHUNK)
+        except self._errors.BotoCoreError as error:
+            raise self._translated("s3", "get_object", error) from None
+        finally:
+            body.close()
 
     def _client(self, service: str) -> Any:
         with self._making:

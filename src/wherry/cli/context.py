@@ -78,8 +78,12 @@ def open_workspace(arguments: argparse.Namespace) -> Workspace:
 @contextlib.contextmanager
 def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
     """The environment that is meant; raises UserError for one that is not there."""
+    from wherry.cli import output
+
+    output.speak_of("" if arguments.env == LOCAL else arguments.env)
     if arguments.env != LOCAL:
-        _refuse(arguments)
+        yield _open_remote(arguments)
+        return
     from wherry.local.desk import Desk
 
     workspace = open_workspace(arguments)
@@ -91,15 +95,21 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
         workspace.close()
 
 
-def _refuse(arguments: argparse.Namespace) -> None:
-    known = load_jobfile(jobfile_path(arguments)).environments
-    if arguments.env in known:
-        raise UserError(
-            f"environment `{arguments.env}` is on AWS, and this version of wherry runs the local environment alone",
-            hint="leave `--env` out to run here",
-        )
-    names = ", ".join(f"`{name}`" for name in sorted({"local", *known}))
-    raise UserError(f"there is no environment `{arguments.env}` in the job file", hint=f"known: {names}")
+def _open_remote(arguments: argparse.Namespace) -> Target:
+    jobfile = load_jobfile(jobfile_path(arguments))
+    known = jobfile.environments
+    if arguments.env not in known:
+        names = ", ".join(f"`{name}`" for name in sorted({LOCAL, *known}))
+        raise UserError(f"there is no environment `{arguments.env}` in the job file", hint=f"known: {names}")
+    # boto3 is half a second that a verb for this machine need not pay
+    from wherry.aws.client import Aws
+    from wherry.aws.remote import Remote
+    from wherry.aws.site import Site
+    from wherry.local.clock import system_clock
+
+    environment = known[arguments.env]
+    aws = Aws(region=environment.region)
+    return Remote(Site(jobfile=jobfile, environment=environment, aws=aws, clock=system_clock))
 
 
 def _tell(error: BaseException) -> None:

@@ -82,7 +82,7 @@ def _purge(target: Target, letters: list[Run]) -> int:
 def _redrive(target: Target, letters: list[Run]) -> int:
     """Oldest first, as they came. With an engine they go on by themselves, else we wait for them."""
     letters.reverse()
-    has_engine = target.status().running
+    has_engine = target.has_engine()
     refused = 0
     for run in list(letters):
         try:

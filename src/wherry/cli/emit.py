@@ -31,7 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     events = [_event(document, now) for document in (documents if isinstance(documents, list) else [documents])]
     with open_target(arguments) as target:
         runs = target.emit(events)
-        running = target.status().running if runs else True
+        running = target.has_engine() if runs else True
     if arguments.json:
         output.say_json([output.run_as_json(run) for run in runs])
         return 0

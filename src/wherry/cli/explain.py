@@ -48,4 +48,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _say(text: str, bullet: str = "") -> None:
-    output.say(textwrap.fill(text, 110, initial_indent=f"  {bullet}", subsequent_indent="  " + " " * len(bullet)))
+    output.say(
+        textwrap.fill(
+            output.addressed(text), 110, initial_indent=f"  {bullet}", subsequent_indent="  " + " " * len(bullet)
+        )
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,29 @@ _STATUS_COLOURS = {
 }
 
 
+#: The commands that notes name are meant for this environment; empty: for the local one.
+_environment = ""
+#: Commands within prose that take `--env`.
+_COMMAND = re.compile(
+    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets) ?[^`]*`"
+)
+
+
+def speak_of(environment: str) -> None:
+    """From now on name commands as one types them for that environment."""
+    global _environment  # noqa: PLW0603 - who speaks, and of what, is the same for a whole process
+    _environment = environment
+
+
+def addressed(text: str) -> str:
+    """The text with `--env` in the commands that it names, where they need it."""
+    if not _environment:
+        return text
+    return _COMMAND.sub(
+        lambda found: found[0] if "--env" in found[0] else f"{found[0][:-1]} --env {_environment}`", text
+    )
+
+
 def say(text: str = "") -> None:
     """Print what was asked for."""
     print(text)  # noqa: T201 - this is the door
@@ -33,7 +57,7 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Tell a person something that was not asked for; never mixed into the output."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the door
+    print(addressed(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the door
 
 
 def write(data: bytes) -> None:
@@ -83,8 +107,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _width(text: str) -> int:
-    import re
-
     return len(re.sub(r"\x1b\[\d+m", "", text))
 
 

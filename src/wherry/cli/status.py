@@ -50,7 +50,8 @@ def _show(status: EnvironmentStatus) -> None:
         output.say(output.paint("failures of the last 24h", "grey"))
         output.table(["RUN", "JOB", "TRIGGER", "STATUS", "CREATED", "TOOK", ""], [row(run) for run in status.failures])
     if status.dead_letters:
-        output.say(f"{output.paint('dead letters', 'yellow')}  {status.dead_letters}: `wherry dead-letters` lists them")
+        hint = output.addressed("`wherry dead-letters` lists them")
+        output.say(f"{output.paint('dead letters', 'yellow')}  {status.dead_letters}: {hint}")
     if status.disk:
         parts = {"logs": status.disk.logs, "objects": status.disk.objects, "store": status.disk.store}
         total = output.bytes_of(sum(parts.values()))

@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 output.error(error)
                 runs.remove(run)
                 refused = error.exit_code
-        running = target.status().running
+        running = target.has_engine()
         patient_until = time.monotonic() + (GRACE.total_seconds() + _MARGIN if running else _MARGIN)
         waiting = [run.id for run in runs]
         while waiting and time.monotonic() < patient_until:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import math
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from wherry.errors import WherryError
-from wherry.executors import Ended, Key, Launch, Part, images
-from wherry.executors.containers import ATTEMPT, HELPER, RUN, creation, ended, labels_of, name_of, words_of
-from wherry.executors.dockerd import Dockerd, DockerError, NoDocker, frames
+from wherry.executors import Ended, Key, Launch, images
+from wherry.executors.containers import ATTEMPT, HELPER, RUN, ended
+from wherry.executors.dockerd import DockerError, NoDocker, frames
+from wherry.executors.ground import Ground
 from wherry.model import Ending, Outcome
 
 #: How long helpers may take to end once the main container has, in seconds.
@@ -26,7 +25,7 @@ _PAUSE = 0.5
 _LOG_PATIENCE = 5.0
 #: Copying a log is tried so often after the end, for a disk may be full.
 _COPY_TRIES = 3
-_MISSING, _CONFLICT = 404, 409
+_MISSING = 404
 
 
 class Unstarted(Exception):
@@ -35,83 +34,6 @@ class Unstarted(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
-
-
-class Ground:
-    """What all attempts stand on: the engine, and its images."""
-
-    def __init__(self, dockerd: Dockerd, *, home: str, owner: str) -> None:
-        self.dockerd = dockerd
-        self.home = home
-        self.owner = owner
-        #: Images that are being fetched or built, by name or folder.
-        self._coming: dict[str, asyncio.Task[str]] = {}
-        #: Whether an image has a shell, by its id.
-        self._has_shell: dict[str, bool] = {}
-
-    async def image(self, name: str | None, folder: str) -> Mapping[str, Any]:
-        """An image, fetched or built when it is not there; several who want it at once wait for the same."""
-        tag = await asyncio.to_thread(images.tag_of, folder) if name is None else name
-        with contextlib.suppress(DockerError):
-            return await self._inspected(tag)
-        task = self._coming.get(tag)
-        if task is None:
-            work = asyncio.to_thread(images.pull, name) if name else asyncio.to_thread(images.build, folder)
-            task = self._coming[tag] = asyncio.create_task(work)
-            task.add_done_callback(lambda _: self._coming.pop(tag, None))
-        return await self._inspected(await asyncio.shield(task))
-
-    async def _inspected(self, tag: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = await self.dockerd.ask("GET", f"/images/{tag}/json")
-        return found
-
-    async def create(self, key: Key, part: Part, launch: Launch, image: Mapping[str, Any], helper: str = "") -> str:
-        """Make a container and give its id."""
-        labels = labels_of(key, home=self.home, owner=self.owner, helper=helper)
-        words = words_of(part, image)
-        has_shell = self._has_shell.get(image["Id"])
-        wanted = has_shell is not False
-        body = creation(part, launch, words, image["Id"], labels, has_shell=wanted)
-        if helper:
-            # As in a task on ECS: they find each other on localhost.
-            body["HostConfig"]["NetworkMode"] = f"container:{name_of(key)}"
-        made = await self._created(name_of(key, helper), body)
-        if has_shell is None:
-            self._has_shell[image["Id"]] = await self._contains(made, "/bin/sh")
-            if not self._has_shell[image["Id"]]:
-                await self.remove(made)
-                return await self.create(key, part, launch, image, helper)
-        return made
-
-    async def _created(self, name: str, body: Mapping[str, Any]) -> str:
-        try:
-            return str((await self.dockerd.ask("POST", f"/containers/create?name={name}", body))["Id"])
-        except DockerError as error:
-            if error.status != _CONFLICT:
-                raise
-        # Asked twice, because the engine hung up before it answered.
-        return str((await self.dockerd.ask("GET", f"/containers/{name}/json"))["Id"])
-
-    async def _contains(self, container: str, path: str) -> bool:
-        try:
-            await self.dockerd.ask("HEAD", f"/containers/{container}/archive?path={path}")
-        except DockerError:
-            return False
-        return True
-
-    async def listed(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The containers with these labels, in any state."""
-        filters = quote(json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]}))
-        found: list[dict[str, Any]] = await self.dockerd.ask("GET", f"/containers/json?all=1&filters={filters}")
-        return found
-
-    async def remove(self, container: str, *, force: bool = True) -> bool:
-        """Remove a container with what it kept; False when it runs and is not to be forced."""
-        try:
-            await self.dockerd.ask("DELETE", f"/containers/{container}?v=1&force={int(force)}")
-        except DockerError as error:
-            return error.status != _CONFLICT or force
-        return True
 
 
 class Attempt:
@@ -313,8 +235,11 @@ def _append(path: str, text: bytes) -> None:
 
 
 def _beginning(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(1000)
+    try:
+        with open(path, "rb") as file:
+            return file.read(1000)
+    except OSError:  # a full disk
+        return b""
 
 
 def _vanished() -> Outcome:

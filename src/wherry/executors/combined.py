@@ -65,8 +65,14 @@ class Combined:
 
     def settle(self, keys: Iterable[Key]) -> None:
         """These ends are on disk."""
+        mine = []
         for key in keys:
-            self._others.pop(key, self._chosen).settle([key])
+            other = self._others.pop(key, None)
+            if other is None:
+                mine.append(key)
+            else:
+                other.settle([key])
+        self._chosen.settle(mine)
 
     def flush(self) -> None:
         """Let everything that was asked for take effect."""

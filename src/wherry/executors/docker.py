@@ -20,9 +20,10 @@ from typing import Any
 
 from wherry.errors import WherryError
 from wherry.executors import Ended, Key, Launch, Started
-from wherry.executors.attempts import Attempt, Ground, Unstarted
+from wherry.executors.attempts import Attempt, Unstarted
 from wherry.executors.containers import HOME, MARK, OWNER, PREFIX, key_of, mark_of
 from wherry.executors.dockerd import Dockerd, DockerFailure, NoDocker, address, ask_once, socket_of
+from wherry.executors.ground import Ground
 from wherry.executors.proc import is_alive
 from wherry.model import Ending, Outcome
 

@@ -17,8 +17,6 @@ from typing import Any
 
 from wherry.errors import WherryError
 
-#: Docker 20.10 and later; Podman's socket speaks it, too.
-_VERSION = "v1.41"
 _DEFAULT = "unix:///var/run/docker.sock"
 _CHUNK = 1 << 16
 
@@ -117,7 +115,10 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Dockerd:
-    """One engine, asked from one event loop. Connections are kept for the next question."""
+    """One engine, asked from one event loop. Connections are kept for the next question.
+
+    No version of the API is asked for: what is used here has not changed since Docker 20.10, and engines drop old ones.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -161,7 +162,7 @@ class Dockerd:
     async def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[_Connection, _Answer]:
         content = b"" if body is None else json.dumps(body).encode()
         fields = {"Host": "docker", "Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
-        head = f"{method} /{_VERSION}{path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n"
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n"
         while True:
             connection = self._idle.pop() if self._idle else None
             is_fresh = connection is None

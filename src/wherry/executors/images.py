@@ -97,7 +97,7 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
         return tag
     # A Dockerfile that .dockerignore leaves out is needed all the same.
     extra = {} if any(entry.path == "Dockerfile" for entry in found) else {"Dockerfile": how.dockerfile.encode()}
-    command = ["build", "--platform", platform, "--label", f"wherry.build={total}", "--tag", tag, "-"]
+    command = ["build", "--platform", platform, "--label", f"wherry.build={total}", "--tag", tag, "--force-rm", "-"]
     with tempfile.TemporaryFile() as packed:
         context.pack(found, extra, packed)
         code, said = _docker(*command, stdin=packed, show=show)

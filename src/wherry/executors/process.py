@@ -212,7 +212,11 @@ def call(
     """
     written = bytearray()
     with subprocess.Popen(  # noqa: S603 - our own words
-        command, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is for us: we say what becomes of it
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         for line in process.stdout:

@@ -216,6 +216,10 @@ class Desk:
             disk=disk_use(self._workspace),
         )
 
+    def has_engine(self) -> bool:
+        """True when an engine runs here."""
+        return engine_info(self._workspace.home) is not None
+
     def access(self) -> dict[str, str]:
         """What an AWS client needs to reach the running engine."""
         engine = engine_info(self._workspace.home)

@@ -1,0 +1,127 @@
+"""An environment on AWS at a glance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from wherry import schedule
+from wherry.aws import history
+from wherry.aws.client import AwsError
+from wherry.aws.rows import Row, rows
+from wherry.aws.runs import Runs
+from wherry.aws.site import Site
+from wherry.errors import UserError
+from wherry.model import Run, ScheduleTrigger, Status
+from wherry.target import EnvironmentStatus, Upcoming
+
+_DAY = timedelta(days=1)
+#: So many runs are counted, and of so many of them is asked how they ended in our words.
+_MOST_COUNTED = 10_000
+_MOST_READ = 200
+_FAILURES = 5
+#: No task comes and goes in so short a time: what succeeded so soon may have been skipped.
+_TASKLESS = timedelta(seconds=15)
+_PLAIN = {
+    "RUNNING": Status.RUNNING,
+    "SUCCEEDED": Status.SUCCEEDED,
+    "FAILED": Status.FAILED,
+    "TIMED_OUT": Status.TIMED_OUT,
+    "ABORTED": Status.STOPPED,
+}
+
+
+def glance(site: Site, runs: Runs) -> EnvironmentStatus:
+    """What there is to know."""
+    stack = _stack(site)
+    where = f"AWS {site.names.region}, account {site.names.account}, stack {site.names.stack}"
+    if stack is None:
+        hint = f"`wherry deploy --env {site.environment.name}` makes it"
+        return _status(engine=f"{where}: not deployed, {hint}")
+    now = site.clock()
+    counts, failures = _last_day(site, runs, now)
+    return _status(
+        engine=f"{where}: {stack['StackStatus']}",
+        running=True,
+        runs=counts,
+        upcoming=tuple(_upcoming(site, stack["CreationTime"], now)),
+        failures=failures,
+        dead_letters=_dead_letters(site),
+    )
+
+
+def _status(**known: Any) -> EnvironmentStatus:
+    unknown: dict[str, Any] = {
+        "running": False,
+        "runs": {},
+        "upcoming": (),
+        "failures": (),
+        "missed": (),
+        "dead_letters": 0,
+        "disk": None,
+    }
+    return EnvironmentStatus(**{**unknown, **known})
+
+
+def _stack(site: Site) -> Mapping[str, Any] | None:
+    """The stack, None when it is not there."""
+    try:
+        stacks = site.aws.call("cloudformation", "describe_stacks", StackName=site.names.stack)["Stacks"]
+    except AwsError as error:
+        if error.code == "ValidationError" and "does not exist" in error.message:
+            return None
+        raise
+    return next((stack for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"), None)
+
+
+def _last_day(site: Site, runs: Runs, now: datetime) -> tuple[dict[Status, int], tuple[Run, ...]]:
+    """How many runs stand where, and the latest that ended badly.
+
+    A listing tells apart what Step Functions does; of the rest the latest are read.
+    """
+    try:
+        listed = list(islice(rows(site, site.jobfile.jobs, since=now - _DAY), _MOST_COUNTED))
+    except UserError:  # a stack without machines: its deployment goes on, or was rolled back
+        return {}, ()
+    unclear = [row for row in listed if _is_unclear(site, row)][:_MOST_READ]
+    read = runs.read_all(unclear)
+    counts = Counter(run.status for run in read)
+    counts.update(_PLAIN.get(row.status, Status.FAILED) for row in set(listed) - set(unclear))
+    failures = [run for run in read if run.status in (Status.FAILED, Status.TIMED_OUT)]
+    return dict(counts), tuple(history.ordered(failures)[:_FAILURES])
+
+
+def _is_unclear(site: Site, row: Row) -> bool:
+    """Whether Step Functions' word for a status has several meanings here."""
+    if row.status != "SUCCEEDED":
+        return row.status != "ABORTED"
+    is_short = row.stopped_at is not None and row.stopped_at - row.started_at < _TASKLESS
+    return is_short and site.jobfile.jobs[row.job].overlap == "skip"
+
+
+def _upcoming(site: Site, anchor: datetime, now: datetime) -> Iterator[Upcoming]:
+    """The next firing of each schedule, in order. `rate()` counts from about when the stack was made."""
+    found = [
+        Upcoming(job=job.name, at=at)
+        for job in site.jobfile.jobs.values()
+        for trigger in job.triggers
+        if isinstance(trigger, ScheduleTrigger)
+        and (at := schedule.parse(trigger.expression).next_after(now, timezone=trigger.timezone, anchor=anchor))
+    ]
+    return iter(sorted(found, key=lambda upcoming: (upcoming.at, upcoming.job)))
+
+
+def _dead_letters(site: Site) -> int:
+    """How many messages wait in the queue of dead letters, about."""
+    name = "ApproximateNumberOfMessages"
+    try:
+        url = site.aws.call("sqs", "get_queue_url", QueueName=site.names.dead_letters)["QueueUrl"]
+        answer = site.aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])
+    except AwsError as error:
+        if "NonExistentQueue" in error.code or "QueueDoesNotExist" in error.code:
+            return 0
+        raise
+    return int(answer["Attributes"][name])

@@ -1,0 +1,178 @@
+"""Runs of an environment on AWS: each is one execution of its job's machine, and its id is the execution's name."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from wherry.aws import history
+from wherry.aws.client import AwsError
+from wherry.aws.names import run_id_of
+from wherry.aws.outcomes import pascal
+from wherry.aws.rows import Row, rows
+from wherry.aws.site import Site
+from wherry.aws.visits import Reading, resolved
+from wherry.errors import NotFound
+from wherry.model import Run, Status
+
+#: An open run that was looked at so lately, in seconds, is not looked at again.
+_FRESH = 0.7
+#: Step Functions may need a moment until it knows what it has just started.
+_PATIENCE = 10.0
+_PULSE = 0.5
+#: Names of executions that somebody could type.
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
+#: ECS knows a task so long after its end.
+_REMEMBERED = timedelta(hours=1)
+#: The beginning of an id is looked for among so many of the latest runs of each job.
+_LOOKED_THROUGH = 2_000
+#: Step Functions lists by end, we by beginning: so many more are looked at.
+_WINDOW = 100
+
+
+class Runs:
+    """Reads runs."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        #: Whose run it is, as far as that is known.
+        self._jobs: dict[str, str] = {}
+        self._seen: dict[str, tuple[float, Reading]] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
+
+    def remember(self, run_id: str, job: str) -> None:
+        """Know that a run is one of that job, whether Step Functions says so yet or not; look at it anew."""
+        self._jobs[run_id] = job
+        self._seen.pop(run_id, None)
+
+    def job_of(self, run_id: str) -> str:
+        """The job of a run; raises NotFound."""
+        if run_id not in self._jobs:
+            self.get(run_id)
+        return self._jobs[run_id]
+
+    def get(self, run_id: str) -> Reading:
+        """A run, as it stands now or stood just now; raises NotFound."""
+        seen_at, reading = self._seen.get(run_id, (0.0, None))
+        if reading and (reading.run.status.ended or time.monotonic() < seen_at + _FRESH):
+            return reading
+        reading = self._wait_for(run_id) if run_id in self._jobs else self._search(run_id)
+        if reading is None:
+            raise NotFound(f"there is no run `{run_id}`", hint="`wherry runs` lists them")
+        return reading
+
+    def find(self, reference: str) -> Run:
+        """The run of an id or of the beginning of one; raises NotFound when none or several fit."""
+        if reference not in self._jobs and not (_NAME.fullmatch(reference) and self._search(reference)):
+            wanted = reference.lower()
+            latest = rows(self._site, self._site.jobfile.jobs)
+            found = [row for row in islice(latest, self._most()) if row.run_id.startswith(wanted)]
+            if len(found) > 1:
+                several = ", ".join(row.run_id for row in found[:10])
+                raise NotFound(f"`{reference}` is the beginning of several runs: {several}", hint="type more of the id")
+            if not found:
+                raise NotFound(f"there is no run `{reference}`", hint="`wherry runs` lists them")
+            reference = found[0].run_id
+            self._jobs[reference] = found[0].job
+        return self.resolved(self.get(reference))
+
+    def of_cause(self, job: str, cause: str) -> Run | None:
+        """The run that a job has of a cause."""
+        reading = self.look_up(job, run_id_of(job, cause))
+        return self.resolved(reading) if reading else None
+
+    def listing(
+        self, *, job: str | None, statuses: Sequence[Status] | None, since: datetime | None, limit: int
+    ) -> list[Run]:
+        """The newest runs, newest first. One call a run shown, and one for each hundred listed."""
+        jobs = [self._site.jobfile.job(job).name] if job else list(self._site.jobfile.jobs)
+        latest = rows(self._site, jobs, statuses=statuses, since=since, page=max(_WINDOW, limit))
+        found: list[Run] = []
+        window = sorted(islice(latest, _WINDOW + 4 * limit), key=lambda row: row.started_at, reverse=True)
+        while window and len(found) < limit:
+            chosen, window = window[:limit], window[limit:] or list(islice(latest, limit))
+            runs = self.read_all(chosen)
+            found += [run for run in runs if statuses is None or run.status in statuses]
+        return history.ordered(found)[:limit]
+
+    def read_all(self, listed: Sequence[Row]) -> list[Run]:
+        """The runs of a listing, without those that are gone by now."""
+        readings = self._site.aws.together(lambda row: self.look_up(row.job, row.run_id), listed)
+        return self._site.aws.together(self.resolved, [reading for reading in readings if reading])
+
+    def resolved(self, reading: Reading) -> Run:
+        """The run with its command and environment."""
+        if not reading.visits:
+            return reading.run
+        name = reading.visits[-1].definition
+        return resolved(reading, {name: self.definition(name)}, self._site.jobfile.jobs.get(reading.run.job))
+
+    def definition(self, name: str) -> Mapping[str, Any]:
+        """A task definition, as ECS describes it; empty when it is gone."""
+        if name and name not in self._definitions:
+            try:
+                answer = self._site.aws.call("ecs", "describe_task_definition", taskDefinition=name)
+            except AwsError as error:
+                if error.code != "ClientException":
+                    raise
+                answer = {}
+            self._definitions[name] = answer.get("taskDefinition") or {}
+        return self._definitions.get(name, {})
+
+    def _most(self) -> int:
+        return _LOOKED_THROUGH * len(self._site.jobfile.jobs)
+
+    def _search(self, run_id: str) -> Reading | None:
+        """A run of whichever job."""
+        found = self._site.aws.together(lambda job: self.look_up(job, run_id), self._site.jobfile.jobs)
+        return next((reading for reading in found if reading), None)
+
+    def _wait_for(self, run_id: str) -> Reading | None:
+        """A run that is known to be there."""
+        patient_until = time.monotonic() + _PATIENCE
+        while True:
+            reading = self.look_up(self._jobs[run_id], run_id)
+            if reading or time.monotonic() > patient_until:
+                return reading
+            time.sleep(_PULSE)
+
+    def look_up(self, job: str, run_id: str) -> Reading | None:
+        """Read a run's history; where it stands in the middle of an attempt, ask ECS, too. None: no such run."""
+        arn = self._site.names.execution_arn(job, run_id)
+        try:
+            events = list(self._events(arn))
+        except AwsError as error:
+            if error.code in ("ExecutionDoesNotExist", "StateMachineDoesNotExist"):
+                return None
+            raise
+        if not events:
+            return None
+        spec = self._site.jobfile.jobs.get(job)
+        reading = history.read(events, run_id=run_id, job=job, spec=spec)
+        ended_at = reading.run.ended_at
+        if reading.unsettled and (ended_at is None or self._site.clock() - ended_at < _REMEMBERED):
+            tasks = {reading.unsettled: self._task(reading.unsettled)}
+            reading = history.read(events, run_id=run_id, job=job, spec=spec, tasks=tasks)
+        self._jobs[run_id] = job
+        self._seen[run_id] = time.monotonic(), reading
+        return reading
+
+    def _events(self, arn: str) -> Iterator[Mapping[str, Any]]:
+        return self._site.aws.pages(
+            "stepfunctions",
+            "get_execution_history",
+            "events",
+            executionArn=arn,
+            PaginationConfig={"PageSize": 1000},
+        )
+
+    def _task(self, arn: str) -> Mapping[str, Any]:
+        """What ECS knows of a task; empty when it has forgotten it, an hour after its end."""
+        cluster = self._site.names.cluster
+        answer = self._site.aws.call("ecs", "describe_tasks", cluster=cluster, tasks=[arn])
+        found: Mapping[str, Any] = pascal(next(iter(answer["tasks"]), {}))
+        return found
