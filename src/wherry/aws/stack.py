@@ -19,7 +19,7 @@ from typing import Any
 from wherry.aws.changes import Change, Template, change_of
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.events import Follower, Watch, nobody
-from wherry.aws.failures import first_failure, plain_reason, remedy
+from wherry.aws.failures import StackEvent, first_failure, plain_reason, remedy
 from wherry.aws.states import WELL, Need, State
 from wherry.aws.words import about
 from wherry.errors import WherryError
@@ -28,6 +28,8 @@ from wherry.errors import WherryError
 MOST_INLINE = 51_200
 #: All that a template with roles needs.
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+#: What the reason of a stack says whose template was refused before anything began.
+_ELSEWHERE = "DescribeEvents"
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -210,6 +212,8 @@ class Stack:
 
     def _failure(self, follower: Follower, ended: str, template: Template) -> StackFailed:
         cause = first_failure(follower.seen)
+        if cause is not None and _ELSEWHERE in cause.reason:
+            cause = self._refused(follower.stack_id) or cause
         outcome = _OUTCOMES.get(ended, f"its stack is {ended}")
         if cause is None:
             return StackFailed(f"`{self.name}`: {outcome}", hint="`aws cloudformation describe-stack-events` has more")
@@ -218,6 +222,20 @@ class Stack:
         )
         advice = remedy(cause.reason)
         return StackFailed(f"{what}: {plain_reason(cause.reason)}; {outcome}", hint=advice)
+
+    def _refused(self, stack_id: str) -> StackEvent | None:
+        """What CloudFormation found wrong before it began; of that the stack's own events say only where it stands."""
+        answer = self._call("describe_events", StackName=stack_id, Filters={"FailedEvents": True})
+        for event in answer.get("OperationEvents", ()):
+            if event.get("EventType") == "VALIDATION_ERROR":
+                return StackEvent(
+                    id=event["EventId"],
+                    logical_id=event.get("LogicalResourceId", ""),
+                    kind=event.get("ResourceType", ""),
+                    status="VALIDATION_FAILED",
+                    reason=event.get("ValidationStatusReason", ""),
+                )
+        return None
 
     def _body(self, template: Template) -> dict[str, str]:
         text = json.dumps(template, separators=(",", ":"), ensure_ascii=False)

@@ -98,10 +98,14 @@ class Survey:
         return _literal(made, self.site.names)
 
 
+def check(jobfile: JobFile, environment: Environment) -> None:
+    """Look at the file alone, before anybody is asked anything; raises Unsupported."""
+    base_template(jobfile, environment)
+    compile_template(jobfile, environment, Given())
+
+
 def survey(site: Site) -> Survey:
     """Look at everything; makes nothing. Raises UserError for what has to be mended before anything can be made."""
-    # what the file says wrongly is told before anybody is asked anything
-    compile_template(site.jobfile, site.environment, Given())
     aws, jobfile, environment = site.aws, site.jobfile, site.environment
     asks: dict[str, Callable[[], Any]] = {
         "secrets": partial(found.secrets_of, aws, jobfile, environment.name),

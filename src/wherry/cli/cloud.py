@@ -47,12 +47,17 @@ def environment_of(arguments: argparse.Namespace) -> tuple[JobFile, Environment]
     raise UserError(what, hint="write `environments: {prod: {region: eu-central-1}}` into it, then `--env prod`")
 
 
-def open_site(arguments: argparse.Namespace) -> Site:
-    """The environment's place in the account that the caller's configuration means."""
+def open_site(arguments: argparse.Namespace, *, checked: bool = True) -> Site:
+    """The environment's place in the account that the caller's configuration means.
+
+    `checked`: what AWS cannot run is refused first.
+    """
     jobfile, environment = environment_of(arguments)
     from wherry.aws.client import Aws
-    from wherry.aws.survey import site_of
+    from wherry.aws.survey import check, site_of
 
+    if checked:
+        check(jobfile, environment)
     return site_of(Aws(region=environment.region), jobfile, environment)
 
 

@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError("`--with-data` is asked twice, and there is no terminal", hint="write the app's name behind it")
     from wherry.aws import destroy
 
-    site = open_site(arguments)
+    site = open_site(arguments, checked=False)
     if site_app not in (None, "", site.names.app):
         raise UserError(f"`--with-data {site_app}`: this app is `{site.names.app}`")
     remains = destroy.look(site)

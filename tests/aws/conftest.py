@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from tests.standin.fixture import account, standin  # noqa: F401
+
+
+class Cloud:
+    """A project and an account on the stand-in: the command line, and what AWS has of it."""
+
+    def __init__(self, project, account) -> None:
+        self.project, self.account = project, account
+
+    def wherry(self, *arguments, **more):
+        return self.project.wherry(*arguments, env=self.account.environment, **more)
+
+    def client(self, service):
+        return self.account.client(service)
+
+    def plan(self) -> dict:
+        return json.loads(self.wherry("plan", "--json").stdout)
+
+    def stacks(self) -> dict[str, str]:
+        found = self.client("cloudformation").describe_stacks()["Stacks"]
+        return {stack["StackName"]: stack["StackStatus"] for stack in found}
+
+    def secret(self, name: str) -> None:
+        self.client("secretsmanager").create_secret(Name=name, SecretString="x")
+
+    def leftovers(self) -> list[str]:
+        return leftovers(self.account)
+
+
+def leftovers(account) -> list[str]:
+    """Everything in an account that a deployment could have made."""
+    found = []
+    for service, operation, key, name in (
+        ("cloudformation", "describe_stacks", "Stacks", "StackName"),
+        ("s3", "list_buckets", "Buckets", "Name"),
+        ("sqs", "list_queues", "QueueUrls", None),
+        ("logs", "describe_log_groups", "logGroups", "logGroupName"),
+        ("iam", "list_roles", "Roles", "RoleName"),
+        ("ecs", "list_clusters", "clusterArns", None),
+        ("ecs", "list_task_definitions", "taskDefinitionArns", None),
+        ("ecr", "describe_repositories", "repositories", "repositoryName"),
+        ("stepfunctions", "list_state_machines", "stateMachines", "name"),
+        ("events", "list_rules", "Rules", "Name"),
+        ("scheduler", "list_schedules", "Schedules", "Name"),
+        ("scheduler", "list_schedule_groups", "ScheduleGroups", "Name"),
+        ("sns", "list_topics", "Topics", "TopicArn"),
+        ("secretsmanager", "list_secrets", "SecretList", "Name"),
+        ("ec2", "describe_security_groups", "SecurityGroups", "GroupName"),
+    ):
+        items = getattr(account.client(service), operation)().get(key, [])
+        found += [f"{service} {item[name] if name else item}" for item in items]
+    always = {"scheduler default", "ec2 default", "iam AWSServiceRoleForEcs"}
+    return sorted(set(found) - always)
+
+
+@pytest.fixture
+def cloud(project, account):  # noqa: F811
+    return Cloud(project, account)
