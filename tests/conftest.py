@@ -56,10 +56,12 @@ class Project:
         )
         return done
 
-    def up(self) -> subprocess.Popen[str]:
+    def up(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the engine and wait until it answers."""
         log = open(self.folder / "engine.out", "a", encoding="utf-8")  # noqa: SIM115 - the engine's own
-        engine = subprocess.Popen([f"{BIN}/wherry", "up"], cwd=self.folder, stdout=log, stderr=log, text=True)
+        engine = subprocess.Popen(
+            [f"{BIN}/wherry", "up", *arguments], cwd=self.folder, stdout=log, stderr=log, text=True
+        )
         log.close()
         self._engines.append(engine)
         wait_for(lambda: self.wherry("env", code=None).returncode == 0 or engine.poll() is not None, "the engine")
@@ -89,6 +91,19 @@ def wait_for(condition, what: str, seconds: float = 60):
             return value
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.02)
+
+
+BUSYBOX, PYTHON = "wherry-busybox:1", "python:3.11-slim"
+
+
+@pytest.fixture(scope="session")
+def docker_engine():
+    """A Docker engine with the images of `scripts/docker-engine`. Without one a test is skipped, but in CI it fails."""
+    for image in (BUSYBOX, PYTHON):
+        looked = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
+        if looked.returncode:
+            said = f"no Docker engine with {image}: {looked.stderr.strip()}; `scripts/docker-engine` makes one"
+            pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import re
 import subprocess
+import threading
 from typing import Any
 
-from tests.conftest import BIN, Project, wait_for
+from tests.conftest import BIN, BUSYBOX, PYTHON, Project, wait_for
 
 #: What a backend can do beyond running jobs by hand.
 ENGINE = "triggers, and runs that go on by themselves, need an engine"
@@ -17,18 +20,47 @@ class Process:
 
     name = "process"
     lacks: tuple[str, ...] = ()
+    #: What `wherry up` is told.
+    options: tuple[str, ...] = ()
+    #: The test equipment it needs.
+    equipment: tuple[str, ...] = ()
 
     def __init__(self, project: Project) -> None:
         self.project = project
 
+    def close(self) -> None:
+        """The scenario is over."""
+
     def deploy(self, jobs: str, rest: str = "") -> None:
         """Put a job file into force; `jobs` stands below `jobs:`, `rest` at the left margin."""
-        indented = "".join(f"  {line}\n" for line in jobs.strip("\n").splitlines())
+        indented = "".join(f"  {line}\n" for line in self.adapted(jobs).strip("\n").splitlines())
         self.project.jobfile(f"app: conformance\n{rest}jobs:\n{indented}")
         self.start()
 
     def start(self) -> None:
-        self.engine = self.project.up()
+        self.engine = self.project.up(*self.options)
+
+    def adapted(self, jobs: str) -> str:
+        """The jobs of a scenario, with what they need to run here."""
+        return jobs
+
+    # Marks are how a scenario and its jobs see each other's steps; each is a name that is there or is not.
+
+    def mark(self, name: str) -> None:
+        """Make a mark."""
+        (self.project.folder / name).touch()
+
+    def marking(self, name: str) -> str:
+        """A shell command that makes a mark."""
+        return f"touch {name}"
+
+    def marked(self, name: str) -> str:
+        """A shell command that succeeds when a mark was made."""
+        return f"[ -e {name} ]"
+
+    def until(self, name: str) -> str:
+        """A shell command that waits for a mark."""
+        return f"until {self.marked(name)}; do sleep 0.05; done"
 
     def kill(self) -> None:
         self.engine.kill()
@@ -96,4 +128,56 @@ class Alone(Process):
         pass
 
 
-BACKENDS = (Process, Alone)
+class Docker(Process):
+    """The embedded engine: `wherry up --executor docker`, each attempt a container."""
+
+    name = "docker"
+    options = ("--executor", "docker")
+    equipment = ("docker_engine",)
+
+    def __init__(self, project: Project) -> None:
+        super().__init__(project)
+        marks = self._marks = set[str]()
+
+        class Board(http.server.BaseHTTPRequestHandler):
+            """Containers see nothing of this machine's files, but they can ask."""
+
+            def do_GET(self) -> None:
+                verb, _, name = self.path[1:].partition("/")
+                if verb == "make":
+                    marks.add(name)
+                self.send_response(200 if name in marks else 404)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        network = json.loads(subprocess.check_output(["docker", "network", "inspect", "bridge"]))[0]
+        config = network["IPAM"]["Config"][0]
+        address = config.get("Gateway") or re.sub(r"\d+/\d+$", "1", config["Subnet"])
+        self._board = http.server.ThreadingHTTPServer((address, 0), Board)
+        self._address = f"http://{address}:{self._board.server_port}"
+        self._thread = threading.Thread(target=self._board.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._board.shutdown()
+        self._thread.join()
+        self._board.server_close()
+
+    def adapted(self, jobs: str) -> str:
+        image = PYTHON if "python3" in jobs else BUSYBOX
+        jobs = re.sub(r"^(\w+): *\{", rf'\1: {{image: "{image}", ', jobs, flags=re.MULTILINE)
+        return re.sub(r"^(\w+):\n", rf'\1:\n  image: "{image}"\n', jobs, flags=re.MULTILINE)
+
+    def mark(self, name: str) -> None:
+        self._marks.add(name)
+
+    def marking(self, name: str) -> str:
+        return f"wget -q -O /dev/null {self._address}/make/{name}"
+
+    def marked(self, name: str) -> str:
+        return f"wget -q -O /dev/null {self._address}/is/{name} 2>/dev/null"
+
+
+BACKENDS = (Process, Alone, Docker)

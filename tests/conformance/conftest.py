@@ -19,4 +19,8 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def backend(request, project):
-    return request.param(project)
+    for fixture in request.param.equipment:
+        request.getfixturevalue(fixture)
+    backend = request.param(project)
+    yield backend
+    backend.close()

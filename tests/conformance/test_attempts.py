@@ -1,5 +1,8 @@
 """How attempts end, and what follows from it."""
 
+import contextlib
+import glob
+import random
 from datetime import datetime
 
 import pytest
@@ -60,32 +63,30 @@ def test_attempts_wait_for_their_backoff(backend):
 
 def test_a_timeout_kills_the_attempt_and_all_it_began(backend):
     """`timeout` bounds an attempt: its whole process group ends, and the next attempt begins."""
-    backend.deploy(
-        "job:\n  command: 'sleep 300 & echo $! >> pids; sleep 300'\n  timeout: 500ms\n  retry: {attempts: 2}"
-    )
+    # A number that no other process of this machine has in its command.
+    length = random.randrange(10**6, 10**9)
+    backend.deploy(f"job:\n  command: 'sleep {length} & sleep {length}'\n  timeout: 1500ms\n  retry: {{attempts: 2}}")
     run = backend.run("job")
     assert (run["status"], endings(run)) == ("timed_out", ["timed_out", "timed_out"])
-    assert run["reason"] == "it ran longer than `timeout: 0.5s`"
-    for pid in (backend.project.folder / "pids").read_text().split():
-        assert not is_running(pid)
+    assert run["reason"] == "it ran longer than `timeout: 1.5s`"
+    assert not [command for command in commands() if str(length) in command]
 
 
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+def commands():
+    """The command lines of all processes, those in containers too; a zombie has none."""
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            yield file.read()
 
 
 def test_the_deadline_bounds_the_run(backend):
     """`deadline` bounds all attempts and the waits between them: no attempt begins after it."""
-    backend.deploy("job: {command: 'sleep 0.3; exit 1', deadline: 1s, retry: {attempts: 50}}")
+    backend.deploy("job: {command: 'sleep 0.3; exit 1', deadline: 3s, retry: {attempts: 50}}")
     run = backend.run("job")
     took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["created_at"])
     assert run["status"] in ("failed", "timed_out")
-    assert 2 <= len(run["attempts"]) <= 4
-    assert took.total_seconds() < 5
+    assert 2 <= len(run["attempts"]) <= 10
+    assert took.total_seconds() < 8
     assert run["attempts"][-1]["ending"] == "timed_out" or "the deadline leaves no time" in run["reason"]
 
 
@@ -99,7 +100,7 @@ def test_the_deadline_ends_an_attempt(backend):
 @pytest.mark.parametrize(
     ("job", "reason"),
     [
-        ("command: [no-such-program]", "could not start: there is no program `no-such-program` on PATH"),
+        ("command: [no-such-program]", "could not start: there is no program `no-such-program`"),
         ('command: ["true"]\n  env: {X: $.detail.nope}', "could not start: the event has no `detail.nope`"),
         ('command: ["true"]\n  secrets: {X: nope}', "could not start: there is no secret `nope`"),
     ],
@@ -125,8 +126,9 @@ def test_too_much_memory_is_told_apart(backend):
 def test_the_main_process_decides(backend):
     """Helpers begin before the main process and end after it; their own ends decide nothing."""
     backend.deploy(
-        "job:\n  command: 'while ! [ -e ready ]; do sleep 0.02; done; exit 0'\n"
-        "  helpers:\n    proxy: {command: 'echo up; touch ready; sleep 300'}\n    broken: {command: exit 9}"
+        f"job:\n  command: '{backend.until('ready')}; exit 0'\n"
+        f"  helpers:\n    proxy: {{command: 'echo up; {backend.marking('ready')}; sleep 300'}}\n"
+        "    broken: {command: exit 9}"
     )
     run = backend.run("job")
     assert run["status"] == "succeeded"

@@ -11,17 +11,20 @@ import pytest
 
 from tests.conftest import BIN, wait_for
 
-FRAGILE = "job: {command: '[ -e fixed ] || exit 3; echo $X', env: {X: $.detail.x}, retry: {attempts: 2}%s}"
+
+def fragile(backend):
+    """A job that fails until `fixed` is marked."""
+    return f"job: {{command: '{backend.marked('fixed')} || exit 3; echo $X', env: {{X: $.detail.x}}, retry: {{attempts: 2}}}}"
 
 
 def test_a_run_is_retried(backend):
     """`wherry retry` gives the same run another round of attempts, with fresh budgets."""
-    backend.deploy(FRAGILE % "")
+    backend.deploy(fragile(backend))
     run = backend.run("job", "--event", '{"detail": {"x": "data"}}')
     assert (run["status"], len(run["attempts"])) == ("failed", 2)
     backend.project.wherry("retry", run["id"], code=3)
     assert len(backend.runs("job")[0]["attempts"]) == 4
-    (backend.project.folder / "fixed").touch()
+    backend.mark("fixed")
     assert backend.project.wherry("retry", run["id"]).stdout == "data\n"
     again = backend.runs("job")
     assert [(one["id"], one["status"], len(one["attempts"])) for one in again] == [(run["id"], "succeeded", 5)]
@@ -31,8 +34,8 @@ def test_a_run_is_retried(backend):
 
 def test_a_run_is_replayed(backend):
     """`wherry replay` makes a new run of the same event; also of one that was written to a file elsewhere."""
-    backend.deploy(FRAGILE % "")
-    (backend.project.folder / "fixed").touch()
+    backend.deploy(fragile(backend))
+    backend.mark("fixed")
     run = backend.run("job", "--event", '{"detail": {"x": "data"}}')
     assert backend.project.wherry("replay", run["id"]).stdout == "data\n"
     backend.project.file("run.json", backend.project.wherry("show", run["id"], "--json").stdout)
@@ -43,7 +46,7 @@ def test_a_run_is_replayed(backend):
 
 def test_dead_letters_are_listed_redriven_and_purged(backend):
     """What failed for good is kept until somebody deals with it."""
-    backend.deploy(FRAGILE % "" + "\nother: {command: exit 9}")
+    backend.deploy(fragile(backend) + "\nother: {command: exit 9}")
     first, second = (backend.run("job", "--event", f'{{"detail": {{"x": {n}}}}}') for n in (1, 2))
     backend.run("other")
     wherry = backend.project.wherry
@@ -56,7 +59,7 @@ def test_dead_letters_are_listed_redriven_and_purged(backend):
     assert len(letters("--reason", "code 9")) == len(letters("--since", "1h", "--job", "other")) == 1
     assert "exit code 3" in wherry("dead-letters", "show", first["id"]).stdout
     wherry("dead-letters", "redrive", code=2)
-    (backend.project.folder / "fixed").touch()
+    backend.mark("fixed")
     wherry("dead-letters", "redrive", "--job", "job", "--dry-run")
     assert len(letters()) == 3
     wherry("dead-letters", "redrive", "--job", "job")
@@ -67,7 +70,7 @@ def test_dead_letters_are_listed_redriven_and_purged(backend):
     assert len(backend.runs()) == 3
 
 
-HOURLY = 'job: {command: "[ -e fixed ] || [ $WHERRY_INTERVAL_START != 2026-03-01T02:00:00Z ]", on: [{schedule: rate(1 hour)}]}'
+HOURLY = 'job: {command: "%s || [ $WHERRY_INTERVAL_START != 2026-03-01T02:00:00Z ]", on: [{schedule: rate(1 hour)}]}'
 SPAN = ("job", "--from", "2026-03-01T00:00+00:00", "--to", "2026-03-01T05:00+00:00")
 
 
@@ -77,13 +80,13 @@ def intervals(backend):
 
 def test_a_backfill_runs_each_interval_once(backend):
     """One run for each interval; the same command goes on with what is missing or failed, and repeats nothing."""
-    backend.deploy(HOURLY)
+    backend.deploy(HOURLY % backend.marked("fixed"))
     wherry = backend.project.wherry
     assert len(wherry("backfill", *SPAN, "--dry-run").stdout.splitlines()) == 5
     assert backend.runs("job") == []
     wherry("backfill", *SPAN, "--parallel", "3", code=1)
     assert intervals(backend) == ["00", "01", "03", "04"]
-    (backend.project.folder / "fixed").touch()
+    backend.mark("fixed")
     done = wherry("backfill", *SPAN)
     assert "5 intervals, 4 done, 1 to do" in done.stderr
     assert intervals(backend) == ["00", "01", "02", "03", "04"]

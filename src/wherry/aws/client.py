@@ -63,7 +63,8 @@ class Aws:
             read_timeout=_READ_SECONDS,
         )
         self._clients: dict[str, botocore.client.BaseClient] = {}
-        self._lock = threading.Lock()  # sessions do not like to be asked for clients by several threads
+        # clients may be used by many threads at once, but are made by one at a time
+        self._making = threading.Lock()
 
     @property
     def region(self) -> str:
@@ -84,6 +85,10 @@ class Aws:
     def partition(self) -> str:
         """`aws`, `aws-cn` or `aws-us-gov`."""
         return str(self.caller["Arn"]).split(":")[1]
+
+    def object_url(self, bucket: str, key: str) -> str:
+        """Where another service of AWS finds an object."""
+        return f"{self._client('s3').meta.endpoint_url}/{bucket}/{key}"
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call, named as in boto3; raises AwsError."""
@@ -132,7 +137,7 @@ class Aws:
             body.close()
 
     def _client(self, service: str) -> Any:
-        with self._lock:
+        with self._making:
             if service not in self._clients:
                 self._clients[service] = self._session.client(service, config=self._config)
             return self._clients[service]

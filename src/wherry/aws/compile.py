@@ -64,10 +64,18 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     resources |= storage.alerts(names, addresses)
     topics: list[Any] = [{"Ref": "Alerts"}] if "Alerts" in resources else []
     topics += [address for address in addresses if address.startswith("arn:")]
-    machines = [{"Ref": f"{ids[job]}Machine"} for job in jobfile.jobs]
-    if machines:
-        resources["Failures"] = triggers.failures(names.stem, topics, machines)
+    if jobfile.jobs:
+        resources["Failures"] = triggers.failures(topics, _machines(jobfile, names, ids))
     return _template(jobfile, environment, "jobs", resources)
+
+
+def _machines(jobfile: JobFile, names: Names, ids: Mapping[str, str]) -> list[Any]:
+    """What the ARNs of this stack's machines are, for a pattern: one prefix, unless a name had to be shortened."""
+    stem = f"{names.stem}_"
+    if all(names.machine(job).startswith(stem) for job in (*jobfile.jobs, "_dispatcher")):
+        return [{"prefix": arn("states", f"stateMachine:{stem}")}]
+    found = [{"Ref": f"{ids[job]}Machine"} for job in jobfile.jobs]
+    return [*found, arn("states", f"stateMachine:{names.dispatcher}")]
 
 
 def builds_image(job: Job) -> bool:

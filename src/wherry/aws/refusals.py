@@ -23,6 +23,14 @@ _LATER = "take it out, or wait for the version of wherry that can"
 Found = tuple[str, str, str]
 
 
+def refuse_sizes(jobfile: JobFile) -> None:
+    """Raise Unsupported naming the jobs that no environment of the file on Fargate has a size for."""
+    on_fargate = [each for each in jobfile.environments.values() if each.name != "local" and each.capacity != "ec2"]
+    found = [each for job in jobfile.jobs.values() for each in _of_size(job)] if on_fargate else []
+    if found:
+        raise Unsupported([_problem(jobfile, *each) for each in found])
+
+
 def refuse_unsupported(jobfile: JobFile, environment: Environment) -> None:
     """Raise Unsupported naming everything that this environment would ignore or get wrong."""
     found = [*_of_environment(environment)]
@@ -61,10 +69,14 @@ def _of_job(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Fo
                 yield f"{path}.event", said, "`- after: JOB` starts a job when a run of another one has ended"
     if job.task_definition is not None:
         yield from _of_own_definition(jobfile, job)
-    elif size_of(job) is None:
+    yield from _of_size(job)
+
+
+def _of_size(job: Job) -> Iterator[Found]:
+    if job.task_definition is None and size_of(job) is None:
         key = "memory" if job.memory is not None else "cpu"
         said = f"job `{job.name}`: Fargate has no task of this size"
-        yield f"{base}.{key}", said, f"the nearest size is `{nearest(job)}`"
+        yield f"jobs.{job.name}.{key}", said, f"the nearest size is `{nearest(job)}`"
 
 
 def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Found]:

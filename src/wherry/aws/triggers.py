@@ -102,9 +102,8 @@ def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Reso
     )
 
 
-def failures(stem: str, topics: list[Any], machines: list[Any]) -> Resource:
+def failures(topics: list[Any], machines: list[Any]) -> Resource:
     """The rule that every run that ends badly meets: into the dead letters, and to who wants to know."""
-    del stem
     told = {
         "InputPathsMap": {"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
         "InputTemplate": '"Run <run> has failed (<status>): `wherry explain <run>` says why. Its machine: <machine>"',

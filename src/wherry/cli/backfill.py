@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from wherry import intervals
 from wherry.cli import output
-from wherry.cli.context import add_environment, jobfile_path, load_jobfile, open_target
+from wherry.cli.context import add_environment, add_executor, jobfile_path, load_jobfile, open_target
 from wherry.errors import UserError
 from wherry.intervals import Interval
 from wherry.model import Job, Run, ScheduleTrigger, Status
@@ -53,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag", metavar="NAME", default="", help="a name for doing it all over again")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     add_environment(parser)
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,10 @@ def execute(arguments: argparse.Namespace) -> int:
     arguments.file = arguments.path or arguments.file
     path = jobfile_path(arguments)
     jobfile = load_jobfile(path)
+    if jobfile.environments.keys() - {"local"}:
+        from wherry.aws.refusals import refuse_sizes
+
+        refuse_sizes(jobfile)
     counts = [
         output.count(len(jobfile.jobs), "job"),
         output.count(len(jobfile.buckets), "bucket"),

@@ -26,6 +26,15 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", metavar="ENV", default=LOCAL, help="the environment (default: local)")
 
 
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """The option that says what attempts become."""
+    parser.add_argument(
+        "--executor",
+        choices=("process", "docker"),
+        help="what attempts become: processes of this machine (default), or containers",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option for other programs."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -63,7 +72,7 @@ def open_workspace(arguments: argparse.Namespace) -> Workspace:
     from wherry.local.workspace import Workspace
 
     path = jobfile_path(arguments)
-    return Workspace(path, lambda: load_jobfile(path))
+    return Workspace(path, lambda: load_jobfile(path), executor=getattr(arguments, "executor", None))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 from wherry.cli import output
-from wherry.cli.context import add_environment, add_json, open_target
+from wherry.cli.context import add_environment, add_executor, add_json, open_target
 from wherry.cli.run import report
 from wherry.cli.runs import row, since_of
 from wherry.cli.show import show
@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     add_json(parser)
     add_environment(parser)
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

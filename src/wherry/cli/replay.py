@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry.cli import output
-from wherry.cli.context import LOCAL, add_environment, open_target
+from wherry.cli.context import LOCAL, add_environment, add_executor, open_target
 from wherry.cli.run import follow
 from wherry.errors import UserError
 from wherry.model import Event, Overrides
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it, or a file with its JSON")
     parser.add_argument("--here", action="store_true", help="run it on this machine, wherever it ran first")
     add_environment(parser)
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

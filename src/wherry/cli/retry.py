@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from wherry.cli.context import add_environment, open_target
+from wherry.cli.context import add_environment, add_executor, open_target
 from wherry.cli.run import follow
 
 
@@ -13,6 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "The same run goes on with its next attempt, with fresh budgets and a fresh deadline."
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
     add_environment(parser)
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from wherry.cli import output
-from wherry.cli.context import add_environment, open_target
+from wherry.cli.context import add_environment, add_executor, open_target
 from wherry.cli.emit import event_of, read_json
 from wherry.errors import UserError
 from wherry.model import Overrides, Run, Status
@@ -42,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--event", metavar="EVENT", help="the event it gets: JSON, a file's name, or -")
     parser.add_argument("--command", metavar="TEXT", help="run this instead of the job's command")
     add_environment(parser)
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

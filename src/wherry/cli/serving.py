@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.errors import UserError
+from wherry.errors import UserError, WherryError
 from wherry.gateway.access import Guard, owner_credentials, run_credentials
 from wherry.gateway.context import Services
 from wherry.gateway.server import Gateway
-from wherry.local.crew import Host
+from wherry.local.crew import DOCKER, Host, executor_of
 from wherry.local.environment import AwsAccess
 from wherry.local.multipart import Multipart
 from wherry.local.workspace import Workspace
@@ -23,6 +24,8 @@ class Serving:
     """A gateway that serves."""
 
     endpoint: str
+    #: Where a job finds it, which may be in a container.
+    job_endpoint: str
     key: bytes
     inherit: bool
 
@@ -31,7 +34,7 @@ class Serving:
         if self.inherit:
             return None
         access_key_id, secret = run_credentials(self.key, run_id)
-        return AwsAccess(endpoint=self.endpoint, access_key_id=access_key_id, secret_access_key=secret)
+        return AwsAccess(endpoint=self.job_endpoint, access_key_id=access_key_id, secret_access_key=secret)
 
 
 @contextlib.contextmanager
@@ -48,13 +51,40 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
         clock=workspace.clock,
         region=region_of(jobfile),
     )
-    gateway = Gateway(services, port or 0)
+    addresses = _addresses(workspace)
+    gateway = _gateway(services, port or 0, addresses)
     gateway.start()
     try:
         local = jobfile.environments.get("local")
-        yield Serving(endpoint=gateway.endpoint, key=key, inherit=bool(local and local.aws == "inherit"))
+        yield Serving(
+            endpoint=gateway.endpoint,
+            job_endpoint=f"http://{addresses[0]}:{gateway.port}" if addresses else gateway.endpoint,
+            key=key,
+            inherit=bool(local and local.aws == "inherit"),
+        )
     finally:
         gateway.stop()
+
+
+def _addresses(workspace: Workspace) -> list[str]:
+    """Where the gateway must answer beside loopback: containers have a loopback of their own."""
+    if executor_of(workspace) != DOCKER:
+        return []
+    from wherry.executors.docker import bridge
+
+    return [bridge()]
+
+
+def _gateway(services: Services, port: int, addresses: list[str]) -> Gateway:
+    try:
+        return Gateway(services, port, addresses=addresses)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        raise WherryError(
+            f"containers find this machine at {addresses[0]}, which is none of its addresses",
+            hint="use a Docker engine that runs on this machine itself: not Docker Desktop, not a rootless one",
+        ) from None
 
 
 @contextlib.contextmanager

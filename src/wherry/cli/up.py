@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from wherry.cli import output
-from wherry.cli.context import open_workspace
+from wherry.cli.context import add_executor, open_workspace
 from wherry.errors import UserError, WherryError
 from wherry.model import Run, Status
 
@@ -38,12 +38,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="attempts at once on this machine (default: twice its CPUs, at least 4)",
     )
+    add_executor(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the engine in the foreground; where one runs already, be its client until it ends."""
     from wherry.cli.serving import serve_again
-    from wherry.local.crew import Host
+    from wherry.local.crew import DOCKER, Host, executor_of
     from wherry.local.engine import Engine
     from wherry.local.support import refuse_unsupported
 
@@ -51,7 +52,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError("`--parallel` must be at least 1")
     workspace = open_workspace(arguments)
     jobfile = workspace.jobfile
-    refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
+    in_containers = executor_of(workspace) == DOCKER
+    refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True, in_containers=in_containers)
     host = Host()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(workspace))

@@ -24,10 +24,14 @@ class Part:
     command: tuple[str, ...]
     #: The whole environment: nothing is added to it.
     env: Mapping[str, str]
-    #: Where the command starts, absolute.
+    #: Where the command starts, absolute; in a container the image says where.
     folder: str
     #: The file that receives what it writes, stdout and stderr in the order of the writes; appended to.
     log: str
+    #: The image of its container, and of a helper's without one of its own; None: the one that is made of `folder`.
+    image: str | None = None
+    #: Files that a container sees, read-only: the path inside, and here.
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,8 @@ class Launch(Part):
     helpers: Mapping[str, Part] = field(default_factory=dict)
     #: No more memory than this, in bytes; None: no limit.
     memory: int | None = None
-    #: No more processors than this; None: no limit.
-    cpus: int | None = None
+    #: No more processors than this, and parts of them where the executor can; None: no limit.
+    cpus: float | None = None
 
 
 class Key(NamedTuple):
@@ -63,7 +67,7 @@ class Started(NamedTuple):
     """An attempt has its process."""
 
     key: Key
-    #: Finds the process again after this one was killed: `pid:start time`.
+    #: Finds the process again after this one was killed: `pid:start time`, or `docker:CONTAINER`.
     process: str
 
 

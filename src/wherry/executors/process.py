@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import shlex
@@ -17,8 +18,8 @@ import subprocess  # noqa: TID251 - this is the door
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any
 
 from wherry.errors import WherryError
 from wherry.executors import Ended, Key, Launch, Part, Started
@@ -60,7 +61,8 @@ class ProcessExecutor:
         """Start an attempt."""
         self._running[key] = launch
         helpers = {name: _as_message(part) for name, part in launch.helpers.items()}
-        limits = {"memory": launch.memory, "cpus": launch.cpus}
+        # Bound to so many processors, which cannot be divided.
+        limits = {"memory": launch.memory, "cpus": None if launch.cpus is None else math.ceil(launch.cpus)}
         self._outbox.append({"do": "start", "key": str(key), **limits, "helpers": helpers, **_as_message(launch)})
         self._unsent.append(key)
 
@@ -199,6 +201,29 @@ class ProcessExecutor:
 
 def _as_message(part: Part) -> dict[str, Any]:
     return {"argv": part.command, "env": dict(part.env), "folder": part.folder, "log": part.log}
+
+
+def call(
+    command: Sequence[str], *, stdin: IO[bytes] | None = None, show: Callable[[bytes], object] | None = None
+) -> tuple[int, bytes]:
+    """Run a tool of this machine with our own environment; gives its exit code and all that it wrote.
+
+    `show` gets each line while it is written.
+    """
+    written = bytearray()
+    with subprocess.Popen(  # noqa: S603 - our own words
+        command,
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is for us: we say what becomes of it
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        for line in process.stdout:
+            written += line
+            if show:
+                show(line)
+    return process.returncode, bytes(written)
 
 
 def feed(command: Sequence[str], data: bytes, *, env: Mapping[str, str], folder: str, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""Accepts connections on loopback and serves each in a thread of its own."""
+"""Accepts connections, on loopback unless told otherwise, and serves each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wherry.gateway.http import BadRequest, Connection, Disconnected, FileBody, Request, Response
 
@@ -19,38 +19,43 @@ Handler = Callable[[Request], Response]
 
 
 class Server:
-    """Serves a handler on 127.0.0.1, one thread a connection."""
+    """Serves a handler on 127.0.0.1, and on further addresses at the same port; one thread a connection."""
 
-    def __init__(self, handler: Handler, port: int = 0) -> None:
+    def __init__(self, handler: Handler, port: int = 0, addresses: Sequence[str] = ()) -> None:
         self._handler = handler
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
-        self.port: int = self._socket.getsockname()[1]
+        self._sockets = _bind(port, ["127.0.0.1", *addresses])
+        self.port: int = self._sockets[0].getsockname()[1]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._stopping = False
-        self._thread = threading.Thread(target=self._accept, name="gateway", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._accept, args=(door,), name="gateway", daemon=True) for door in self._sockets
+        ]
 
     def start(self) -> None:
         """Begin to serve."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Close the door and every connection."""
+        """Close the doors and every connection."""
         self._stopping = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
+        for door in self._sockets:
+            with contextlib.suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)
+            door.close()
+        for thread in self._threads:
+            thread.join()
         with self._lock:
             connections = list(self._open)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
+    def _accept(self, door: socket.socket) -> None:
         while not self._stopping:
             try:
-                connection, _ = self._socket.accept()
+                connection, _ = door.accept()
             except OSError:
                 # A client that gave up, or no file descriptor left: neither is the end of the gateway.
                 time.sleep(_PAUSE)
@@ -88,6 +93,20 @@ class Server:
             connection.refuse(str(error))
             return False
         return _answer(connection, request, response)
+
+
+def _bind(port: int, addresses: Sequence[str]) -> list[socket.socket]:
+    """One listening socket an address, all at the same port; raises OSError."""
+    doors: list[socket.socket] = []
+    try:
+        for address in addresses:
+            doors.append(socket.create_server((address, port), backlog=256))
+            port = doors[0].getsockname()[1]
+    except OSError:
+        for door in doors:
+            door.close()
+        raise
+    return doors
 
 
 def _answer(connection: Connection, request: Request, response: Response) -> bool:

@@ -10,7 +10,7 @@ import errno
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -49,13 +49,20 @@ OPERATIONS: dict[str, JsonOperation] = {
 class Gateway:
     """Serves until stopped; `endpoint` is its URL.
 
+    It answers on loopback, and on further `addresses` of this machine, at the same port.
     `routes` are further paths under `/_wherry/`, each with its handler; they see requests that nobody has verified.
     """
 
-    def __init__(self, services: Services, port: int = 0, routes: Mapping[str, Handler] | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        port: int = 0,
+        routes: Mapping[str, Handler] | None = None,
+        addresses: Sequence[str] = (),
+    ) -> None:
         self._services = services
         self._routes: dict[str, Handler] = {f"{OWN}health": _health, **(routes or {})}
-        self._server = Server(self._handle, port)
+        self._server = Server(self._handle, port, addresses)
         self.endpoint = f"http://127.0.0.1:{self._server.port}"
         self.port = self._server.port
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
+from wherry.errors import NotFound
+from wherry.executors import Executor, Key
+from wherry.executors.combined import Combined
+from wherry.executors.containers import began
 from wherry.executors.proc import is_alive
 from wherry.executors.process import ProcessExecutor
 from wherry.local.consequences import Consequences
@@ -11,6 +16,9 @@ from wherry.local.floor import Floor, Listener
 from wherry.local.worker import AccessFor, Worker
 from wherry.local.workspace import Workspace
 from wherry.model import Status
+
+#: The names of executors.
+PROCESS, DOCKER = "process", "docker"
 
 
 class Host:
@@ -27,6 +35,37 @@ class Host:
         """Note that a run was refused something."""
         if self.worker:
             self.worker.denied(run_id, message)
+
+
+def _make_process(workspace: Workspace) -> Executor:
+    return ProcessExecutor(workspace.home.keepers)
+
+
+def _make_docker(workspace: Workspace) -> Executor:
+    from wherry.executors.docker import DockerExecutor  # whoever has no containers does not wait for it
+
+    def is_open(key: Key) -> bool:
+        try:
+            run = workspace.history.get(key.run_id)
+        except NotFound:
+            return False
+        return not run.status.ended and bool(run.attempts) and run.attempts[-1].number == key.attempt
+
+    return DockerExecutor(folder=workspace.home.keepers, me=workspace.me, is_open=is_open)
+
+
+#: What `--executor` chooses from.
+EXECUTORS: dict[str, Callable[[Workspace], Executor]] = {PROCESS: _make_process, DOCKER: _make_docker}
+
+
+def _whose(folder: str, process: str, owner: str) -> str:
+    """Which executor began an attempt of an engine that died."""
+    return DOCKER if began(process, folder=folder, owner=owner) else PROCESS
+
+
+def executor_of(workspace: Workspace) -> str:
+    """The name of the executor of what begins in this process."""
+    return workspace.executor or PROCESS
 
 
 def take_over(workspace: Workspace, floor: Floor, *, job: str | None = None) -> set[str]:
@@ -56,8 +95,10 @@ def make_floor(
     listener: Listener,
     failed: Callable[[BaseException], None],
 ) -> Floor:
-    """A floor that executes runs as processes of this machine, `places` at once."""
-    executor = ProcessExecutor(workspace.home.keepers)
+    """A floor that executes runs by the workspace's executor, `places` at once."""
+    chosen = executor_of(workspace)
+    makers = {name: functools.partial(make, workspace) for name, make in EXECUTORS.items()}
+    executor = Combined(chosen, makers, functools.partial(_whose, workspace.home.keepers))
     worker = Worker(
         jobfile=lambda: workspace.jobfile,
         home=workspace.home,
@@ -65,6 +106,7 @@ def make_floor(
         secrets=workspace.secrets,
         access_for=access_for,
         clock=workspace.clock,
+        in_containers=chosen == DOCKER,
     )
     host.worker = worker
     return Floor(

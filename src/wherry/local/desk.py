@@ -56,8 +56,9 @@ class Desk:
         from wherry.local.support import refuse_unsupported
 
         jobfile = self._workspace.jobfile
-        refuse_unsupported(jobfile, [jobfile.job(wish.job)], triggers=False)
-        if wake_engine(self._workspace.home):
+        executor, by_engine = self._executor()
+        refuse_unsupported(jobfile, [jobfile.job(wish.job)], triggers=False, in_containers=executor == "docker")
+        if by_engine:
             return self._workspace.intake.by_hand(wish)
         run_id = self._workspace.intake.by_hand(wish, owner=self._workspace.me)
         if run_id is not None:
@@ -87,7 +88,7 @@ class Desk:
             raise UserError(f"run {run.id} has not ended", hint=f"it is {run.status}; `wherry stop {run.id}` ends it")
         if run.status is Status.SUCCEEDED:
             raise UserError(f"run {run.id} has succeeded", hint=f"to run its event once more: `wherry replay {run.id}`")
-        by_engine = wake_engine(self._workspace.home)
+        _, by_engine = self._executor()
         owner = None if by_engine else self._workspace.me
         if not self._workspace.intake.again(run.id, owner=owner):
             raise UserError(f"run {run.id} was changed by somebody else just now", hint=f"`wherry show {run.id}`")
@@ -225,6 +226,19 @@ class Desk:
         if engine is None:
             raise UserError("no engine runs here", hint="start it in another terminal: `wherry up`")
         return self._variables(self._workspace, engine.endpoint)
+
+    def _executor(self) -> tuple[str, bool]:
+        """What would execute a run now, and whether an engine does; raises UserError when another one is asked for."""
+        asked = self._workspace.executor
+        engine = engine_info(self._workspace.home)
+        if engine is None:
+            return asked or "process", wake_engine(self._workspace.home)
+        if asked not in (None, engine.executor):
+            raise UserError(
+                f"an engine runs here (pid {engine.pid}), and it executes by `{engine.executor}`",
+                hint=f"leave `--executor` out, or end it and start it anew: `wherry up --executor {asked}`",
+            )
+        return engine.executor, True
 
     def _make_solo(self) -> Solo:
         if self._solo is None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from wherry.errors import WherryError
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
-from wherry.local.crew import Host, make_floor, take_over
+from wherry.local.crew import DOCKER, Host, executor_of, make_floor, take_over
 from wherry.local.floor import Listener
 from wherry.local.retention import Janitor
 from wherry.local.scheduler import Scheduler
@@ -84,7 +84,14 @@ class Engine:
         self._workspace.buckets.recover()
         self._workspace.host = self._floor
         self._take_over()
-        self._seat.announce(EngineInfo(pid=os.getpid(), endpoint=endpoint, started_at=iso_seconds(self._clock())))
+        self._seat.announce(
+            EngineInfo(
+                pid=os.getpid(),
+                endpoint=endpoint,
+                started_at=iso_seconds(self._clock()),
+                executor=executor_of(self._workspace),
+            )
+        )
         self._watcher.start()
         self._alerts.start()
         self._janitor.start()
@@ -160,7 +167,9 @@ class Engine:
         """Go on with the changed job file; when it is not right, say so and go on with the one we have."""
         try:
             jobfile = self._workspace.load_again()
-            refuse_unsupported(jobfile, jobfile.jobs.values(), triggers=True)
+            refuse_unsupported(
+                jobfile, jobfile.jobs.values(), triggers=True, in_containers=executor_of(self._workspace) == DOCKER
+            )
         except WherryError as error:
             self._failed(error)
             return

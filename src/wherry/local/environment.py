@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping
 from typing import Protocol
@@ -19,6 +18,9 @@ from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 #: An event longer than this travels as a file: ECS allows 8,192 characters for all overrides together.
 EVENT_LIMIT = 8_000
+#: Names that file, and where it is in a container.
+EVENT_FILE = "WHERRY_EVENT_FILE"
+_EVENT_INSIDE = "/run/wherry/event.json"
 
 
 class SecretSource(Protocol):
@@ -49,9 +51,17 @@ class AwsAccess:
 
 
 def prepare(
-    run: Run, jobfile: JobFile, home: Home, secrets: SecretSource, access: AwsAccess | None
+    run: Run,
+    jobfile: JobFile,
+    home: Home,
+    secrets: SecretSource,
+    access: AwsAccess | None,
+    *,
+    in_container: bool = False,
 ) -> tuple[Run, Launch]:
     """Resolve a claimed run: the run with its command and environment (without secrets), and what to start.
+
+    In a container the image says what PATH and HOME are, and may have a command of its own.
 
     Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
     """
@@ -63,20 +73,37 @@ def prepare(
     )
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
     command = _command(job, run, context)
+    if not (in_container or command):
+        raise MissingValue(
+            f"job `{job.name}` has no command, so it cannot run as a process",
+            hint="add `command:` to the job; an image's own command needs `--executor docker`",
+        )
     attempt = run.attempts[-1].number
-    common = inherited()
+    common = {} if in_container else inherited()
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
+    files = {}
     common |= _aws(jobfile, access) | _facts(run, attempt, home)
+    if in_container and EVENT_FILE in common:
+        files[_EVENT_INSIDE] = common[EVENT_FILE]
+        common[EVENT_FILE] = _EVENT_INSIDE
     secret = _secrets(job, secrets)
     folder = folder_of(job, jobfile)
     helpers = {}
     for helper in job.helpers:
         rendered = {name: mapping.parse(value).render(context) for name, value in helper.env.items()}
+        helper_command = _helper_command(helper, context)
+        if not (in_container or helper_command):
+            raise MissingValue(
+                f"helper `{helper.name}` of job `{job.name}` has no command, so it cannot run as a process",
+                hint="add `command:` to the helper; an image's own command needs `--executor docker`",
+            )
         helpers[helper.name] = Part(
-            command=_helper_command(job, helper, context),
+            command=helper_command,
             env=common | rendered | secret,
             folder=folder,
             log=home.log(run.id, attempt, helper.name),
+            image=helper.image,
+            files=files,
         )
     _refuse_nul(
         [*command, *own.values(), *secret.values(), *(text for part in helpers.values() for text in part.command)]
@@ -87,8 +114,10 @@ def prepare(
         folder=folder,
         log=home.log(run.id, attempt),
         helpers=helpers,
+        image=job.image,
+        files=files,
         memory=job.memory,
-        cpus=None if job.cpu is None else math.ceil(job.cpu),
+        cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
 
@@ -131,25 +160,13 @@ def _command(job: Job, run: Run, context: mapping.Context) -> tuple[str, ...]:
         if not run.overrides.args:
             return ("/bin/sh", "-c", text)
         return ("/bin/sh", "-c", f'{text} "$@"', "sh", *run.overrides.args)
-    command = tuple(mapping.parse(argument).render(context) for argument in job.command)
-    if not command:
-        raise MissingValue(
-            f"job `{job.name}` has no command, so it cannot run as a process",
-            hint="add `command:` to the job; an image's own command needs a container",
-        )
-    return command + run.overrides.args
+    return tuple(mapping.parse(argument).render(context) for argument in job.command) + run.overrides.args
 
 
-def _helper_command(job: Job, helper: Helper, context: mapping.Context) -> tuple[str, ...]:
+def _helper_command(helper: Helper, context: mapping.Context) -> tuple[str, ...]:
     if isinstance(helper.command, str):
         return ("/bin/sh", "-c", mapping.parse(helper.command).render(context))
-    command = tuple(mapping.parse(argument).render(context) for argument in helper.command)
-    if not command:
-        raise MissingValue(
-            f"helper `{helper.name}` of job `{job.name}` has no command, so it cannot run as a process",
-            hint="add `command:` to the helper; an image's own command needs a container",
-        )
-    return command
+    return tuple(mapping.parse(argument).render(context) for argument in helper.command)
 
 
 def _aws(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
@@ -176,7 +193,7 @@ def _facts(run: Run, attempt: int, home: Home) -> dict[str, str]:
     if len(event) <= EVENT_LIMIT:
         facts["WHERRY_EVENT"] = event
     else:
-        facts["WHERRY_EVENT_FILE"] = _event_file(home, run, event)
+        facts[EVENT_FILE] = _event_file(home, run, event)
     return facts
 
 
@@ -184,6 +201,7 @@ def _event_file(home: Home, run: Run, event: str) -> str:
     path = f"{home.runs}/{run.id}/event.json"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)  # a container's user is another one
         file.write(event)
     return path
 

@@ -6,23 +6,25 @@ import linecache
 import os
 from collections.abc import Iterable, Iterator
 
-from wherry.errors import Problem, Unsupported
+from wherry.errors import Problem, Unsupported, UserError
+from wherry.executors.recipe import recipe
 from wherry.local.alerts import SENDMAIL
+from wherry.local.environment import folder_of
 from wherry.model import Job, JobFile, QueueTrigger
 
 _LATER = "take it out, or wait for the version of wherry that can"
 
 
-def refuse_unsupported(jobfile: JobFile, jobs: Iterable[Job], *, triggers: bool) -> None:
+def refuse_unsupported(jobfile: JobFile, jobs: Iterable[Job], *, triggers: bool, in_containers: bool) -> None:
     """Raise Unsupported naming every part of these jobs that would be ignored.
 
-    `triggers` includes their triggers and what else an engine alone does.
+    `triggers` includes their triggers and what else an engine alone does; `in_containers` says what they run as.
     """
-    found = [
-        _problem(jobfile, path, f"job `{job.name}`: {what} by the local environment", _LATER)
-        for job in jobs
-        for path, what in _unsupported(job, triggers=triggers)
-    ]
+    found = []
+    for job in jobs:
+        wanting = _without_image(job, jobfile) if in_containers else _without_command(job)
+        for path, what, hint in (*_unsupported(job, triggers=triggers), *wanting):
+            found.append(_problem(jobfile, path, f"job `{job.name}`: {what}", hint))
     if triggers:
         found += [_problem(jobfile, "environments.local.alerts", what, hint) for what, hint in _unreachable(jobfile)]
     if found:
@@ -34,22 +36,40 @@ def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:
     return Problem(place, message, source=linecache.getline(place.file, place.line).rstrip("\n"), hint=hint)
 
 
-def _unsupported(job: Job, *, triggers: bool) -> Iterator[tuple[str, str]]:
-    """(dotted path, what is said of it)."""
+#: Dotted path, what is said of it, what to do about it.
+_Finding = tuple[str, str, str]
+
+
+def _unsupported(job: Job, *, triggers: bool) -> Iterator[_Finding]:
     base = f"jobs.{job.name}"
     if job.task_definition is not None and not job.command:
-        yield f"{base}.task_definition", "`task_definition` is not yet run"
-    for helper in job.helpers:
-        if not helper.command:
-            yield (
-                f"{base}.helpers.{helper.name}",
-                f"helper `{helper.name}` has an image and no command: it is not yet run",
-            )
+        yield f"{base}.task_definition", "`task_definition` is not yet run by the local environment", _LATER
     if not triggers:
         return
     for number, trigger in enumerate(job.triggers):
         if isinstance(trigger, QueueTrigger):
-            yield f"{base}.on.{number}", "queues are not yet run"
+            yield f"{base}.on.{number}", "queues are not yet run by the local environment", _LATER
+
+
+def _without_command(job: Job) -> Iterator[_Finding]:
+    """What cannot run as a process, because only an image knows its command."""
+    hint = "add `command:`, or run it in a container: `--executor docker`"
+    if not job.command and job.task_definition is None:
+        yield f"jobs.{job.name}", "it has no command, so it cannot run as a process", hint
+    for helper in job.helpers:
+        if not helper.command:
+            what = f"helper `{helper.name}` has an image and no command, so it cannot run as a process"
+            yield f"jobs.{job.name}.helpers.{helper.name}", what, hint
+
+
+def _without_image(job: Job, jobfile: JobFile) -> Iterator[_Finding]:
+    """What cannot run in a container, because there is nothing to make an image of."""
+    if job.image:
+        return
+    try:
+        recipe(folder_of(job, jobfile))
+    except UserError as error:
+        yield f"jobs.{job.name}{'.build' if job.build else ''}", error.message, error.hint or ""
 
 
 def _unreachable(jobfile: JobFile) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,8 @@ class EngineInfo:
     endpoint: str
     #: ISO 8601, UTC.
     started_at: str
+    #: What it executes attempts by.
+    executor: str = "process"
 
 
 class SeatTaken(UserError):

@@ -68,8 +68,10 @@ class Worker:
         secrets: SecretSource,
         access_for: AccessFor,
         clock: Clock,
+        in_containers: bool = False,
     ) -> None:
         self._jobfile = jobfile
+        self._in_containers = in_containers
         self._home = home
         self._executor = executor
         self._secrets = secrets
@@ -92,7 +94,10 @@ class Worker:
         """Start the open attempt of a claimed run."""
         active = self._enter(run)
         try:
-            run, launch = prepare(run, self._jobfile(), self._home, self._secrets, self._access_for(run.id))
+            access = self._access_for(run.id)
+            run, launch = prepare(
+                run, self._jobfile(), self._home, self._secrets, access, in_container=self._in_containers
+            )
         except WherryError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
             self._fail(active, text)

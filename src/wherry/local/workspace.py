@@ -52,11 +52,15 @@ class Elsewhere:
 class Workspace:
     """The parts of one local environment."""
 
-    def __init__(self, jobfile_path: str, load: Callable[[], JobFile], clock: Clock = system_clock) -> None:
+    def __init__(
+        self, jobfile_path: str, load: Callable[[], JobFile], clock: Clock = system_clock, executor: str | None = None
+    ) -> None:
         self._path = os.path.abspath(jobfile_path)
         self._load = load
         self._stamp: tuple[int, int] | None = None
         self.clock = clock
+        #: What executes attempts, by name; None: nobody has said.
+        self.executor = executor
         self.home = open_home(os.path.dirname(os.path.abspath(jobfile_path)))
         #: Takes new runs; an engine in this process puts itself here.
         self.host: Host = Elsewhere(self.home)

@@ -1,0 +1,171 @@
+"""Taking an environment away, in steps that find by looking what is still to be done.
+
+What holds people's data stays unless they say otherwise twice: buckets that the job file owns (the template retains
+them), and secrets, which people have set. Buckets of somebody else are not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wherry.aws import found
+from wherry.aws.changes import Template
+from wherry.aws.client import Aws, AwsError
+from wherry.aws.deploy import Report, watching
+from wherry.aws.stack import StackFailed
+from wherry.aws.states import State
+from wherry.aws.survey import Site
+
+#: DeleteObjects takes so many at once.
+_BATCH = 1000
+#: A task that is told to stop is gone after its grace period; what it held can then be deleted.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What there is of an environment, and what of it stays."""
+
+    state: State
+    base_state: State
+    #: How many resources go.
+    resources: int
+    #: Tasks that are running now, and will be stopped.
+    tasks: Sequence[str]
+    #: Own buckets, by their physical names.
+    buckets: Sequence[str]
+    secrets: Sequence[str]
+
+    @property
+    def is_nothing(self) -> bool:
+        """No stack, not even the shell of one."""
+        return not (self.state.id or self.base_state.id)
+
+
+def look(site: Site) -> Remains:
+    """See what there is; raises AwsError."""
+    template = site.main.template() or {}
+    base = site.base.template() or {}
+    secrets = found.secret_names(site.jobfile)
+    arns = found.at_once(lambda name: found.secret_arn(site.aws, name), secrets)
+    return Remains(
+        state=site.main.look(),
+        base_state=site.base.look(),
+        resources=len(template.get("Resources", {})) + len(base.get("Resources", {})),
+        tasks=list(_tasks(site)),
+        buckets=own_buckets(site, template),
+        secrets=[name for name, arn in zip(secrets, arns, strict=True) if arn],
+    )
+
+
+def own_buckets(site: Site, template: Template) -> list[str]:
+    """The own buckets that are there: those of the stack, and those that it has left, known by their tags."""
+    derived = [site.names.bucket(each, site.environment) for each in site.jobfile.buckets.values() if not each.existing]
+    made = [
+        resource["Properties"]["BucketName"]
+        for resource in template.get("Resources", {}).values()
+        if resource["Type"] == "AWS::S3::Bucket" and str(resource.get("DeletionPolicy", "")).startswith("Retain")
+    ]
+    candidates = sorted({*derived, *made})
+    ours = found.at_once(
+        lambda name: _is_there(site.aws, name) and (name in made or _is_tagged(site, name)), candidates
+    )
+    return [name for name, is_ours in zip(candidates, ours, strict=True) if is_ours]
+
+
+def _is_tagged(site: Site, bucket: str) -> bool:
+    """Whether this app's stack has made it: a name alone is no proof that what is in it may go."""
+    try:
+        tags = {tag["Key"]: tag["Value"] for tag in site.aws.call("s3", "get_bucket_tagging", Bucket=bucket)["TagSet"]}
+    except AwsError as error:
+        if error.code == "NoSuchTagSet":
+            return False
+        raise
+    return site.tags.items() <= tags.items()
+
+
+def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
+    """Delete both stacks, then the buckets named in `data` with all that is in them.
+
+    Raises StackFailed or AwsError; another destroy goes on from there.
+    """
+    _main(site, report)
+    if _is_there(site.aws, site.names.work_bucket):
+        report.stage("the work bucket is emptied")
+        empty(site.aws, site.names.work_bucket)
+    if site.base.look().id:
+        report.stage("the base goes: image repositories, the work bucket")
+        site.base.delete(watching(report, site.base.template() or {}))
+    for bucket in data:
+        if _is_there(site.aws, bucket):
+            report.stage(f"bucket {bucket} goes, with all that is in it")
+            empty(site.aws, bucket)
+            site.aws.call("s3", "delete_bucket", Bucket=bucket)
+
+
+def _main(site: Site, report: Report) -> None:
+    template = site.main.template() or {}
+    for attempt in range(_ROUNDS):
+        if not site.main.look().id:
+            return
+        report.stage("the stack goes" if attempt == 0 else "the stack goes: another try, without the tasks that began")
+        for task in _tasks(site):  # a cluster with tasks, and a security group in use, cannot be deleted
+            report.stage(f"task {task.rpartition('/')[2]} is stopped")
+            with contextlib.suppress(AwsError):  # it has just ended
+                site.aws.call(
+                    "ecs", "stop_task", cluster=site.names.cluster, task=task, reason="the environment is destroyed"
+                )
+        try:
+            site.main.delete(watching(report, template))
+        except StackFailed:
+            if attempt == _ROUNDS - 1 or not list(_tasks(site)):
+                raise
+
+
+def _tasks(site: Site) -> Iterator[str]:
+    """The tasks in the environment's cluster; none where that is gone."""
+    try:
+        yield from site.aws.pages("ecs", "list_tasks", "taskArns", cluster=site.names.cluster)
+    except AwsError as error:
+        if error.code != "ClusterNotFoundException":
+            raise
+
+
+def _is_there(aws: Aws, bucket: str) -> bool:
+    """Whether a bucket is there and ours; names hold the account, but an `environments.X.buckets` name may not."""
+    try:
+        aws.call("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=aws.account)
+    except AwsError as error:
+        if error.code in ("404", "NoSuchBucket", "403", "AccessDenied"):
+            return False
+        raise
+    return True
+
+
+def empty(aws: Aws, bucket: str) -> None:
+    """Delete all objects of a bucket, in all versions, and the parts of uploads that were never completed."""
+    batch: list[dict[str, Any]] = []
+    for key in ("Versions", "DeleteMarkers"):
+        for version in aws.pages("s3", "list_object_versions", key, Bucket=bucket):
+            batch.append({"Key": version["Key"], "VersionId": version["VersionId"]})
+            if len(batch) == _BATCH:
+                _delete(aws, bucket, batch)
+                batch = []
+    if batch:
+        _delete(aws, bucket, batch)
+    for upload in aws.pages("s3", "list_multipart_uploads", "Uploads", Bucket=bucket):
+        with contextlib.suppress(AwsError):  # it was completed or aborted just now
+            aws.call("s3", "abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+def _delete(aws: Aws, bucket: str, batch: list[dict[str, Any]]) -> None:
+    answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    errors = answer.get("Errors", [])
+    if errors:
+        first = errors[0]
+        raise AwsError(
+            f"`s3://{bucket}/{first['Key']}` cannot be deleted: {first.get('Message', '')}", code=first["Code"]
+        )

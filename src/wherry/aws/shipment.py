@@ -1,0 +1,111 @@
+"""The images that an environment needs: which are there already, and how the others get there."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from wherry.aws.client import Aws, AwsError
+from wherry.aws.compile import builds_image
+from wherry.aws.found import at_once
+from wherry.aws.names import Names
+from wherry.errors import WherryError
+from wherry.executors import images
+from wherry.model import Environment, JobFile
+
+#: So many digits of the sum of the sources are the tag; the local image has the same.
+_TAG = 32
+_ECR_HOST = ".dkr.ecr."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """The image of a job, or of a helper of one."""
+
+    #: `JOB` or `JOB/HELPER`.
+    key: str
+    #: What a task definition says: by digest once it is known.
+    reference: str
+    #: The folder that it is built from; None: somebody else's image.
+    folder: str | None = None
+    #: False: it has to be built and pushed.
+    is_there: bool = True
+    #: Why it is not named by its digest, or empty.
+    doubt: str = ""
+
+
+def survey(aws: Aws, jobfile: JobFile, environment: Environment, names: Names) -> Sequence[Image]:
+    """All images as they are now; nothing is built. Raises UserError for folders that no image can be made of."""
+    root = os.path.dirname(os.path.abspath(jobfile.path))
+    asks: list[Callable[[], Image]] = []
+    for job in jobfile.jobs.values():
+        if builds_image(job):
+            folder = os.path.join(root, job.build or ".")
+            asks.append(lambda name=job.name, folder=folder: _built(aws, environment, names, name, folder))  # type: ignore[misc]
+        named = {job.name: job.image, **{f"{job.name}/{helper.name}": helper.image for helper in job.helpers}}
+        for key, image in named.items():
+            if image:
+                asks.append(lambda key=key, image=image: _pinned(aws, key, image))  # type: ignore[misc]
+    return at_once(lambda ask: ask(), asks)
+
+
+def ship(aws: Aws, image: Image, environment: Environment, show: Callable[[bytes], object] | None = None) -> Image:
+    """Build an image that is not there, and push it; gives it by its digest. Raises DockerFailure."""
+    if image.is_there or image.folder is None:
+        return image
+    tag = images.build(image.folder, environment.platform, show)
+    repository = image.reference.rpartition(":")[0]
+    digest = images.push(tag, repository, _credentials(aws, environment))
+    return replace(image, reference=f"{repository}@{digest}", is_there=True)
+
+
+def _built(aws: Aws, environment: Environment, names: Names, job: str, folder: str) -> Image:
+    tag = images.fingerprint(folder, environment.platform)[:_TAG]
+    if environment.registry:
+        repository = f"{environment.registry}/{names.repository(job)}"
+        digest = images.remote_digest(f"{repository}:{tag}", None)
+    else:
+        repository, digest = _of_ecr(aws, environment, names, names.repository(job), tag)
+    reference = f"{repository}@{digest}" if digest else f"{repository}:{tag}"
+    return Image(key=job, reference=reference, folder=folder, is_there=digest is not None)
+
+
+def _of_ecr(aws: Aws, environment: Environment, names: Names, name: str, tag: str) -> tuple[str, str | None]:
+    """The repository's address, and the digest of a tag in it."""
+    try:
+        described = aws.call("ecr", "describe_repositories", repositoryNames=[name])
+        repository = str(described["repositories"][0]["repositoryUri"])
+        if _ECR_HOST not in repository:
+            return repository, images.remote_digest(f"{repository}:{tag}", _credentials(aws, environment))
+        answer = aws.call("ecr", "describe_images", repositoryName=name, imageIds=[{"imageTag": tag}])
+    except AwsError as error:
+        if error.code == "ImageNotFoundException":
+            return repository, None
+        if error.code == "RepositoryNotFoundException":
+            suffix = "amazonaws.com.cn" if names.partition == "aws-cn" else "amazonaws.com"
+            return f"{names.account}{_ECR_HOST}{names.region}.{suffix}/{name}", None
+        raise
+    return repository, str(answer["imageDetails"][0]["imageDigest"])
+
+
+def _pinned(aws: Aws, key: str, image: str) -> Image:
+    """Somebody else's image, by the digest that its registry gives it now."""
+    host = image.partition("/")[0]
+    try:
+        known = images.pinned(image, _login(aws) if _ECR_HOST in host and aws.region in host else None)
+    except WherryError as error:
+        return Image(key=key, reference=image, doubt=error.message)
+    return Image(key=key, reference=known or image, doubt="" if known else "its registry does not tell its digest")
+
+
+def _credentials(aws: Aws, environment: Environment) -> images.Credentials | None:
+    """ECR's; for other registries the logins of the `docker` program."""
+    return None if environment.registry else _login(aws)
+
+
+def _login(aws: Aws) -> images.Credentials:
+    token = aws.call("ecr", "get_authorization_token")["authorizationData"][0]["authorizationToken"]
+    username, _, password = base64.b64decode(token).decode().partition(":")
+    return images.Credentials(username=username, password=password)

@@ -1,0 +1,178 @@
+"""What an image is made of, and images in a real registry."""
+
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from tests.conftest import BUSYBOX, wait_for
+from wherry.errors import UserError
+from wherry.executors import context, images
+from wherry.executors.recipe import recipe
+
+
+def write(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def paths(folder, *ignore):
+    return [entry.path for entry in context.entries(str(folder), ignore)]
+
+
+FILES = {"a.py": "", "b.txt": "", "deep/a.py": "", "deep/er/b.txt": "", ".git/config": "", ".wherry/wherry.db": ""}
+
+
+@pytest.mark.parametrize(
+    ("ignore", "left"),
+    [
+        ([], [".git", ".git/config", "a.py", "b.txt", "deep", "deep/a.py", "deep/er", "deep/er/b.txt"]),
+        ([".git", "deep"], ["a.py", "b.txt"]),
+        ([".git", "/deep/er/", "# *.py", ""], ["a.py", "b.txt", "deep", "deep/a.py"]),
+        ([".git", "*.txt"], ["a.py", "deep", "deep/a.py", "deep/er", "deep/er/b.txt"]),
+        ([".git", "**/*.txt"], ["a.py", "deep", "deep/a.py", "deep/er"]),
+        ([".git", "deep/**"], ["a.py", "b.txt", "deep"]),
+        (["*", "!a.py"], ["a.py"]),
+        (["*", "!deep/a.py"], ["deep/a.py"]),
+        ([".git", "deep", "!deep/er"], ["a.py", "b.txt", "deep/er", "deep/er/b.txt"]),
+        ([".git", "[ab].*", "dee?"], []),
+    ],
+)
+def test_dockerignore(tmp_path, ignore, left):
+    write(tmp_path, FILES)
+    assert paths(tmp_path, *ignore) == left
+
+
+def test_the_sum_is_of_what_an_image_becomes(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        write(folder, {"Dockerfile": "FROM x", "a.py": "1", ".dockerignore": "*.log"})
+    first = images.fingerprint(str(one))
+    os.utime(other / "a.py", (0, 0))
+    (other / "noise.log").write_text("")
+    (other / "a.py").chmod(0o600)
+    assert images.fingerprint(str(other)) == first
+    assert images.fingerprint(str(other), "linux/arm64") != first
+    for change in ({"a.py": "2"}, {"b.py": ""}, {"Dockerfile": "FROM y"}):
+        shutil.copytree(one, tmp_path / "third")
+        write(tmp_path / "third", change)
+        assert images.fingerprint(str(tmp_path / "third")) != first
+        shutil.rmtree(tmp_path / "third")
+    (other / "a.py").chmod(0o755)
+    assert images.fingerprint(str(other)) != first
+
+
+def test_a_dockerfile_is_made_up_for_python(tmp_path):
+    with pytest.raises(UserError, match="neither a Dockerfile"):
+        recipe(str(tmp_path))
+    write(tmp_path, {"pyproject.toml": '[project]\nrequires-python = ">=3.12"\ndependencies = ["a>=1", "b"]\n'})
+    lines = recipe(str(tmp_path)).dockerfile.splitlines()
+    assert lines[0] == "FROM python:3.12-slim"
+    assert lines.index('RUN ["pip", "install", "--no-cache-dir", "a>=1", "b"]') < lines.index("COPY --chown=job . .")
+    assert lines[-1] == "USER job"
+    write(tmp_path, {"requirements.txt": "a", ".python-version": "3.13.1\n", "pyproject.toml": "[build-system]\n"})
+    lines = recipe(str(tmp_path)).dockerfile.splitlines()
+    assert lines[0] == "FROM python:3.13-slim"
+    assert lines[-2] == "RUN pip install --no-cache-dir --no-deps ."
+    assert ".env" in recipe(str(tmp_path)).ignore
+    write(tmp_path, {".dockerignore": "data\n"})
+    assert recipe(str(tmp_path)).ignore == ("data",)
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry", "repository"),
+    [
+        ("python", "https://index.docker.io/v1/", "python"),
+        ("python:3.11", "https://index.docker.io/v1/", "python"),
+        ("acme/job:1", "https://index.docker.io/v1/", "acme/job"),
+        ("localhost:5000/job", "localhost:5000", "localhost:5000/job"),
+        (
+            "1.dkr.ecr.eu-central-1.amazonaws.com/a/b:2",
+            "1.dkr.ecr.eu-central-1.amazonaws.com",
+            "1.dkr.ecr.eu-central-1.amazonaws.com/a/b",
+        ),
+    ],
+)
+def test_references(reference, registry, repository):
+    assert images._registry_of(reference) == registry
+    assert images._repository_of(reference) == repository
+
+
+# --------------------------------------------------------------------------------------------- with a real registry
+
+#: bcrypt of that password
+HASHED = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+PAIR = images.Credentials(username="me", password="secret")
+
+
+@pytest.fixture(params=[None, PAIR], ids=["open", "with a login"])
+def registry(request, tmp_path, docker_engine):
+    """(address, credentials) of a registry of our own."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        said = "there is no program docker-registry; `scripts/docker-engine` installs it"
+        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = (
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\nhttp: {{addr: '{address}'}}\n"
+    )
+    if request.param:
+        (tmp_path / "users").write_text(f"me:{HASHED}\n")
+        settings += f"auth: {{htpasswd: {{realm: test, path: {tmp_path}/users}}}}\n"
+    (tmp_path / "registry.yml").write_text(settings)
+    with open(tmp_path / "registry.log", "wb") as log:
+        server = subprocess.Popen([program, "serve", f"{tmp_path}/registry.yml"], stdout=log, stderr=log)
+    wait_for(lambda: answers(address), "the registry")
+    yield address, request.param
+    server.terminate()
+    server.wait()
+
+
+def answers(address):
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def docker(*arguments):
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_an_image_on_its_way_through_a_registry(registry, tmp_path):
+    address, credentials = registry
+    repository = f"{address}/team/job"
+    write(tmp_path / "source", {"Dockerfile": f"FROM {BUSYBOX}\nCOPY . /data\n", "x": os.urandom(8).hex()})
+    said = []
+    tag = images.build(str(tmp_path / "source"), images.NATIVE, show=said.append)
+    assert said
+    assert images.build(str(tmp_path / "source"), images.NATIVE, show=pytest.fail) == tag
+    reference = f"{repository}:{tag.partition(':')[2]}"
+    assert images.remote_digest(reference, credentials) is None
+    digest = images.push(tag, repository, credentials)
+    assert digest == images.remote_digest(reference, credentials)
+    assert images.pinned(reference, credentials) == f"{repository}@{digest}"
+    # What the registry has is not pushed again: were it, docker would have to have the image.
+    docker("rmi", "--force", tag, reference)
+    assert images.push(tag, repository, credentials) == digest
+    if credentials is None:
+        # As another machine would.
+        images.pull(f"{repository}@{digest}")
+        run = docker("run", "--rm", "--network", "none", f"{repository}@{digest}", "cat", "/data/x")
+        assert run == (tmp_path / "source/x").read_text()
+    else:
+        with pytest.raises(images.ImageFailed):
+            images.remote_digest(reference, images.Credentials(username="me", password="wrong"))
+    docker("rmi", "--force", f"{repository}@{digest}") if credentials is None else None
+
+
+def test_a_registry_that_is_not_there(docker_engine):
+    with pytest.raises(images.ImageFailed) as caught:
+        images.pull("127.0.0.1:1/nothing:1")
+    assert caught.value.is_passing
+    assert images.pinned(BUSYBOX.replace("wherry", "127.0.0.1:1/wherry")) is None

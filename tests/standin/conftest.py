@@ -1,0 +1,1 @@
+from tests.standin.fixture import account, standin  # noqa: F401

@@ -1,0 +1,3 @@
+"""Where an ECS task finds its credentials and metadata."""
+
+ADDRESS = "169.254.170.2"
