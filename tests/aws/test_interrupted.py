@@ -120,7 +120,7 @@ def is_complete(aws, project, text, account) -> None:
 
 @pytest.mark.timeout(500)
 def test_every_call(place, standin, monkeypatch):
-    project, account = place
+    project, _account = place
     first = calls_of(bring, project, FIRST)
     second = calls_of(bring, project, SECOND)
     last = calls_of(take_away, project, SECOND)
