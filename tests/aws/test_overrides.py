@@ -106,7 +106,8 @@ def _unescape(found):
     ("command", "overrides", "expected"),
     [
         ("echo a", {}, None),
-        ("echo a", {"args": ["x y"]}, ["/bin/sh", "-c", 'echo a "$@"', "sh", "x y"]),
+        ("echo a", {"args": ["x y"]}, ['echo a "$@"', "sh", "x y"]),
+        ("echo a", {"command": ["z"], "args": ["x y"]}, ['exec "$@"', "sh", "z", "x y"]),
         (("a", "b"), {"args": ["c"]}, ["a", "b", "c"]),
         (("a", "b"), {"command": ["z"]}, ["z"]),
         (("a", "b"), {"command": ["z"], "args": ["c", "d"]}, ["z", "c", "d"]),

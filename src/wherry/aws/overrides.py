@@ -18,6 +18,8 @@ LIMIT = 7_600
 #: The container that decides.
 MAIN = "main"
 _NEXT = ",\n    "
+#: What a shell's text needs to pass arguments on, and to become another program.
+_ARGS, _EXEC = ' "$@"', 'exec "$@"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +85,22 @@ def _container(
 def _command(job: Job, buckets: Mapping[str, str]) -> str:
     """The command where it is not the task definition's own: nothing (an undefined value) leaves that in force."""
     if isinstance(job.command, str):
-        text = value(mapping.parse(job.command), buckets)
-        plain = f'["/bin/sh", "-c", {text}]'
-        more = f'["/bin/sh", "-c", {text} & {literal(chr(32) + chr(34) + "$@" + chr(34))}, "sh", $args]'
+        text = value(mapping.parse(job.command), buckets)  # what `/bin/sh -c`, the entry point, is given
+        plain, more = f"[{text}]", f'[{text} & {literal(_ARGS)}, "sh", $args]'
         dynamic = is_dynamic(mapping.parse(job.command))
+        other = f'[{literal(_EXEC)}, "sh", $overrides.command, $args]'
     else:
         templates = [mapping.parse(argument) for argument in job.command]
         words = ", ".join(value(template, buckets) for template in templates)
         plain, more = f"[{words}]", f"[{words}{', ' if words else ''}$args]"
         dynamic = any(is_dynamic(template) for template in templates)
+        other = "[$overrides.command, $args]"
     own = f"$count($args) > 0 ? {more}{f' : {plain}' if dynamic else ''}"
-    return f"($exists($overrides.command) ? [$overrides.command, $args] : {own})"
+    return f"($exists($overrides.command) ? {other} : {own})"
 
 
 def _helper(helper: Helper, buckets: Mapping[str, str]) -> str:
-    texts = ["/bin/sh", "-c", helper.command] if isinstance(helper.command, str) else list(helper.command)
+    texts = [helper.command] if isinstance(helper.command, str) else list(helper.command)
     templates = [mapping.parse(text) for text in texts]
     command = f"[{', '.join(value(template, buckets) for template in templates)}]"
     dynamic = any(is_dynamic(template) for template in templates)

@@ -7,10 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from wherry import mapping
 from wherry.aws import overrides, tasks
 from wherry.aws.given import Given
-from wherry.aws.jsonata import is_dynamic
 from wherry.aws.names import Names
 from wherry.model import Environment, Job, JobFile
 
@@ -83,10 +81,7 @@ def _complete(main: dict[str, Any], job: Job, given: Given, buckets: Mapping[str
     kept = [each for each in main.get("Secrets", ()) if each["Name"] not in job.secrets]
     if job.secrets:
         main["Secrets"] = kept + tasks.secrets(job, given)["Secrets"]
-    texts = ["/bin/sh", "-c", job.command] if isinstance(job.command, str) else list(job.command)
-    templates = [mapping.parse(each) for each in texts]
-    if templates and not any(is_dynamic(template) for template in templates):
-        main["Command"] = [tasks.text(template, buckets) for template in templates]
+    main |= tasks.command_of(job.command, buckets)
 
 
 def _spelled(node: Any) -> Any:

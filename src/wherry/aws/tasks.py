@@ -46,7 +46,7 @@ def task_definition(
         "Name": overrides.MAIN,
         "Image": image_of(jobfile, environment, given, job),
         "Essential": True,
-        **_command(job.command, buckets),
+        **command_of(job.command, buckets),
         **_environment(job, job.env, buckets),
         **secrets(job, given),
         "LinuxParameters": {"InitProcessEnabled": True},
@@ -57,7 +57,7 @@ def task_definition(
             "Name": helper.name,
             "Image": image_of(jobfile, environment, given, job, helper),
             "Essential": False,
-            **_command(helper.command, buckets),
+            **command_of(helper.command, buckets),
             **_environment(job, helper.env, buckets),
             **secrets(job, given),
             "LinuxParameters": {"InitProcessEnabled": True},
@@ -119,13 +119,16 @@ def _environment(job: Job, env: Mapping[str, str], buckets: Mapping[str, str]) -
     return {"Environment": [{"Name": name, "Value": found[name]} for name in sorted(found)]}
 
 
-def _command(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> dict[str, Any]:
-    """The command as far as it is known before a run; what is not known comes as an override."""
-    texts = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-    templates = [mapping.parse(each) for each in texts]
+def command_of(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> dict[str, Any]:
+    """The command as far as it is known before a run; what is not known comes as an override.
+
+    Text for the shell takes the place of the image's entry point, a list is given to it, as in `docker run IMAGE ARGS`.
+    """
+    shell = {"EntryPoint": ["/bin/sh", "-c"]} if isinstance(command, str) else {}
+    templates = [mapping.parse(each) for each in ((command,) if isinstance(command, str) else command)]
     if not templates or any(is_dynamic(template) for template in templates):
-        return {}
-    return {"Command": [text(template, buckets) for template in templates]}
+        return shell
+    return shell | {"Command": [text(template, buckets) for template in templates]}
 
 
 def _logs(names: Names, job: Job) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def resolved(reading: Reading, definitions: Mapping[str, Mapping[str, Any]], spe
     given: Mapping[str, Any] = next((one for one in overrides if one.get("Name") == visit.main), {})
     variables = {one["name"]: one.get("value", "") for one in container.get("environment") or ()}
     variables |= {one["Name"]: one.get("Value", "") for one in given.get("Environment") or ()}
-    command = given.get("Command") or container.get("command") or ()
+    command = [*(container.get("entryPoint") or ()), *(given.get("Command") or container.get("command") or ())]
     common = _COMMON - (spec.env.keys() if spec else set()) - reading.run.overrides.env.keys()
     own = {name: text for name, text in variables.items() if name not in common and not name.startswith(_FACTS)}
     return replace(reading.run, command=tuple(str(word) for word in command), env=own)
