@@ -8,7 +8,7 @@ from tests.standin.fixture import account, standin  # noqa: F401
 class Cloud:
     """A project and an account on the stand-in: the command line, and what AWS has of it."""
 
-    def __init__(self, project, account) -> None:
+    def __init__(self, project, account) -> None:  # noqa: F811
         self.project, self.account = project, account
 
     def wherry(self, *arguments, **more):
@@ -31,7 +31,7 @@ class Cloud:
         return leftovers(self.account)
 
 
-def leftovers(account) -> list[str]:
+def leftovers(account) -> list[str]:  # noqa: F811
     """Everything in an account that a deployment could have made."""
     found = []
     for service, operation, key, name in (

@@ -110,9 +110,7 @@ def test_what_a_destroyed_app_has_left_can_go_later(sales):
 
 def test_a_bucket_with_our_name_that_we_have_not_made_is_never_emptied(sales):
     name = f"sales-prod-uploads-{sales.account.id}-eu-west-1"
-    sales.client("s3").create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    sales.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     sales.client("s3").put_object(Bucket=name, Key="theirs", Body=b"1")
     sales.wherry("destroy", "--yes", "--with-data", "sales")
     assert sales.client("s3").get_object(Bucket=name, Key="theirs")["Body"].read() == b"1"
@@ -156,7 +154,9 @@ def test_an_existing_bucket_keeps_what_it_tells_others(cloud):
     queue = f"arn:aws:sqs:eu-west-1:{cloud.account.id}:theirs"
     cloud.client("sqs").create_queue(QueueName="theirs")
     told = {"Id": "theirs", "QueueArn": queue, "Events": ["s3:ObjectRemoved:*"]}
-    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"QueueConfigurations": [told]}, SkipDestinationValidation=True)
+    s3.put_bucket_notification_configuration(
+        Bucket=name, NotificationConfiguration={"QueueConfigurations": [told]}, SkipDestinationValidation=True
+    )
     text = f"""
 app: sales
 buckets: {{in: {{existing: {name}}}}}
