@@ -2,7 +2,10 @@ import json
 
 import pytest
 
-from tests.standin.fixture import account, standin  # noqa: F401
+from tests.standin import fixture
+
+standin = fixture.standin
+account = fixture.account
 
 
 class Cloud:
@@ -58,5 +61,5 @@ def leftovers(account) -> list[str]:  # noqa: F811
 
 
 @pytest.fixture
-def cloud(project, account):  # noqa: F811
+def cloud(project, account):
     return Cloud(project, account)

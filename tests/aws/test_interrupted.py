@@ -123,7 +123,7 @@ def is_complete(aws, project, text, account) -> None:
 
 @pytest.mark.timeout(500)
 def test_every_call(place, standin, monkeypatch):
-    project, _ = place
+    project, _account = place
     first = calls_of(bring, project, FIRST)
     second = calls_of(bring, project, SECOND)
     last = calls_of(take_away, project, SECOND)

@@ -51,10 +51,38 @@ def install() -> None:
         "update": lambda _id, _old, new, stack: _associate("", new, stack),
         "delete": lambda _id, _props: None,
     }
+    definition = handlers["AWS::ECS::TaskDefinition"]
+    definition["create"], definition["update"] = _spelled(definition["create"]), _spelled(definition["update"])
     schedule = handlers["AWS::Scheduler::Schedule"]
     schedule["create"], schedule["update"] = _whole(schedule["create"]), _whole(schedule["update"])
     machine = handlers["AWS::StepFunctions::StateMachine"]
     machine["create"], machine["update"] = _read(machine["create"]), _read(machine["update"])
+
+
+def _spelled(handler):
+    """Container definitions in the API's camelCase to their depths (`DependsOn[].ContainerName`), as AWS has them."""
+
+    def spelled(*arguments):
+        answer = handler(*arguments)
+        properties = next(each for each in reversed(arguments) if isinstance(each, dict))
+        for key, made in list(ecs._task_defs.items()):
+            if made.get("taskDefinitionArn") == answer[0]:
+                made["containerDefinitions"] = _camel(properties.get("ContainerDefinitions", []))
+                ecs._task_defs[key] = made
+        return answer
+
+    return spelled
+
+
+def _camel(node):
+    if isinstance(node, list):
+        return [_camel(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name[:1].lower() + name[1:]: value if name in ("Options", "DockerLabels") else _camel(value)
+        for name, value in node.items()
+    }
 
 
 def _inert(kind: str) -> dict:

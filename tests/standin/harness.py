@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 import boto3
 import botocore.config
@@ -68,10 +69,12 @@ class StandIn:
         self.name = f"standin-{os.getpid()}-{secrets.token_hex(2)}"
         self.folder = Path(tempfile.mkdtemp(prefix="wherry-standin-"))
         self.log = self.folder / "server.log"
+        subprocess.run([_ROOT / "scripts" / "docker-engine"], check=True, stdout=subprocess.DEVNULL, timeout=500)
         self._engine = docker.from_env(timeout=30)
         self._ends = contextlib.ExitStack()
+        self._ends.callback(self._engine.close)
 
-    def __enter__(self) -> "StandIn":
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -138,7 +141,7 @@ class StandIn:
 
     def _process(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
         base = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        log = self._ends.enter_context(open(self.folder / f"{name}.log", "wb"))
+        log = self._ends.enter_context((self.folder / f"{name}.log").open("wb"))
         started = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *command],  # they do not outlive us, however we end
             cwd=_ROOT,

@@ -8,7 +8,9 @@ import sys
 from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
-CORRECTIONS = ("expressions", "machine", "tasks", "registry", "events", "deploys", "adoption")
+CORRECTIONS = (
+    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "network", "adoption",
+)  # fmt: skip
 
 
 def main() -> None:

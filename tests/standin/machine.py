@@ -5,9 +5,11 @@ the states instead and keeps MiniStack's records, its JSONata engine, and its Pa
 with MiniStack's. Sources: stepfunctions-ecs.md; LocalStack's recorded histories; the Amazon States Language.
 """
 
+import contextvars
 import copy
 import json
 import random
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from tests.standin.integrations import Call, Failed
 
 _MAXIMUM = 262_144
 _POLL = 0.1
+_NO_NAME = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]")
 _running: dict[str, "Execution"] = {}
 
 
@@ -124,9 +127,11 @@ class Execution:
     # states
 
     def _states(self):
-        name, value = self.definition["StartAt"], self.context["Execution"]["Input"]
+        first = (self.definition["StartAt"], self.context["Execution"]["Input"], {})
+        name, value, self.variables = self.record.get("_at", first)
         while name:
             self.check()
+            self.record["_at"] = (name, value, self.variables)
             state = self.definition["States"][name]
             self.context["State"] = {"Name": name, "EnteredTime": now_iso(), "RetryCount": 0}
             kind = state["Type"]
@@ -312,51 +317,80 @@ def _whole() -> dict:
 
 # MiniStack's doors
 
+_theirs = {name: getattr(sfn, name) for name in ("_run_execution", "_start_execution", "handle_request")}
+
 
 def install() -> None:
-    theirs = {name: getattr(sfn, name) for name in ("_run_execution", "_start_execution")}
+    sfn._run_execution, sfn._start_execution, sfn._stop_execution = _run, _start, _stop
+    sfn.handle_request = _handle
 
-    def run(arn: str) -> None:
-        """JSONata machines are walked here."""
-        record = sfn._executions.get(arn)
-        machine = record and sfn._state_machines.get(record["stateMachineArn"])
-        if not machine or json.loads(machine["definition"]).get("QueryLanguage") != "JSONata":
-            theirs["_run_execution"](arn)
-            return
-        _running[arn] = Execution(record)
-        _running[arn].walk()
 
-    def start(data):
-        """StartExecution: same name and input while it runs gives the first answer again; else ExecutionAlreadyExists (API)."""
-        machine = data.get("stateMachineArn", "")
-        arn = f"arn:aws:states:{get_region()}:{get_account_id()}:execution:{machine.split(':')[-1]}:{data.get('name')}"
-        given = data.get("input", "{}")
-        try:
-            json.loads(given)
-        except ValueError as error:
-            return error_response_json(
-                "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400
-            )
-        if len(given.encode()) > _MAXIMUM:
-            return error_response_json("InvalidExecutionInput", "Input exceeds the maximum of 262144 bytes", 400)
-        before = sfn._executions.get(arn)
-        if before and before["status"] == "RUNNING" and before["input"] == given:
-            return json_response({"executionArn": arn, "startDate": before["startDate"]})
-        if before:
-            return error_response_json("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'", 400)
-        return theirs["_start_execution"](data)
+async def _handle(method, path, headers, body, query_params):
+    if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
+        return sfn._finalize_response(_redrive(json.loads(body)))
+    return await _theirs["handle_request"](method, path, headers, body, query_params)
 
-    def stop(data):
-        """StopExecution: ABORTED, and the task that was waited for is stopped (Developer Guide, .sync)."""
-        record = sfn._executions.get(data.get("executionArn"))
-        if record is None:
-            arn = data.get("executionArn")
-            return error_response_json("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'", 400)
-        walk = _running.get(record["executionArn"])
-        if walk is None and record["status"] == "RUNNING":
-            walk = Execution(record)
-        if walk is not None:
-            walk.end("ABORTED", {"error": data.get("error"), "cause": data.get("cause")})
-        return json_response({"stopDate": record["stopDate"] or now_iso()})
 
-    sfn._run_execution, sfn._start_execution, sfn._stop_execution = run, start, stop
+def _run(arn: str) -> None:
+    """JSONata machines are walked here."""
+    record = sfn._executions.get(arn)
+    machine = record and sfn._state_machines.get(record["stateMachineArn"])
+    if not machine or json.loads(machine["definition"]).get("QueryLanguage") != "JSONata":
+        _theirs["_run_execution"](arn)
+        return
+    _running[arn] = Execution(record)
+    _running[arn].walk()
+
+
+def _start(data):
+    """StartExecution: same name and input while it runs gives the first answer again; else it exists already (API)."""
+    machine = data.get("stateMachineArn", "").split(":")[-1]
+    arn = f"arn:aws:states:{get_region()}:{get_account_id()}:execution:{machine}:{data.get('name')}"
+    given = data.get("input", "{}")
+    try:
+        json.loads(given)
+    except ValueError as error:
+        return error_response_json("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400)
+    if len(given.encode()) > _MAXIMUM:
+        return error_response_json("InvalidExecutionInput", "Input exceeds the maximum of 262144 bytes", 400)
+    if _NO_NAME.search(data.get("name", "")) or len(data.get("name", "")) > 80:
+        return error_response_json("InvalidName", f"Invalid Name: '{data['name']}'", 400)
+    before = sfn._executions.get(arn)
+    if before and before["status"] == "RUNNING" and before["input"] == given:
+        return json_response({"executionArn": arn, "startDate": before["startDate"]})
+    if before:
+        return error_response_json("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'", 400)
+    return _theirs["_start_execution"](data)
+
+
+def _stop(data):
+    """StopExecution: ABORTED, and the task that was waited for is stopped (Developer Guide, .sync)."""
+    record = sfn._executions.get(data.get("executionArn"))
+    if record is None:
+        return _unknown(data)
+    walk = _running.get(record["executionArn"])
+    if walk is None and record["status"] == "RUNNING":
+        walk = Execution(record)
+    if walk is not None:
+        walk.end("ABORTED", {"error": data.get("error"), "cause": data.get("cause")})
+    return json_response({"stopDate": record["stopDate"] or now_iso()})
+
+
+def _redrive(data):
+    """RedriveExecution: an unsuccessful execution goes on from the state that it ended in, with that state's input (API)."""
+    record = sfn._executions.get(data.get("executionArn"))
+    if record is None:
+        return _unknown(data)
+    if record["status"] not in ("FAILED", "TIMED_OUT", "ABORTED") or "_at" not in record:
+        message = f"Execution {record['status']} and cannot be redriven"
+        return error_response_json("ExecutionNotRedrivable", message, 400)
+    record |= {"status": "RUNNING", "stopDate": None, "error": None, "cause": None, "output": None}
+    record["redriveCount"] = record.get("redriveCount", 0) + 1
+    walk = _running[record["executionArn"]] = Execution(record)
+    walk.note("ExecutionRedriven", executionRedrivenEventDetails={"redriveCount": record["redriveCount"]})
+    threading.Thread(target=contextvars.copy_context().run, args=(walk.walk,), daemon=True).start()
+    return json_response({"redriveDate": now_iso()})
+
+
+def _unknown(data):
+    return error_response_json("ExecutionDoesNotExist", f"Execution Does Not Exist: '{data.get('executionArn')}'", 400)

@@ -332,50 +332,54 @@ def _quietly(act, **how) -> None:
 
 # MiniStack's doors
 
+_their_run = ecs._run_task
+
 
 def install() -> None:
-    theirs = ecs._run_task
-
-    def worker(task, definition, overrides, _docker, account, region) -> None:
-        with request_scope(account, region):
-            Task(task, definition, overrides).live()
-
-    def stop(data):
-        """StopTask answers at once; the containers get SIGTERM, then SIGKILL after stopTimeout (API)."""
-        cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
-        task = ecs._resolve_task(data.get("task", ""), cluster)
-        if task is None:
-            return error_response_json("InvalidParameterException", "The referenced task was not found.", 400)
-        with resource_lock("ecs-task", task["taskArn"]):
-            if task["lastStatus"] != "STOPPED" and not task.get("_stop"):
-                task["_stop"] = (data.get("reason", "Task stopped by user"), "UserInitiated")
-                task |= {"desiredStatus": "STOPPED", "stoppingAt": now_iso()}
-        return json_response({"task": ecs._sanitize(task)})
-
-    def run(data):
-        """RunTask: overrides hold 8192 characters at most, JSON syntax counted; containers must be known (ecs.md)."""
-        overrides = data.get("overrides", {})
-        if len(json.dumps(overrides, separators=(",", ":"), ensure_ascii=False)) > 8192:
-            return _refused("Container Overrides length must be at most 8192")
-        definition = ecs._task_defs.get(ecs._resolve_td_key(data.get("taskDefinition", "")))
-        known = {d["name"] for d in definition["containerDefinitions"]} if definition else set()
-        for override in overrides.get("containerOverrides", []):
-            if definition and override.get("name") not in known:
-                return _refused(
-                    f"Override for container named {override.get('name')} is not a container in the TaskDefinition."
-                )
-        if definition and definition.get("networkMode") == "awsvpc" and "networkConfiguration" not in data:
-            return _refused("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
-        cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
-        if cluster not in ecs._clusters:
-            return error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
-        data.setdefault("group", f"family:{definition['family']}" if definition else "")
-        return theirs(data)
-
-    ecs._run_task_worker, ecs._stop_task, ecs._run_task = worker, stop, run
-    ecs._ACTION_MAP |= {"StopTask": stop, "RunTask": run}
+    ecs._run_task_worker, ecs._stop_task, ecs._run_task = _work, _stop, _run
+    ecs._ACTION_MAP |= {"StopTask": _stop, "RunTask": _run}
     ecs._maybe_mark_stopped = lambda task, docker_client=None: None
     ecs._get_docker().ping()
+
+
+def _work(task, definition, overrides, _docker, account, region) -> None:
+    with request_scope(account, region):
+        Task(task, definition, overrides).live()
+
+
+def _stop(data):
+    """StopTask answers at once; the containers get SIGTERM, then SIGKILL after stopTimeout (API)."""
+    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+    task = ecs._resolve_task(data.get("task", ""), cluster)
+    if task is None:
+        return _refused("The referenced task was not found.")
+    with resource_lock("ecs-task", task["taskArn"]):
+        if task["lastStatus"] != "STOPPED" and not task.get("_stop"):
+            task["_stop"] = (data.get("reason", "Task stopped by user"), "UserInitiated")
+            task |= {"desiredStatus": "STOPPED", "stoppingAt": now_iso()}
+    return json_response({"task": ecs._sanitize(task)})
+
+
+def _run(data):
+    """RunTask: the cluster is there; overrides hold 8192 characters at most, JSON syntax counted (ecs.md)."""
+    if ecs._resolve_cluster_name(data.get("cluster", "default")) not in ecs._clusters:
+        return error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+    overrides = data.get("overrides", {})
+    if len(json.dumps(overrides, separators=(",", ":"), ensure_ascii=False)) > 8192:
+        return _refused("Container Overrides length must be at most 8192")
+    definition = ecs._task_defs.get(ecs._resolve_td_key(data.get("taskDefinition", "")))
+    if definition is None:
+        return _their_run(data)
+    known = {d["name"] for d in definition["containerDefinitions"]}
+    for override in overrides.get("containerOverrides", []):
+        if override.get("name") not in known:
+            return _refused(
+                f"Override for container named {override.get('name')} is not a container in the TaskDefinition."
+            )
+    if definition.get("networkMode") == "awsvpc" and "networkConfiguration" not in data:
+        return _refused("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    data.setdefault("group", f"family:{definition['family']}")
+    return _their_run(data)
 
 
 def _refused(message: str):

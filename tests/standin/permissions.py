@@ -1,0 +1,68 @@
+"""What ECS asks IAM about: MiniStack asks about the cluster, AWS about the task definition or the task.
+
+Service Authorization Reference, "Actions, resources, and condition keys for Amazon ECS": RunTask is authorised on the
+task definition's revision, StopTask and DescribeTasks on the tasks; the cluster is the condition key `ecs:cluster`.
+"""
+
+import json
+
+from ministack.core import iam_actions
+
+
+def install() -> None:
+    resource_of, context_of = iam_actions.extract_resource_arn, iam_actions.request_tag_context
+
+    def extract_resource_arn(service, *arguments, **named):
+        found = resource_of(service, *arguments, **named)
+        body = next((each for each in (*arguments, *named.values()) if isinstance(each, bytes)), b"")
+        if service == "logs":
+            return _stream(_parsed(body), found)
+        return _resource(_parsed(body), found) if service == "ecs" else found
+
+    def request_tag_context(service, action, body, params):
+        found = context_of(service, action, body, params)
+        cluster = _parsed(body).get("cluster") if service == "ecs" else None
+        return {**found, "ecs:cluster": _cluster_arn(cluster)} if cluster else found
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+    iam_actions.request_tag_context = request_tag_context
+
+
+def _stream(asked: dict, group: str) -> str:
+    """CreateLogStream and PutLogEvents are about a stream: policies of AWS's own say `log-group:NAME:*`."""
+    name = asked.get("logStreamName")
+    return f"{group.removesuffix(':*')}:log-stream:{name}" if name and ":log-stream:" not in group else group
+
+
+def _resource(asked: dict, otherwise: str) -> str:
+    from ministack.services import ecs
+
+    if "taskDefinition" in asked:
+        name = asked["taskDefinition"]
+        resolved = ecs._resolve_td_key(name) if hasattr(ecs, "_resolve_td_key") else None
+        if name.startswith("arn:"):
+            return name
+        return _arn("task-definition", resolved or name)
+    task = asked.get("task") or (asked.get("tasks") or [""])[0]
+    if not task:
+        return otherwise
+    cluster = _cluster_arn(asked.get("cluster", "default")).rsplit("/", 1)[-1]
+    return task if task.startswith("arn:") else _arn("task", f"{cluster}/{task}")
+
+
+def _cluster_arn(name: str) -> str:
+    return name if name.startswith("arn:") else _arn("cluster", name)
+
+
+def _arn(kind: str, name: str) -> str:
+    from ministack.core.responses import get_account_id, get_region
+
+    return f"arn:aws:ecs:{get_region()}:{get_account_id()}:{kind}/{name}"
+
+
+def _parsed(body: bytes) -> dict:
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
