@@ -11,7 +11,7 @@ account = fixture.account
 class Cloud:
     """A project and an account on the stand-in: the command line, and what AWS has of it."""
 
-    def __init__(self, project, account) -> None:  # noqa: F811
+    def __init__(self, project, account) -> None:
         self.project, self.account = project, account
 
     def wherry(self, *arguments, **more):
@@ -34,7 +34,7 @@ class Cloud:
         return leftovers(self.account)
 
 
-def leftovers(account) -> list[str]:  # noqa: F811
+def leftovers(account) -> list[str]:
     """Everything in an account that a deployment could have made."""
     found = []
     for service, operation, key, name in (
