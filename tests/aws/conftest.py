@@ -1,7 +1,10 @@
 import json
+import os
+import subprocess
 
 import pytest
 
+from tests.conftest import BIN
 from tests.standin import fixture
 
 standin = fixture.standin
@@ -16,6 +19,28 @@ class Cloud:
 
     def wherry(self, *arguments, **more):
         return self.project.wherry(*arguments, env=self.account.environment, **more)
+
+    def begin(self, *arguments):
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [f"{BIN}/wherry", *arguments],
+            cwd=self.project.folder,
+            env={**os.environ, **self.account.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def aws(self, *arguments):
+        """The AWS CLI, which nobody here has written."""
+        return subprocess.run(
+            [f"{BIN}/aws", *arguments, "--output", "json"],
+            env={**os.environ, **self.account.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
 
     def client(self, service):
         return self.account.client(service)

@@ -26,6 +26,8 @@ Template = dict[str, Any]
 
 #: What CloudWatch Logs accepts as retention, in days (PutRetentionPolicy).
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+#: The ARN of a repository, for `Fn::Sub`.
+_ECR = "arn:${{AWS::Partition}}:ecr:{region}:{account}:repository/{name}"
 #: So many images of a job are kept in its repository.
 _IMAGES = 10
 
@@ -162,7 +164,7 @@ def _job(
     resources = _logs(environment, given, job, job_id, names, own)
     roles: list[Any] = []
     for key, suffix, statements in (
-        ("ExecutionRoleArn", "ExecutionRole", _execution(definition, given, job, names)),
+        ("ExecutionRoleArn", "ExecutionRole", _execution(definition, environment, given, job, names)),
         ("TaskRoleArn", "TaskRole", _task_role(jobfile, environment, given, job, names)),
     ):
         if key not in definition:
@@ -229,8 +231,9 @@ def _logs(
     }
 
 
-def _execution(definition: Mapping[str, Any], given: Given, job: Job, names: Names) -> list[policy.Statement]:
-    del names
+def _execution(
+    definition: Mapping[str, Any], environment: Environment, given: Given, job: Job, names: Names
+) -> list[policy.Statement]:
     groups = sorted(
         {
             options["awslogs-group"]
@@ -243,7 +246,14 @@ def _execution(definition: Mapping[str, Any], given: Given, job: Job, names: Nam
         resources = [arn("logs", f"log-group:{group}:*") for group in groups]
         statements.append(policy.allow(["logs:CreateLogStream", "logs:PutLogEvents"], resources))
     images = [container.get("Image") for container in definition["ContainerDefinitions"]]
-    repositories = sorted({found for image in images if (found := _repository_arn(image))}, key=str)
+    own = builds_image(job) and environment.registry is None
+    wanted = {found for image in images if (found := _repository_arn(image))}
+    wanted |= (
+        {_ECR.format(region="${AWS::Region}", account="${AWS::AccountId}", name=names.repository(job.name))}
+        if own
+        else set()
+    )
+    repositories = sorted(wanted)
     if repositories:
         statements += policy.pull([sub(each) for each in repositories])
     if job.secrets:
@@ -261,7 +271,7 @@ def _repository_arn(image: Any) -> str | None:
     account, _, more = host.partition(".dkr.ecr.")
     region = "${AWS::Region}" if more.startswith("${") else more.split(".")[0]
     repository = rest.split("@")[0].rsplit(":", 1)[0] if "@" not in rest else rest.split("@")[0].split(":")[0]
-    return f"arn:${{AWS::Partition}}:ecr:{region}:{account}:repository/{repository}"
+    return _ECR.format(region=region, account=account, name=repository)
 
 
 def _task_role(

@@ -131,7 +131,7 @@ def carry_out(plan: Plan, report: Report) -> State:
     for image in survey.images:
         if not image.is_there:
             report.stage(f"job {image.key}: building and pushing its image")
-        images.append(shipment.ship(site.aws, image, site.environment, report.output))
+        images.append(shipment.ship(site.aws, image, site.environment, site.names, report.output))
     for bucket in survey.to_switch_on:
         report.stage(f"bucket {bucket}: its events are told to EventBridge from now on")
         found.switch_on(site.aws, bucket)

@@ -51,12 +51,21 @@ def survey(aws: Aws, jobfile: JobFile, environment: Environment, names: Names) -
     return at_once(lambda ask: ask(), asks)
 
 
-def ship(aws: Aws, image: Image, environment: Environment, show: Callable[[bytes], object] | None = None) -> Image:
-    """Build an image that is not there, and push it; gives it by its digest. Raises DockerFailure."""
+def ship(
+    aws: Aws,
+    image: Image,
+    environment: Environment,
+    names: Names,
+    show: Callable[[bytes], object] | None = None,
+) -> Image:
+    """Build an image that is not there, and push it; gives it by its digest. Raises AwsError and DockerFailure."""
     if image.is_there or image.folder is None:
         return image
     tag = images.build(image.folder, environment.platform, show)
     repository = image.reference.rpartition(":")[0]
+    if not environment.registry:  # only now is it surely there, and AWS tells its address
+        described = aws.call("ecr", "describe_repositories", repositoryNames=[names.repository(image.key)])
+        repository = str(described["repositories"][0]["repositoryUri"])
     digest = images.push(tag, repository, _credentials(aws, environment))
     return replace(image, reference=f"{repository}@{digest}", is_there=True)
 

@@ -177,6 +177,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
                 "ended_at": instant(attempt.ended_at),
                 "ending": attempt.outcome.ending.value if attempt.outcome else None,
                 "exit_code": attempt.outcome.exit_code if attempt.outcome else None,
+                "process": attempt.process,
                 "reason": attempt.outcome.reason if attempt.outcome else "",
                 "peak_memory": attempt.peak_memory,
                 "cpu_seconds": attempt.cpu_seconds,
