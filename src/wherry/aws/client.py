@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: Calls in all, the first one included; botocore waits between them, longer each time, with jitter.
 _MAX_ATTEMPTS = 8
+_FIRST_ATTEMPTS = 3
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 #: Calls at once; a client of botocore has as many connections.
@@ -57,11 +58,7 @@ class Aws:
             raise UserError(
                 "no AWS region is known", hint="write `region:` under the environment, or give `--region eu-central-1`"
             )
-        self._config = botocore.config.Config(
-            retries={"mode": "standard", "max_attempts": _MAX_ATTEMPTS},
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
-        )
+        self._config = botocore.config.Config
         self._clients: dict[str, botocore.client.BaseClient] = {}
         # clients may be used by many threads at once, but are made by one at a time
         self._making = threading.Lock()
@@ -139,7 +136,14 @@ class Aws:
     def _client(self, service: str) -> Any:
         with self._making:
             if service not in self._clients:
-                self._clients[service] = self._session.client(service, config=self._config)
+                # the first question (who are we?) tells soon when nobody answers at all
+                attempts = _FIRST_ATTEMPTS if service == "sts" else _MAX_ATTEMPTS
+                config = self._config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=_CONNECT_SECONDS,
+                    read_timeout=_READ_SECONDS,
+                )
+                self._clients[service] = self._session.client(service, config=config)
             return self._clients[service]
 
     def _translated(self, service: str, operation: str, error: Exception) -> AwsError:
