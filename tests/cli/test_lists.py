@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -217,10 +218,21 @@ def test_an_engine_refuses_by_name_what_it_cannot_yet_do(project):
     project.wherry("check")
 
 
-def test_an_environment_on_aws_is_refused_by_name(demo):
+def test_an_environment_that_the_job_file_does_not_have(demo):
     demo.jobfile(JOBFILE + "environments:\n  prod: {region: eu-central-1}\n")
-    assert "environment `prod` is on AWS" in demo.wherry("runs", "--env", "prod", code=2).stderr
     assert "there is no environment `prd`" in demo.wherry("runs", "--env", "prd", code=2).stderr
+
+
+def test_what_is_meant_for_this_machine_does_not_import_boto3(demo):
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "wherry", "runs"],
+        cwd=demo.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "boto" not in found.stderr
+    assert "wherry.aws" not in found.stderr
 
 
 def test_check_exits_with_0_or_2(demo):
