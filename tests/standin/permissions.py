@@ -6,7 +6,7 @@ task definition's revision, StopTask and DescribeTasks on the tasks; the cluster
 
 import json
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 
 
 def install() -> None:
@@ -24,8 +24,24 @@ def install() -> None:
         cluster = _parsed(body).get("cluster") if service == "ecs" else None
         return {**found, "ecs:cluster": _cluster_arn(cluster)} if cluster else found
 
+    def enforce(access_key, action, service, region, resource_arn="*", service_context=None):
+        """RunTask needs iam:PassRole for both roles of the definition (ECS Developer Guide, "Task IAM role")."""
+        denied = asked(access_key, action, service, region, resource_arn, service_context)
+        for role in () if denied or action != "ecs:RunTask" else _roles(resource_arn):
+            passed = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+            denied = denied or asked(access_key, "iam:PassRole", "iam", region, role, passed)
+        return denied
+
+    asked, iam_evaluator.enforce = iam_evaluator.enforce, enforce
     iam_actions.extract_resource_arn = extract_resource_arn
     iam_actions.request_tag_context = request_tag_context
+
+
+def _roles(definition_arn: str) -> list[str]:
+    from ministack.services import ecs
+
+    found = ecs._task_defs.get(definition_arn.rsplit("/", 1)[-1]) or {}
+    return [found[key] for key in ("taskRoleArn", "executionRoleArn") if found.get(key)]
 
 
 def _stream(asked: dict, group: str) -> str:

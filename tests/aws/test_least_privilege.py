@@ -1,0 +1,102 @@
+"""Nothing in a role is superfluous: without any one of its statements something that the job file asks for fails."""
+
+import json
+
+import pytest
+
+from tests.aws.conftest import Cloud
+from tests.conftest import Project, wait_for
+
+JOBFILE = """
+app: least
+buckets: {source: {}, target: {}}
+jobs:
+  work:
+    image: wherry-busybox:1
+    command: [sh, -c, 'echo "$TOKEN"; echo "$WHERRY_EVENT_URI"']
+    secrets: {TOKEN: api-token}
+    overlap: wait
+    timeout: 20s
+    on: [{event: {source: [least]}}]
+  tick: {image: wherry-busybox:1, command: "true", on: [{schedule: "rate(1 hour)"}]}
+environments: {prod: {region: eu-west-1}}
+"""
+#: Statements that the stand-in does not ask for (tests/standin/README.md), each with the reason why AWS needs it. Task
+#: roles are for the jobs' own programs: tests/conformance reads and writes with and without permission.
+NOT_ASKED = {
+    "events:PutTargets": "the managed rule by which Step Functions hears of a task's end, made with the machine",
+    "ecs:StopTask": "asked when a task is stopped: the time-out has its own test below",
+    "sqs:SendMessage": "asked when a schedule cannot be delivered: the schedule without StartExecution ends there",
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(standin, docker_engine, tmp_path_factory):
+    cloud = Cloud(Project(tmp_path_factory.mktemp("least")), standin.account())
+    cloud.project.jobfile(JOBFILE)
+    cloud.secret("api-token")
+    cloud.wherry("deploy", "--yes")
+    return cloud
+
+
+def statements(cloud):
+    """Every statement of every role of the stack: (role, number, actions)."""
+    iam = cloud.client("iam")
+    found = []
+    for role in iam.list_roles()["Roles"]:
+        if not role["RoleName"].startswith("least-prod-") or "JobTick" in role["RoleName"]:
+            continue  # the other job's are of the same kinds
+        document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName="least")["PolicyDocument"]
+        found += [(role["RoleName"], number, each["Action"]) for number, each in enumerate(document["Statement"])]
+    return found
+
+
+def works(cloud):
+    """The scenario: a large event, a secret, its turn; then a tick of the schedule. True when all of it worked."""
+    before = _ids(cloud)
+    event = {"source": "least", "detail-type": "go", "detail": {"rest": "x" * 20_000}}
+    cloud.client("events").put_events(
+        Entries=[{"Source": "least", "DetailType": "go", "Detail": json.dumps(event["detail"])}]
+    )
+    schedule = cloud.client("scheduler").list_schedules(GroupName="least-prod")["Schedules"][0]
+    cloud.tick += 1
+    cloud.account.fire(schedule["Name"], group="least-prod", at=f"2026-03-01T05:{cloud.tick:02}:00+00:00")
+    try:
+        made = wait_for(lambda: _ended(cloud, before), "both runs", seconds=6)
+    except AssertionError:
+        return False
+    return all(run["status"] == "succeeded" for run in made)
+
+
+def _ids(cloud):
+    return {run["id"] for run in _runs(cloud)}
+
+
+def _runs(cloud):
+    return json.loads(cloud.wherry("runs", "--env", "prod", "--json", "--limit", "1000").stdout)
+
+
+def _ended(cloud, before):
+    new = [run for run in _runs(cloud) if run["id"] not in before]
+    if any(run["status"] == "failed" for run in new):
+        return new
+    return new if len(new) == 2 and all(run["ended_at"] for run in new) else None
+
+
+def test_without_any_one_statement_it_fails(cloud):
+    iam = cloud.client("iam")
+    cloud.tick = 0
+    assert works(cloud)
+    superfluous = []
+    for role, number, actions in statements(cloud):
+        if "TaskRole" in role or any(action in NOT_ASKED for action in actions):
+            continue
+        document = iam.get_role_policy(RoleName=role, PolicyName="least")["PolicyDocument"]
+        less = {**document, "Statement": [each for place, each in enumerate(document["Statement"]) if place != number]}
+        less["Statement"] = less["Statement"] or [{"Effect": "Deny", "Action": "none:Nothing", "Resource": "*"}]
+        iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(less))
+        if works(cloud):
+            superfluous.append((role, actions))
+        iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(document))
+    assert superfluous == []
+    assert works(cloud)
