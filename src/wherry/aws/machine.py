@@ -92,7 +92,7 @@ def _begin(plan: Plan) -> State:
             "failures": 0,
             "unstarted": 0,
             "reason": "",
-            "exitCode": None,
+            "exitCode": expression("null"),  # CloudFormation refuses nulls in templates
             "patient": expression("$exists($states.input.patient) ? $states.input.patient : false"),
             "event": expression("$states.input.event"),
             "missing": expression(plan.missing),
@@ -154,7 +154,7 @@ def _admission(job: Job) -> dict[str, State]:
         choices.append(
             {"Condition": expression("$not($patient)"), "Assign": {"reason": expression(others)}, "Next": "Skipped"}
         )
-        output = {"status": "skipped", "reason": expression("$reason"), "attempts": 0, "exit-code": None}
+        output = {"status": "skipped", "reason": expression("$reason"), "attempts": 0, "exit-code": expression("null")}
         states["Skipped"] = {"Type": "Succeed", "Output": output}
     ahead = """(
   $me := $states.context.Execution.Name;

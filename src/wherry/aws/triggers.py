@@ -71,8 +71,26 @@ def _rule(about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str =
         "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
     }
-    properties = {"EventPattern": pattern, "State": "ENABLED", "Targets": [target]}
+    properties = {"EventPattern": _without_nulls(pattern), "State": "ENABLED", "Targets": [target]}
     return resource(about, "AWS::Events::Rule", {"EventBusName": bus, **properties} if bus != "default" else properties)
+
+
+def _without_nulls(pattern: dict[str, Any]) -> Any:
+    """A pattern that asks for null travels as text: CloudFormation refuses nulls anywhere in a template.
+
+    The schema of AWS::Events::Rule takes an object or a string.
+    """
+    text = json.dumps(pattern, ensure_ascii=False, separators=(",", ":"))
+    return text if _has_null(pattern) else pattern
+
+
+def _has_null(node: Any) -> bool:
+    match node:
+        case dict():
+            return any(_has_null(each) for each in node.values())
+        case list() | tuple():
+            return any(_has_null(each) for each in node)
+    return node is None
 
 
 def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
