@@ -1,8 +1,27 @@
 """What real AWS is known to refuse and the stand-in takes: each test names the source."""
 
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from tests.aws.expressions import evaluate
 from tests.aws.test_templates import ACCEPTED, compiled
+from wherry.aws.machine import Surroundings, run_machine
+from wherry.aws.overrides import plan_of
+from wherry.model import Job
+
+AROUND = Surroundings(
+    cluster="cluster",
+    task_definition="task",
+    network={},
+    work_bucket="work",
+    work_bucket_expression='"work"',
+    capacity="fargate",
+    main="main",
+    containers=1,
+)
 
 
 @pytest.fixture(params=ACCEPTED, ids=lambda path: path.stem)
@@ -22,3 +41,60 @@ def parts(node, path=""):
 def test_no_nulls(templates):
     """CreateChangeSet: "'null' values are not allowed in templates", also inside a state machine's Definition."""
     assert [path for template in templates for path, value in parts(template) if value is None] == []
+
+
+def rounds(waiting, limit, me):
+    """Admit and Turn by hand: pages of executions, the newest first; gives the pages read and where it goes."""
+    job = Job(name="job", concurrency=limit, overlap="wait")
+    states = run_machine(job, AROUND, plan_of(job, {}))["States"]
+    bound, read = {"ahead": 0, "page": "", "asked": me["asked"]}, 0
+    while True:
+        asked = evaluate(states["Admit"]["Arguments"], **bound, states=context(me))
+        size, first = asked["MaxResults"], int(asked.get("NextToken", "0"))
+        page = {"Executions": waiting[first : first + size]}
+        page |= {"NextToken": str(first + size)} if first + size < len(waiting) else {}
+        assert len(json.dumps(page)) < 262_144
+        read += 1
+        assigned = states["Admit"]["Assign"]
+        bound |= {name: evaluate(text, **bound, states=context(me, result=page)) for name, text in assigned.items()}
+        turn = next((rule for rule in states["Turn"]["Choices"] if evaluate(rule["Condition"], **bound)), None)
+        where = turn["Next"] if turn else states["Turn"]["Default"]
+        if where != "Admit":
+            return read, where
+
+
+def context(me, **more):
+    execution = {"Name": me["name"], "Id": "arn:aws:states:eu-west-1:123456789012:execution:m:x"}
+    return {"context": {"Execution": execution, "StateMachine": {"Id": "arn"}}, **more}
+
+
+@pytest.mark.parametrize(("place", "expected"), [(0, "Run"), (1, "Run"), (2, "Queue"), (1_199, "Queue")])
+def test_a_thousand_waiting_runs_keep_their_order(place, expected):
+    """ListExecutions gives pages, the newest first; a result has at most 262,144 bytes (Developer Guide, "Quotas")."""
+    began = [datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(seconds=number) for number in range(1_200)]
+    found = [
+        {
+            "ExecutionArn": f"arn:aws-us-gov:states:ap-southeast-2:123456789012:execution:{'m' * 80}:{number:080}",
+            "Name": f"{number:080}",
+            "StartDate": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "StateMachineArn": f"arn:aws-us-gov:states:ap-southeast-2:123456789012:stateMachine:{'m' * 80}",
+            "Status": "RUNNING",
+        }
+        for number, at in enumerate(began)
+    ]
+    me = {"name": f"{place:080}", "asked": began[place].timestamp() * 1000}
+    read, where = rounds(found[::-1], 2, me)
+    assert where == expected
+    assert read == (5 if expected == "Run" else 5 if place == 2 else 1)
+
+
+def test_a_year_of_waiting_fits_into_a_history():
+    """25,000 events, of which each round of Admit, Turn and Queue takes nine (Developer Guide, "Quotas")."""
+    job = Job(name="job", overlap="wait")
+    states = run_machine(job, AROUND, plan_of(job, {}))["States"]
+    waited, turns = 0, 0
+    while waited < 366 * 86_400:
+        pause = evaluate(states["Queue"]["Seconds"], asked=time.time() * 1000 - waited * 1000)
+        assert pause == int(pause) >= 2
+        waited, turns = waited + pause, turns + 1
+    assert turns * 9 < 20_000
