@@ -1,5 +1,6 @@
 """What real AWS is known to refuse and the stand-in takes: each test names the source."""
 
+import fnmatch
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 from tests.aws.expressions import evaluate
 from tests.aws.test_templates import ACCEPTED, compiled
 from wherry.aws.machine import Surroundings, run_machine
+from wherry.aws.names import Names
 from wherry.aws.overrides import plan_of
 from wherry.model import Job
 
@@ -98,3 +100,31 @@ def test_a_year_of_waiting_fits_into_a_history():
         assert pause == int(pause) >= 2
         waited, turns = waited + pause, turns + 1
     assert turns * 9 < 20_000
+
+
+def test_what_is_matched_by_its_beginning_begins_so():
+    """The queue's policy and the pattern of failures name rules and machines by a prefix; rules have 64 characters."""
+    long, job = "a" * 40, "j" * 63
+    for app, environment in (("shop", "prod"), (long, long)):
+        names = Names(app=app, environment=environment)
+        other = Names(app=app, environment=f"{environment[:-1]}x")
+        for name, most in (
+            (names.machine(job), 80),
+            (names.machine("j"), 80),
+            (names.dispatcher, 80),
+            (names.rule("Failures"), 64),
+            (names.rule(f"Job{job}Schedule01234567"), 64),
+        ):
+            assert name.startswith(names.prefix)
+            assert not name.startswith(other.prefix)
+            assert len(name) <= most
+
+
+def test_rules_have_names_that_may_add_dead_letters(templates):
+    resources = templates[0]["Resources"]
+    policy = resources["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    allowed = policy["Condition"]["ArnLike"]["aws:SourceArn"]
+    for rule in (each["Properties"] for each in resources.values() if each["Type"] == "AWS::Events::Rule"):
+        bus = f"{rule['EventBusName']}/" if "EventBusName" in rule else ""
+        asked = f"arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{bus}{rule['Name']}"
+        assert any(fnmatch.fnmatchcase(asked, each["Fn::Sub"]) for each in allowed)

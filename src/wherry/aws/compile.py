@@ -7,14 +7,13 @@ before anything refers to them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 from wherry.aws import jobs, starting, storage, triggers
 from wherry.aws.given import Given
 from wherry.aws.names import Names
 from wherry.aws.network import network
-from wherry.aws.policy import arn, sub
+from wherry.aws.policy import sub
 from wherry.aws.refusals import refuse_unsupported
 from wherry.aws.storage import Resource, resource
 from wherry.model import Environment, Job, JobFile, UploadTrigger
@@ -60,17 +59,8 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     topics: list[Any] = [{"Ref": "Alerts"}] if "Alerts" in resources else []
     topics += [address for address in addresses if address.startswith("arn:")]
     if jobfile.jobs:
-        resources["Failures"] = triggers.failures(topics, _machines(jobfile, names, ids))
+        resources["Failures"] = triggers.failures(names, topics)
     return _template(jobfile, environment, "jobs", resources)
-
-
-def _machines(jobfile: JobFile, names: Names, ids: Mapping[str, str]) -> list[Any]:
-    """What the ARNs of this stack's machines are, for a pattern: one prefix, unless a name had to be shortened."""
-    stem = f"{names.stem}_"
-    if all(names.machine(job).startswith(stem) for job in (*jobfile.jobs, "_dispatcher")):
-        return [{"prefix": arn("states", f"stateMachine:{stem}")}]
-    found = [{"Ref": f"{ids[job]}Machine"} for job in jobfile.jobs]
-    return [*found, arn("states", f"stateMachine:{names.dispatcher}")]
 
 
 def builds_image(job: Job) -> bool:

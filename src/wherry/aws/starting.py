@@ -53,5 +53,5 @@ def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapp
     buckets = {each.name: sub(names.bucket_sub(each, environment)) for each in jobfile.buckets.values()}
     for job in triggered:
         for trigger in job.triggers:
-            found |= triggers.trigger_resource(job, trigger, environment, buckets, ids)
+            found |= triggers.trigger_resource(job, trigger, environment, names, buckets, ids)
     return found
