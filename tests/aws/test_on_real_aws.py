@@ -128,3 +128,20 @@ def test_rules_have_names_that_may_add_dead_letters(templates):
         bus = f"{rule['EventBusName']}/" if "EventBusName" in rule else ""
         asked = f"arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{bus}{rule['Name']}"
         assert any(fnmatch.fnmatchcase(asked, each["Fn::Sub"]) for each in allowed)
+
+
+def test_a_role_has_room_for_its_policies(tmp_path, monkeypatch):
+    """Inline policies of a role: 10,240 characters in all without white space (IAM quotas); resources: 500."""
+    monkeypatch.chdir(tmp_path)
+    jobs = "".join(
+        f"  {'long-name-' * 5}{number:03}: {{image: a, on: [{{schedule: rate(1 day)}}]}}\n" for number in range(65)
+    )
+    app = "an-app-with-a-name-that-is-rather-long"
+    (tmp_path / "wherry.yaml").write_text(f"app: {app}\njobs:\n{jobs}environments: {{prod: {{region: eu-west-1}}}}\n")
+    template = compiled(tmp_path / "wherry.yaml")[0]
+    assert len(template["Resources"]) <= 500
+    for role in template["Resources"].values():
+        text = json.dumps(role["Properties"].get("Policies", []), separators=(",", ":"))
+        for name, filled in (("Region", "ap-southeast-2"), ("AccountId", "123456789012"), ("Partition", "aws-us-gov")):
+            text = text.replace(f"${{AWS::{name}}}", filled)
+        assert role["Type"] != "AWS::IAM::Role" or len(text.replace('{"Fn::Sub":', "")) < 10_240

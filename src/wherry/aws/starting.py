@@ -11,6 +11,9 @@ from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
 from wherry.model import Environment, JobFile, ScheduleTrigger
 
+#: A role has 10,240 characters of policies (IAM quotas), and the name of a machine takes up to 140 of them.
+_MOST_NAMED = 60
+
 
 def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapping[str, str]) -> dict[str, Resource]:
     """The dispatcher and the triggers; nothing when every job is started by hand."""
@@ -18,6 +21,8 @@ def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapp
     if not triggered:
         return {}
     machines = [arn("states", f"stateMachine:{names.machine(job.name)}") for job in triggered]
+    if len(machines) > _MOST_NAMED:
+        machines = [triggers.machines_arn(names, "*")]
     found = {
         "DispatcherRole": policy.role(
             "what the dispatcher may do",
