@@ -7,11 +7,11 @@ them), and secrets, which people have set. Buckets of somebody else are not touc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.aws import found
+from wherry.aws import found, standstill
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.deploy import Report, watching
@@ -21,7 +21,7 @@ from wherry.aws.survey import Site
 
 #: DeleteObjects takes so many at once.
 _BATCH = 1000
-#: A task that is told to stop is gone after its grace period; what it held can then be deleted.
+#: What triggers start while the stack goes may stand in its way; after another stop it does not.
 _ROUNDS = 3
 
 
@@ -55,7 +55,7 @@ def look(site: Site) -> Remains:
         state=site.main.look(),
         base_state=site.base.look(),
         resources=len(template.get("Resources", {})) + len(base.get("Resources", {})),
-        tasks=list(_tasks(site)),
+        tasks=list(standstill.tasks(site)),
         buckets=own_buckets(site, template),
         secrets=[name for name, arn in zip(secrets, arns, strict=True) if arn],
     )
@@ -110,28 +110,15 @@ def _main(site: Site, report: Report) -> None:
     template = site.main.template() or {}
     for attempt in range(_ROUNDS):
         if not site.main.look().id:
-            return
-        report.stage("the stack goes" if attempt == 0 else "the stack goes: another try, without the tasks that began")
-        for task in _tasks(site):  # a cluster with tasks, and a security group in use, cannot be deleted
-            report.stage(f"task {task.rpartition('/')[2]} is stopped")
-            with contextlib.suppress(AwsError):  # it has just ended
-                site.aws.call(
-                    "ecs", "stop_task", cluster=site.names.cluster, task=task, reason="the environment is destroyed"
-                )
+            break
+        report.stage("the stack goes" if attempt == 0 else "the stack goes: another try, without what began meanwhile")
+        standstill.halt(site, template, report.stage)
         try:
             site.main.delete(watching(report, template))
         except StackFailed:
-            if attempt == _ROUNDS - 1 or not list(_tasks(site)):
+            if attempt == _ROUNDS - 1:
                 raise
-
-
-def _tasks(site: Site) -> Iterator[str]:
-    """The tasks in the environment's cluster; none where that is gone."""
-    try:
-        yield from site.aws.pages("ecs", "list_tasks", "taskArns", cluster=site.names.cluster)
-    except AwsError as error:
-        if error.code != "ClusterNotFoundException":
-            raise
+    standstill.clear_definitions(site)
 
 
 def _is_there(aws: Aws, bucket: str) -> bool:

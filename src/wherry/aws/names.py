@@ -16,6 +16,9 @@ RUN_ID_LENGTH = 26
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
 _BUCKET_STEM = 35
 _MACHINE_STEM = 80
+_RULE = 64
+#: What stays of a long stem at the beginning of names that are matched by their beginning.
+_PREFIX = 50
 _CLUSTER = 255
 
 
@@ -49,9 +52,18 @@ class Names:
         """The ECS cluster."""
         return shorten(self.stem, _CLUSTER)
 
+    @property
+    def prefix(self) -> str:
+        """Begins the names of all machines and rules, however long these are, and of no other environment's."""
+        return f"{shorten(self.stem, _PREFIX)}_"
+
     def machine(self, job: str) -> str:
         """A job's run machine (Step Functions). Names hold hyphens, so that another character must part them."""
-        return shorten(f"{self.stem}_{job}", _MACHINE_STEM)
+        return shorten(f"{self.prefix}{job}", _MACHINE_STEM)
+
+    def rule(self, logical_id: str) -> str:
+        """A rule (EventBridge). CloudFormation's own names need not begin with the stack's when that is long."""
+        return shorten(f"{self.prefix}{logical_id}", _RULE)
 
     def machine_arn(self, job: str) -> str:
         """Its ARN."""
@@ -64,7 +76,7 @@ class Names:
     @property
     def dispatcher(self) -> str:
         """The machine that every trigger starts. No job can have this name: they hold no underscore."""
-        return shorten(f"{self.stem}__dispatcher", _MACHINE_STEM)
+        return shorten(f"{self.prefix}_dispatcher", _MACHINE_STEM)
 
     def family(self, job: str) -> str:
         """A job's task definition."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wherry.aws.client import Aws, AwsError
-from wherry.aws.compile import builds_image
 from wherry.aws.found import at_once
 from wherry.aws.names import Names
+from wherry.aws.tasks import builds_image
 from wherry.errors import WherryError
 from wherry.executors import images
 from wherry.model import Environment, JobFile

@@ -74,7 +74,7 @@ def _private() -> dict[str, Any]:
 
 def dead_letters(names: Names, bus: str) -> dict[str, Resource]:
     """The queue of failed runs and of events that could not be delivered."""
-    rules = ["rule/${AWS::StackName}-*"] + ([f"rule/{bus}/${{AWS::StackName}}-*"] if bus != "default" else [])
+    rules = [f"rule/{names.prefix}*"] + ([f"rule/{bus}/{names.prefix}*"] if bus != "default" else [])
     return {
         "DeadLetters": resource(
             "the dead letters: failed runs, and events that could not be delivered",

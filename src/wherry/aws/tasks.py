@@ -21,6 +21,11 @@ _PREFIX = "run"
 _ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
 
 
+def builds_image(job: Job) -> bool:
+    """True for a job whose image is made from its sources: everything that does not bring one."""
+    return job.image is None and job.task_definition is None
+
+
 def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job, helper: Helper | None = None) -> Any:
     """The image of a job or helper: by digest where that is known, else what is known without AWS."""
     if helper is not None and helper.image is not None:

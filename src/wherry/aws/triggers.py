@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import causes, schedule
+from wherry.aws.names import Names
 from wherry.aws.policy import arn
 from wherry.aws.storage import Resource, resource
 from wherry.model import AfterTrigger, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
@@ -31,7 +32,12 @@ _EVENT = "<aws.events.event.json>"
 
 
 def trigger_resource(
-    job: Job, trigger: Trigger, environment: Environment, buckets: Mapping[str, Any], ids: Mapping[str, str]
+    job: Job,
+    trigger: Trigger,
+    environment: Environment,
+    names: Names,
+    buckets: Mapping[str, Any],
+    ids: Mapping[str, str],
 ) -> dict[str, Resource]:
     """The resource of one trigger, under its logical id; `buckets` are values for patterns, `ids` those of jobs."""
     given: dict[str, Any] = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", "trigger": trigger.kind}
@@ -43,11 +49,12 @@ def trigger_resource(
             pattern = causes.upload_pattern("", trigger.prefix, trigger.suffix)
             pattern["detail"]["bucket"]["name"] = [buckets[trigger.bucket]]
             about = f"job {job.name}: uploads to {trigger.bucket}"
-            return {_id(ids[job.name], "Upload", trigger.label): _rule(about, pattern, given)}
+            logical_id = _id(ids[job.name], "Upload", trigger.label)
+            return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
         case EventTrigger():
             logical_id = _id(ids[job.name], "Event", json.dumps(trigger.pattern, sort_keys=True))
             about = f"job {job.name}: events that match its pattern"
-            return {logical_id: _rule(about, dict(trigger.pattern), given, bus=environment.bus)}
+            return {logical_id: _rule(names.rule(logical_id), about, dict(trigger.pattern), given, bus=environment.bus)}
         case AfterTrigger():
             theirs, ours = _ENDS[trigger.when]
             pattern = {
@@ -57,11 +64,12 @@ def trigger_resource(
             }
             about = f"job {job.name}: after {trigger.job} ({trigger.when})"
             logical_id = _id(ids[job.name], "After", trigger.label)
-            return {logical_id: _rule(about, pattern, given | {"after": trigger.job, "statuses": ours})}
+            given |= {"after": trigger.job, "statuses": ours}
+            return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
     return {}
 
 
-def _rule(about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
+def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
     template = json.dumps({**given, "event": _EVENT}, ensure_ascii=False).replace(f'"{_EVENT}"', _EVENT)
     target = {
         "Id": "dispatcher",
@@ -71,8 +79,26 @@ def _rule(about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str =
         "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
     }
-    properties = {"EventPattern": pattern, "State": "ENABLED", "Targets": [target]}
+    properties = {"Name": name, "EventPattern": _without_nulls(pattern), "State": "ENABLED", "Targets": [target]}
     return resource(about, "AWS::Events::Rule", {"EventBusName": bus, **properties} if bus != "default" else properties)
+
+
+def _without_nulls(pattern: dict[str, Any]) -> Any:
+    """A pattern that asks for null travels as text: CloudFormation refuses nulls anywhere in a template.
+
+    The schema of AWS::Events::Rule takes an object or a string.
+    """
+    text = json.dumps(pattern, ensure_ascii=False, separators=(",", ":"))
+    return text if _has_null(pattern) else pattern
+
+
+def _has_null(node: Any) -> bool:
+    match node:
+        case dict():
+            return any(_has_null(each) for each in node.values())
+        case list() | tuple():
+            return any(_has_null(each) for each in node)
+    return node is None
 
 
 def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
@@ -102,7 +128,7 @@ def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Reso
     )
 
 
-def failures(topics: list[Any], machines: list[Any]) -> Resource:
+def failures(names: Names, topics: list[Any]) -> Resource:
     """The rule that every run that ends badly meets: into the dead letters, and to who wants to know."""
     told = {
         "InputPathsMap": {"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
@@ -115,13 +141,18 @@ def failures(topics: list[Any], machines: list[Any]) -> Resource:
     pattern = {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"stateMachineArn": machines, "status": ["FAILED", "TIMED_OUT"]},
+        "detail": {"stateMachineArn": [{"prefix": machines_arn(names, "")}], "status": ["FAILED", "TIMED_OUT"]},
     }
     return resource(
         "runs that end badly: dead letters and alerts",
         "AWS::Events::Rule",
-        {"EventPattern": pattern, "State": "ENABLED", "Targets": targets},
+        {"Name": names.rule("Failures"), "EventPattern": pattern, "State": "ENABLED", "Targets": targets},
     )
+
+
+def machines_arn(names: Names, end: str) -> Any:
+    """The ARN of all machines of the stack: their common beginning, and what follows."""
+    return arn("states", f"stateMachine:{names.prefix}{end}")
 
 
 def _id(job_id: str, kind: str, label: str) -> str:

@@ -1,0 +1,103 @@
+"""One job as resources: its logs, its roles, its task definition and its run machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wherry import lifecycle
+from wherry.aws import jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws.given import Given
+from wherry.aws.machine import Surroundings, run_machine
+from wherry.aws.names import Names
+from wherry.aws.policy import arn, sub
+from wherry.aws.storage import Resource, resource
+from wherry.model import Environment, Job, JobFile
+
+#: What CloudWatch Logs accepts as retention, in days (PutRetentionPolicy).
+_RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
+def job_resources(
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, job_id: str, where: dict[str, Any]
+) -> dict[str, Resource]:
+    """What a job consists of; `job_id` begins its logical ids, `where` is the NetworkConfiguration of its tasks."""
+    names = Names(app=jobfile.app, environment=environment.name)
+    buckets = {each.name: names.bucket_sub(each, environment) for each in jobfile.buckets.values()}
+    own = owntask.load(jobfile, job) if job.task_definition else None
+    make = owntask.task_definition if own else tasks.task_definition
+    definition = make(jobfile, environment, given, job, buckets)
+    resources = _logs(environment, given, job, job_id, names, own)
+    pushed = tasks.builds_image(job) and environment.registry is None
+    repository = names.repository(job.name) if pushed else None
+    roles: list[Any] = []
+    for key, suffix, statements in (
+        ("ExecutionRoleArn", "ExecutionRole", jobroles.execution(definition, given, job, repository)),
+        ("TaskRoleArn", "TaskRole", jobroles.task(jobfile, environment, given, job, names)),
+    ):
+        if key not in definition:
+            what = "what starting it needs" if suffix == "ExecutionRole" else "what it may do"
+            resources[f"{job_id}{suffix}"] = policy.role(
+                f"job {job.name}: {what}", "ecs-tasks.amazonaws.com", arn("ecs", "*"), statements
+            )
+            definition[key] = {"Fn::GetAtt": [f"{job_id}{suffix}", "Arn"]}
+        roles.append(definition[key])
+    # A run that waits, or makes another attempt, does so with the definition that it began with: ECS starts nothing of
+    # one that was deregistered (DeregisterTaskDefinition). What is left so is cleared away when the environment goes.
+    resources[f"{job_id}Task"] = resource(
+        f"job {job.name}: its task", "AWS::ECS::TaskDefinition", definition, UpdateReplacePolicy="Retain"
+    )
+    statements = policy.run_tasks(definition["Family"], names.cluster, roles)
+    statements.append(jobroles.may_store(job, names))
+    if lifecycle.limit_of(job) is not None:
+        statements.append(
+            policy.allow(["states:ListExecutions"], arn("states", f"stateMachine:{names.machine(job.name)}"))
+        )
+    resources[f"{job_id}MachineRole"] = policy.role(
+        f"job {job.name}: what its machine may do",
+        "states.amazonaws.com",
+        arn("states", f"stateMachine:{names.machine(job.name)}"),
+        statements,
+    )
+    main = owntask.main_of(own) if own else overrides.MAIN
+    expressions = {name: jsonata.physical(text) for name, text in buckets.items()}
+    around = Surroundings(
+        cluster={"Fn::GetAtt": ["Cluster", "Arn"]},
+        task_definition={"Ref": f"{job_id}Task"},
+        network=where,
+        work_bucket=sub(names.work_bucket_sub),
+        work_bucket_expression=jsonata.physical(names.work_bucket_sub),
+        capacity=environment.capacity or "fargate",
+        main=main,
+        containers=1 + len(job.helpers),
+    )
+    resources[f"{job_id}Machine"] = resource(
+        f"job {job.name}: how its runs go",
+        "AWS::StepFunctions::StateMachine",
+        {
+            "StateMachineName": names.machine(job.name),
+            "StateMachineType": "STANDARD",
+            "RoleArn": {"Fn::GetAtt": [f"{job_id}MachineRole", "Arn"]},
+            "Definition": run_machine(job, around, overrides.plan_of(job, expressions, main=main)),
+        },
+    )
+    return resources
+
+
+def _logs(
+    environment: Environment, given: Given, job: Job, job_id: str, names: Names, own: Mapping[str, Any] | None
+) -> dict[str, Resource]:
+    wanted = environment.keep.age.total_seconds() / 86_400
+    days = next((each for each in _RETENTIONS if each >= wanted), _RETENTIONS[-1])
+    groups = [names.log_group(job.name)] if own is None else owntask.log_groups(own)
+    return {
+        f"{job_id}Logs{number or ''}": resource(
+            f"job {job.name}: its logs",
+            "AWS::Logs::LogGroup",
+            {"LogGroupName": group, "RetentionInDays": days},
+            DeletionPolicy="Delete",
+            UpdateReplacePolicy="Delete",
+        )
+        for number, group in enumerate(groups)
+        if group not in given.log_groups
+    }
