@@ -45,7 +45,11 @@ def job_resources(
     # A run that waits, or makes another attempt, does so with the definition that it began with: ECS starts nothing of
     # one that was deregistered (DeregisterTaskDefinition). What is left so is cleared away when the environment goes.
     resources[f"{job_id}Task"] = resource(
-        f"job {job.name}: its task", "AWS::ECS::TaskDefinition", definition, UpdateReplacePolicy="Retain"
+        f"job {job.name}: its task",
+        "AWS::ECS::TaskDefinition",
+        definition,
+        DeletionPolicy="Delete",
+        UpdateReplacePolicy="Retain",
     )
     statements = policy.run_tasks(definition["Family"], names.cluster, roles)
     statements.append(jobroles.may_store(job, names))

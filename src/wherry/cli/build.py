@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Build what is not built yet, and print each image's local name."""
-    from wherry.aws.compile import builds_image
+    from wherry.aws.tasks import builds_image
     from wherry.executors import images
 
     jobfile, environment = environment_of(arguments)
