@@ -33,7 +33,7 @@ def stopped(code, *, stop="EssentialContainerExited", reason="Essential containe
 
 def judge(job, task, error="", cause="", failures=0, unstarted=0, asked=0):
     output = judgement(job, "main")["Judge"]["Output"]
-    return evaluate(output, task=task, error=error, cause=cause, failures=failures, unstarted=unstarted, asked=asked)
+    return evaluate(output, task=task, failed=error, cause=cause, failures=failures, unstarted=unstarted, asked=asked)
 
 
 #: (task, error, cause) -> the outcome that it is.
@@ -68,6 +68,30 @@ ENDS = [
     (
         {}, "ECS.AccessDeniedException", "not authorized",
         Outcome(ending=Ending.COULD_NOT_START, reason="ECS.AccessDeniedException: not authorized"),
+    ),
+    *[
+        (
+            {}, "ECS.ClientException", text,
+            Outcome(ending=Ending.COULD_NOT_START, reason=f"ECS.ClientException: {text}", passing=True),
+        )
+        for text in (
+            "You've reached the limit on the number of vCPUs you can run concurrently",
+            "ECS was unable to assume the role 'arn:aws:iam::1:role/r' that was provided for this task.",
+        )
+    ],
+    (
+        {}, "ECS.InvalidParameterException",
+        "Unable to assume the service linked role. Please verify that the ECS service linked role exists.",
+        Outcome(
+            ending=Ending.COULD_NOT_START,
+            reason="ECS.InvalidParameterException: Unable to assume the service linked role. "
+            "Please verify that the ECS service linked role exists.",
+            passing=True,
+        ),
+    ),
+    (
+        {}, "ECS.ClientException", "TaskDefinition is inactive",
+        Outcome(ending=Ending.COULD_NOT_START, reason="ECS.ClientException: TaskDefinition is inactive"),
     ),
     ({}, "States.Timeout", "", Outcome(ending=Ending.TIMED_OUT, reason="it ran longer than `timeout: 5s`")),
     (

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.aws.expressions import evaluate
 from tests.aws.test_templates import ACCEPTED, compiled
+from wherry.aws.judgement import judgement
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
 from wherry.aws.overrides import plan_of
@@ -145,3 +147,103 @@ def test_a_role_has_room_for_its_policies(tmp_path, monkeypatch):
         for name, filled in (("Region", "ap-southeast-2"), ("AccountId", "123456789012"), ("Partition", "aws-us-gov")):
             text = text.replace(f"${{AWS::{name}}}", filled)
         assert role["Type"] != "AWS::IAM::Role" or len(text.replace('{"Fn::Sub":', "")) < 10_240
+
+
+#: Every function of JSONata 2, and those that Step Functions adds.
+FUNCTIONS = frozenset(
+    """abs append assert average base64decode base64encode boolean ceil clone contains count decodeUrl
+    decodeUrlComponent distinct each encodeUrl encodeUrlComponent error eval exists filter floor formatBase
+    formatInteger formatNumber fromMillis hash join keys length lookup lowercase map match max merge millis min not
+    now number pad parse parseInteger partition power random range reduce replace reverse round shuffle sift single
+    sort split spread sqrt string substring substringAfter substringBefore sum toMillis trim type uppercase uuid zip
+    states""".split()  # noqa: SIM905 - as a list it is a page long
+)
+#: The fields of a state with JSONata (Amazon States Language).
+FIELDS = {
+    "Pass": {"Type", "Comment", "Output", "Assign", "Next", "End"},
+    "Task": {"Type", "Comment", "Resource", "Arguments", "Output", "Assign", "TimeoutSeconds", "HeartbeatSeconds",
+             "Credentials", "Retry", "Catch", "Next", "End"},
+    "Choice": {"Type", "Comment", "Choices", "Default", "Output", "Assign"},
+    "Wait": {"Type", "Comment", "Seconds", "Timestamp", "Output", "Assign", "Next", "End"},
+    "Succeed": {"Type", "Comment", "Output"},
+    "Fail": {"Type", "Comment", "Error", "Cause"},
+}  # fmt: skip
+
+
+def machines(template):
+    for each in template["Resources"].values():
+        if each["Type"] == "AWS::StepFunctions::StateMachine":
+            yield each["Properties"]["Definition"]
+
+
+def test_states_have_the_fields_of_their_kind(templates):
+    for machine in machines(templates[0]):
+        for name, state in machine["States"].items():
+            assert state.keys() <= FIELDS[state["Type"]], name
+            for inner in (*state.get("Choices", ()), *state.get("Catch", ())):
+                assert inner.keys() <= {"Condition", "ErrorEquals", "Assign", "Output", "Next", "Comment"}, name
+
+
+def test_expressions_stand_alone_and_speak_of_what_is_there(templates):
+    """`$states.result` only after a task, `$states.errorOutput` only in a Catch, no `$eval` (Developer Guide, JSONata)."""
+    for machine in machines(templates[0]):
+        for path, text in parts(machine):
+            if not isinstance(text, str) or "{%" not in text:
+                continue
+            assert text.startswith("{%"), path
+            assert text.endswith("%}"), path
+            assert text.count("%}") == 1, path
+            assert ("$states.result" not in text) or re.search("/(Admit|Run)/(Assign|Output)/", path), path
+            assert ("$states.errorOutput" not in text) or "/Catch/" in path, path
+            assert "$eval" not in text, path
+
+
+def test_variables_are_no_functions(templates):
+    for machine in machines(templates[0]):
+        for state in machine["States"].values():
+            assigned = [one.get("Assign", {}) for one in (state, *state.get("Choices", ()), *state.get("Catch", ()))]
+            assert {name for each in assigned for name in each}.isdisjoint(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, {}),
+        ({"Cause": ""}, {}),
+        ({"Cause": "not JSON"}, {}),
+        ({"Cause": '{"Containers": [' + '{"Name": "x"},' * 3_000}, {}),
+        ({"Cause": (cut := '{"Containers": [' + '{"Name": "123456789"},' * 2_000)[:32_767] + "}"}, {}),
+        ({"Cause": '{"TaskArn": "arn", "StopCode": null}'}, {"TaskArn": "arn", "StopCode": None}),
+    ],
+)
+def test_any_cause_is_caught(said, expected):
+    """TaskFailed's cause has at most 32,768 characters; what is longer is cut off, and is no JSON any more."""
+    states = run_machine(Job(name="job"), AROUND, plan_of(Job(name="job"), {}))["States"]
+    caught = states["Run"]["Catch"][0]["Assign"]
+    bound = {"errorOutput": {"Error": "States.TaskFailed", **said}}
+    found = evaluate(caught["task"], states=bound)
+    assert json.loads(json.dumps(found, default=lambda _: None)) == expected
+    assert evaluate(caught["cause"], states=bound) is not None
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {},
+        {"Containers": []},
+        {"Containers": [{"Name": "main"}]},
+        {"Containers": [{"Name": "main", "ExitCode": None, "Reason": None}], "StopCode": None, "StoppedReason": None},
+        {"Containers": [{"Name": f"side-{number}", "ExitCode": 1} for number in range(9)] + [{"Name": "main"}]},
+        {"StopCode": "", "StoppedReason": ""},
+    ],
+)
+@pytest.mark.parametrize("cause", ["", "Capacity is unavailable"])
+def test_any_task_is_judged(task, cause):
+    """A value that is missing fails an expression (States.QueryEvaluationError): everything said of an end is there."""
+    judge = judgement(Job(name="job"), "main")["Judge"]["Output"]
+    found = evaluate(judge, task=task, failed="X", cause=cause, failures=0, unstarted=0, asked=0)
+    assert found["ending"] == "could_not_start"
+    assert {type(found[name]) for name in ("again", "succeeded")} == {bool}
+    assert isinstance(found["reason"], str)
+    assert found["wait"] == int(found["wait"])
+    assert "code" in found

@@ -58,7 +58,9 @@ def change_of(described: Mapping[str, Any]) -> Change:
         physical_id=described.get("PhysicalResourceId") or "",
         replacement=_REPLACEMENT.get(described.get("Replacement", ""), "no"),
         properties=tuple(name for name in names if name and name != "Metadata"),
-        is_kept=described.get("PolicyAction", "") in ("Retain", "ReplaceAndRetain"),
+        # an old task definition stays for the runs under way, and is nobody's business
+        is_kept=described.get("PolicyAction", "") in ("Retain", "ReplaceAndRetain")
+        and described.get("ResourceType") in _DATA,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import timedelta
 from typing import Any
@@ -13,13 +14,29 @@ from wherry.model import Job, Retry
 
 State = dict[str, Any]
 
-#: What will not start the next time either: texts of stopped reasons and of refused calls (ECS Developer Guide,
-#: "Stopped tasks error codes" and "API failure reasons").
-_HOPELESS = (
-    "not found|manifest unknown|not exist|denied|not authorized|AccessDenied|no such file|exec format error"
-    "|descriptor matching platform|did not contain json key|ResourceNotFound|InvalidParameter|ClientException"
-    "|No Fargate configuration|is inactive|States.Permissions"
-)
+#: What will not start the next time either: texts of stopped reasons and of refused calls, in small letters (ECS
+#: Developer Guide, "Stopped tasks error codes" and "API failure reasons"). Words, not a regular expression: whether
+#: AWS's JSONata has these is not documented.
+_HOPELESS = [
+    "not found",
+    "manifest unknown",
+    "not exist",
+    "denied",
+    "not authorized",
+    "no such file",
+    "exec format error",
+    "descriptor matching platform",
+    "did not contain json key",
+    "resourcenotfound",
+    "invalidparameter",
+    "clientexception",
+    "no fargate configuration",
+    "is inactive",
+    "states.permissions",
+]
+#: ... and what may pass none the less: quotas come as ClientException, and a role that was made just now as a role that
+#: cannot be assumed (IAM is eventually consistent).
+_PASSING = ["limit", "throttl", "rate exceeded", "try again", "service linked role", "unable to assume"]
 
 
 def judgement(job: Job, main: str) -> dict[str, State]:
@@ -41,9 +58,12 @@ def _judge(job: Job, main: str) -> State:
   $code := $exists($container.ExitCode) ? $container.ExitCode : null;
   $texts := $filter([$task.StoppedReason, $container.Reason], function($text) {{ $type($text) = "string" }});
   $why := $exists($texts) ? $join($texts, "; ") : "";
-  $said := $why != "" ? $why : $error & ($cause != "" ? ": " & $cause : "");
+  $said := $why != "" ? $why : $failed & ($cause != "" ? ": " & $cause : "");
+  $says := function($words) {{
+    $count($filter($words, function($word) {{ $contains($lowercase($said), $word) }})) > 0
+  }};
   $stop := $exists($task.StopCode) ? $task.StopCode : "";
-  $ending := $error = "States.Timeout" ? "timed_out"
+  $ending := $failed = "States.Timeout" ? "timed_out"
     : $code = 0 ? "exited"
     : $stop = "UserInitiated" ? "stopped"
     : $code = null or $stop in ["TaskFailedToStart", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"]
@@ -58,7 +78,8 @@ def _judge(job: Job, main: str) -> State:
   $unstartedNow := $ending = "could_not_start" ? $unstarted + 1 : $unstarted;
   $failuresNow := $ending = "could_not_start" ? $failures : $failures + 1;
   $worth := $ending = "could_not_start"
-    ? $unstartedNow < {START_BUDGET.attempts} and $not($contains($said, /{_HOPELESS}/i))
+    ? $unstartedNow < {START_BUDGET.attempts}
+      and ($says({json.dumps(_PASSING)}) or $not($says({json.dumps(_HOPELESS)})))
     : $failuresNow < {job.retry.attempts}{_worth(job.retry)};
   $wait := $ceil($ending = "could_not_start" ? {_delay(START_BUDGET, "$unstartedNow")}
     : {_delay(job.retry, "$failuresNow")});

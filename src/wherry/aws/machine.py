@@ -37,6 +37,8 @@ PATIENTLY = [
 ]
 
 
+#: A cause has at most so many characters, and may be cut off there (API Reference, TaskFailedEventDetails).
+_MOST_CAUSE = 32_768
 #: So many executions in one listing: each takes up to 600 bytes, and a state's result 262,144 at most (Step Functions
 #: Developer Guide, "Quotas"; beyond that it fails with States.DataLimitExceeded, which nothing can catch).
 _PAGE = 250
@@ -144,7 +146,8 @@ def _store(job: Job, around: Surroundings, first: str) -> State:
         "Arguments": {
             "Bucket": around.work_bucket,
             "Key": expression(key),
-            "Body": expression("$string($event)"),
+            # an object is stored as its JSON; whether a text would be stored with quotes around it is not documented
+            "Body": expression("$event"),
             "ContentType": "application/json",
         },
         "Assign": {"eventFact": expression(f'{{"Name": "WHERRY_EVENT_URI", "Value": {url}}}')},
@@ -216,8 +219,8 @@ def _run(job: Job, around: Surroundings) -> State:
 )"""
     task = """(
   $cause := $exists($states.errorOutput.Cause) ? $trim($states.errorOutput.Cause) : "";
-  $substring($cause, 0, 1) = "{" and $substring($cause, -1) = "}" ? $parse($cause) : {}
-)"""
+  $substring($cause, 0, 1) = "{" and $substring($cause, -1) = "}" and $length($cause) < MOST ? $parse($cause) : {}
+)""".replace("MOST", str(_MOST_CAUSE))
     cause = '$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 1000) : ""'
     return {
         "Type": "Task",
@@ -231,13 +234,13 @@ def _run(job: Job, around: Surroundings) -> State:
             "Overrides": {"ContainerOverrides": expression(containers)},
         },
         **({} if job.timeout is None else {"TimeoutSeconds": seconds(job.timeout)}),
-        "Assign": {"task": expression("$states.result"), "error": "", "cause": ""},
+        "Assign": {"task": expression("$states.result"), "failed": "", "cause": ""},
         "Catch": [
             {
                 "ErrorEquals": ["States.ALL"],
                 "Assign": {
                     "task": expression(task),
-                    "error": expression("$states.errorOutput.Error"),
+                    "failed": expression("$states.errorOutput.Error"),  # `$error` is a function of JSONata
                     "cause": expression(cause),
                 },
                 "Next": "Judge",

@@ -31,7 +31,7 @@ _LASTING = re.compile(
 #: ... and what it says when it may pass none the less.
 _PASSING = re.compile(
     r"capacity|RESOURCE:|AGENT|throttl|rate exceeded|timeout|timed out|toomanyrequests|limit|try again|reset by peer"
-    r"|temporarily|AmazonECSException|ServerException",
+    r"|temporarily|AmazonECSException|ServerException|service linked role|unable to assume",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"^(?:[A-Za-z]+Error|[A-Za-z]+Exception): ?")
