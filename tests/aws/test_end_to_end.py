@@ -28,6 +28,10 @@ jobs:
     image: wherry-busybox:1
     command: 'echo "$WHERRY_SCHEDULED_AT $WHERRY_INTERVAL_START ${interval.end}"'
     on: [{schedule: "rate(1 minute)"}]
+  nightly:
+    image: wherry-busybox:1
+    command: [echo, "${interval.start}", "${interval.end}"]
+    on: [{schedule: "30 2 * * 1-5", timezone: Europe/Berlin}]
   event:
     image: wherry-busybox:1
     command: 'printf "%s|%s|%s" "$KEY" "$SIZE" "$WHERRY_EVENT_URI"'
@@ -109,15 +113,26 @@ def test_an_upload_becomes_a_result(cloud):
 
 
 def test_a_schedule_fires_once(cloud):
-    schedules = cloud.client("scheduler").list_schedules(GroupName="end-to-end-prod")["Schedules"]
     for _ in range(2):  # Scheduler delivers at least once
-        cloud.account.fire(schedules[0]["Name"], group="end-to-end-prod", at="2026-03-01T05:00:00+00:00")
+        fire(cloud, "JobTick", "2026-03-01T05:00:00+00:00")
     found = run_of(cloud, "tick")
     assert log_of(cloud, found) == "2026-03-01T05:00:00Z 2026-03-01T04:59:00Z 2026-03-01T05:00:00Z\n"
     assert found["cause"] == "schedule:rate(1 minute)@UTC 2026-03-01T05:00:00Z"
     machine = f"arn:aws:states:eu-west-1:{cloud.account.id}:stateMachine:end-to-end-prod_tick"
     executions = cloud.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     assert sum(each["name"] == found["id"] for each in executions) == 1
+
+
+def fire(cloud, job, at):
+    schedules = cloud.client("scheduler").list_schedules(GroupName="end-to-end-prod")["Schedules"]
+    name = next(each["Name"] for each in schedules if job in each["Name"])
+    cloud.account.fire(name, group="end-to-end-prod", at=at)
+
+
+def test_a_cron_covers_what_lies_between_its_firings(cloud):
+    """Monday's covers the weekend, and the night in which the clocks went forward had no 2:30."""
+    fire(cloud, "JobNightly", "2026-03-30T00:30:00+00:00")
+    assert log_of(cloud, run_of(cloud, "nightly")) == "2026-03-27T01:30:00Z 2026-03-30T00:30:00Z\n"
 
 
 @pytest.mark.parametrize("size", [10, 200_000])

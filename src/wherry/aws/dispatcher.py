@@ -7,6 +7,7 @@ job and the cause, so a second delivery finds that the execution exists (Step Fu
 from __future__ import annotations
 
 from wherry import announcements
+from wherry.aws.firing import BEFORE
 from wherry.aws.jsonata import expression, literal
 from wherry.aws.judgement import State
 from wherry.aws.machine import PATIENTLY, integration
@@ -92,12 +93,15 @@ def _within(text: str) -> str:
 )"""
 
 
-_FIRING = """(
+_FIRING = f"""(
+  {BEFORE}
   $given := $states.input;
   $where := $split($states.context.Execution.Id, ":");
-  $iso := function($ms) { $substring($fromMillis($ms), 0, 19) & "Z" };
+  $iso := function($ms) {{ $substring($fromMillis($ms), 0, 19) & "Z" }};
   $time := $iso($toMillis($given.`scheduled-time`));
-  $merge([$given, {"event": {
+  $start := $exists($given.calendar) ? $before($given.calendar, $toMillis($time))
+    : $toMillis($time) - $given.period * 1000;
+  $merge([{{"job": $given.job, "machine": $given.machine, "trigger": "schedule", "label": $given.label}}, {{"event": {{
     "version": "0",
     "id": $states.context.Execution.Name,
     "detail-type": "Scheduled Event",
@@ -106,14 +110,12 @@ _FIRING = """(
     "time": $time,
     "region": $where[3],
     "resources": [$join(["arn", $where[1], "scheduler", $where[3], $where[4], "schedule/" & $given.job], ":")],
-    "detail": $merge([
-      {"schedule": $given.schedule, "scheduled-time": $time},
-      $exists($given.period) ? {"interval": {
-        "start": $iso($toMillis($time) - $given.period * 1000),
-        "end": $time
-      }} : {}
-    ])
-  }}])
+    "detail": {{
+      "schedule": $given.schedule,
+      "scheduled-time": $time,
+      "interval": {{"start": $iso($start), "end": $time}}
+    }}
+  }}}}])
 )"""
 
 _END = f"""(

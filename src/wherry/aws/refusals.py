@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Iterator
 
-from wherry import announcements, mapping, pattern, schedule
+from wherry import announcements, pattern, schedule
 from wherry.aws import owntask
 from wherry.aws.sizes import nearest, size_of
 from wherry.errors import Problem, ScheduleError, Unsupported
@@ -85,9 +85,6 @@ def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Foun
         parsed.to_eventbridge()
     except ScheduleError as error:
         yield f"{path}.schedule", f"job `{job.name}`: {error.message}", error.hint or "write two triggers"
-    if not isinstance(parsed, schedule.Rate) and any(_uses_interval(text) for text in _texts(job)):
-        said = f"job `{job.name}`: `${{interval...}}` of a cron schedule is not yet known on AWS"
-        yield f"{path}.schedule", said, "use `rate(...)`, or compute the interval from `${event.detail.scheduled-time}`"
 
 
 def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
@@ -112,12 +109,3 @@ def _watches_runs(trigger: EventTrigger) -> bool:
     """True when a pattern speaks of what wherry says of its runs."""
     sources = trigger.pattern.get("source")
     return sources is not None and pattern.parse({"source": sources}).matches({"source": announcements.SOURCE})
-
-
-def _texts(job: Job) -> list[str]:
-    command = [job.command] if isinstance(job.command, str) else list(job.command)
-    return [*job.env.values(), *command]
-
-
-def _uses_interval(text: str) -> bool:
-    return any(reference.kind == "interval" for reference in mapping.parse(text).references)

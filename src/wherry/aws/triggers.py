@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import causes, schedule
+from wherry.aws.firing import interval_of
 from wherry.aws.names import Names
 from wherry.aws.policy import arn
 from wherry.aws.storage import Resource, resource
@@ -104,8 +105,7 @@ def _has_null(node: Any) -> bool:
 def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
     parsed = schedule.parse(trigger.expression)
     given |= {"label": trigger.label, "schedule": trigger.expression}
-    if isinstance(parsed, schedule.Rate):
-        given["period"] = int(parsed.interval.total_seconds())
+    given |= interval_of(trigger)
     given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
     late = _LATE if trigger.catch_up == "none" else _DAY
     return resource(
@@ -120,7 +120,7 @@ def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Reso
             "Target": {
                 "Arn": {"Ref": "Dispatcher"},
                 "RoleArn": {"Fn::GetAtt": ["SchedulesRole", "Arn"]},
-                "Input": {"Fn::Sub": json.dumps(given, ensure_ascii=False)},
+                "Input": {"Fn::Sub": json.dumps(given, ensure_ascii=False, separators=(",", ":"))},
                 "RetryPolicy": {"MaximumEventAgeInSeconds": late, "MaximumRetryAttempts": _TRIES},
                 "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
             },
