@@ -2,9 +2,12 @@
 
 import pytest
 
+from tests.aws.scripted import Scripted
 from wherry.aws.changes import between, change_of
+from wherry.aws.client import AwsError
 from wherry.aws.failures import StackEvent, first_failure, plain_reason, remedy
 from wherry.aws.permissions import Grant, grants, lines
+from wherry.aws.stack import Stack, StackFailed
 from wherry.aws.states import Need, State, is_final
 from wherry.aws.words import about, kind_of
 
@@ -136,3 +139,40 @@ def test_reasons_are_told_plainly():
     assert plain_reason(told) == "User: arn:x is not authorized to perform: iam:CreateRole"
     assert remedy(told) == "whoever deploys needs that action"
     assert remedy("nobody knows") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("You must wait 60 seconds after deleting a queue before you can create another with the same name.", "SQS"),
+        ("A conflicting conditional operation is currently in progress against this resource. Please try again.", "S3"),
+        ("app-prod_job already exists", "the name is taken"),
+        ("State Machine is being deleted: 'arn:aws:states:eu-west-1:1:stateMachine:m'", "what had this name before"),
+    ],
+)
+def test_what_to_do_about_a_name_that_was_used_before(reason, advice):
+    assert str(remedy(reason)).startswith(advice)
+
+
+def test_a_refused_change_set_names_the_cause():
+    """What CloudFormation validates before a change set is there it tells in DescribeEvents alone."""
+    reason = "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]. Use the DescribeEvents API."
+    aws = Scripted(
+        create_change_set={"Id": "set", "StackId": "stack"},
+        describe_change_set={"Status": "FAILED", "StatusReason": reason},
+        describe_events={
+            "OperationEvents": [
+                {
+                    "EventId": "1",
+                    "EventType": "VALIDATION_ERROR",
+                    "LogicalResourceId": "A",
+                    "ValidationStatusReason": "Resource of type 'AWS::SQS::Queue' with identifier 'q' already exists.",
+                }
+            ]
+        },
+        delete_change_set={},
+        describe_stacks=AwsError("Stack with id s does not exist", code="ValidationError"),
+    )
+    with pytest.raises(StackFailed, match="the queue .A.: Resource of type 'AWS::SQS::Queue' with identifier 'q'"):
+        Stack(aws, "s").propose({"Resources": {"A": QUEUE}}, is_new=True)
+    assert [operation for _, operation, _ in aws.calls][-3:-1] == ["describe_events", "delete_change_set"]

@@ -6,6 +6,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
+import botocore.session
 import pytest
 
 from tests.aws.expressions import evaluate
@@ -247,3 +248,35 @@ def test_any_task_is_judged(task, cause):
     assert isinstance(found["reason"], str)
     assert found["wait"] == int(found["wait"])
     assert "code" in found
+
+
+MODELS = botocore.session.get_session()
+#: A name -> the service's own rule for it (botocore's models).
+RULES = {
+    "cluster": lambda names, job: (names.cluster, r"[A-Za-z0-9_-]{1,255}"),
+    "family": lambda names, job: (names.family(job), r"[A-Za-z0-9_-]{1,255}"),
+    "machine": lambda names, job: (names.machine(job), r"[A-Za-z0-9_-]{1,80}"),
+    "dispatcher": lambda names, job: (names.dispatcher, r"[A-Za-z0-9_-]{1,80}"),
+    "queue": lambda names, job: (names.dead_letters, r"[A-Za-z0-9_-]{1,80}"),
+    "topic": lambda names, job: (names.topic, r"[A-Za-z0-9_-]{1,256}"),
+    "stack": lambda names, job: (names.base_stack, r"[a-zA-Z][-a-zA-Z0-9]{0,127}"),
+    "work bucket": lambda names, job: (names.work_bucket, r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"),
+    "log group": lambda names, job: (names.log_group(job), shape("logs", "LogGroupName")),
+    "repository": lambda names, job: (names.repository(job), shape("ecr", "RepositoryName")),
+    "rule": lambda names, job: (names.rule(f"Job{'x' * 63}Event12345678"), shape("events", "RuleName")),
+    "schedules": lambda names, job: (names.schedules, shape("scheduler", "ScheduleGroupName")),
+}
+
+
+def shape(service, name):
+    rule = MODELS.get_service_model(service).shape_for(name).metadata
+    return rf"(?=.{{{rule['min']},{rule['max']}}}\Z){rule['pattern'].strip('^$')}"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("stem", ["a", "a" * 40, "a-", "a--b", "a1-" * 13 + "a"])
+@pytest.mark.parametrize("job", ["j", "j" * 63, "0", "j-", "j--k", "a1-" * 20 + "a"])
+def test_every_name_is_one_that_its_service_takes(rule, stem, job):
+    names = Names(app=stem, environment=stem, account="123456789012", region="ap-southeast-2")
+    name, pattern = RULES[rule](names, job)
+    assert re.fullmatch(pattern, name), (name, pattern)

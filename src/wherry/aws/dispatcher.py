@@ -7,10 +7,9 @@ job and the cause, so a second delivery finds that the execution exists (Step Fu
 from __future__ import annotations
 
 from wherry import announcements
+from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.firing import BEFORE
 from wherry.aws.jsonata import expression, literal
-from wherry.aws.judgement import State
-from wherry.aws.machine import PATIENTLY, integration
 from wherry.aws.names import RUN_ID_LENGTH
 
 #: Step Functions' word for how an execution ended -> ours; a failure's `error` tells more (`judgement`).

@@ -14,6 +14,18 @@ _VICTIM = re.compile(r"cancelled", re.IGNORECASE)
 #: The first that fits the reason counts.
 _REMEDIES = (
     (
+        r"QueueDeletedRecently|wait 60 seconds",
+        "SQS gives a name back a minute after the queue is gone: deploy again then",
+    ),
+    (
+        r"OperationAborted|conflicting conditional operation",
+        "S3 gives a name back some time after the bucket is gone, mostly within minutes: deploy again then",
+    ),
+    (
+        r"is being deleted|StateMachineDeleting|in the process of being deleted",
+        "what had this name before is still going: deploy again in a minute",
+    ),
+    (
         r"already exists|AlreadyExists",
         "the name is taken in this account: remove what has it, or choose another",
     ),

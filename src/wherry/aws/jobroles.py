@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wherry.aws import policy
@@ -40,7 +41,38 @@ def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | 
     if job.secrets:
         secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
         statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
+    statements += [policy.allow([action], found) for action, found in _brought(definition, given, job) if found]
     return statements
+
+
+def _brought(definition: Mapping[str, Any], given: Given, job: Job) -> Iterator[tuple[str, list[Any]]]:
+    """What a user's own task definition names: secrets, parameters, credentials of registries, files of variables."""
+    ours = {given.secrets.get(name) for name in job.secrets.values()}
+    containers = definition["ContainerDefinitions"]
+    named = [str(each["ValueFrom"]) for one in containers for each in one.get("Secrets", ()) if _is_text(each)]
+    named += [str(one["RepositoryCredentials"]["CredentialsParameter"]) for one in containers if _has_credentials(one)]
+    wanted = sorted({name for name in named if name not in ours})
+    yield "secretsmanager:GetSecretValue", [_secret(name) for name in wanted if ":secretsmanager:" in name]
+    parameters = [name for name in wanted if ":secretsmanager:" not in name]
+    found = [each if each.startswith("arn:") else arn("ssm", f"parameter/{each.lstrip('/')}") for each in parameters]
+    yield "ssm:GetParameters", found
+    files = sorted({str(each["Value"]) for one in containers for each in one.get("EnvironmentFiles", ())})
+    yield "s3:GetObject", files
+    yield "s3:GetBucketLocation", sorted({each.partition("/")[0] for each in files})
+
+
+def _is_text(secret: Mapping[str, Any]) -> bool:
+    return isinstance(secret.get("ValueFrom"), str)
+
+
+def _has_credentials(container: Mapping[str, Any]) -> bool:
+    return "CredentialsParameter" in container.get("RepositoryCredentials", {})
+
+
+def _secret(written: str) -> str:
+    """A secret's ARN for IAM: without key, stage and version, and with the six characters that belong to it."""
+    found = ":".join(written.split(":")[:7])
+    return found if re.search(r"-[A-Za-z0-9]{6}$", found) else f"{found}-??????"
 
 
 def _repository_arn(image: Any) -> str | None:

@@ -41,6 +41,7 @@ def job_resources(
                 f"job {job.name}: {what}", "ecs-tasks.amazonaws.com", arn("ecs", "*"), statements
             )
             definition[key] = {"Fn::GetAtt": [f"{job_id}{suffix}", "Arn"]}
+        definition[key] = policy.role_arn(definition[key])
         roles.append(definition[key])
     # A run that waits, or makes another attempt, does so with the definition that it began with: ECS starts nothing of
     # one that was deregistered (DeregisterTaskDefinition). What is left so is cleared away when the environment goes.

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 from datetime import timedelta
-from typing import Any
 
 from wherry import lifecycle
+from wherry.aws.asl import State
 from wherry.aws.jsonata import expression, literal
 from wherry.lifecycle import START_BUDGET
 from wherry.model import Job, Retry
-
-State = dict[str, Any]
 
 #: What will not start the next time either: texts of stopped reasons and of refused calls, in small letters (ECS
 #: Developer Guide, "Stopped tasks error codes" and "API failure reasons"). Words, not a regular expression: whether

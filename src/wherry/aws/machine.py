@@ -17,35 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherry import lifecycle
+from wherry.aws.admission import admission
+from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.jsonata import expression, literal
-from wherry.aws.judgement import State, judgement, seconds
+from wherry.aws.judgement import judgement, seconds
 from wherry.aws.overrides import LIMIT, Plan
 from wherry.model import Job
 
 #: After so many starts in vain (no Spot capacity, interruptions) an attempt is made on demand.
 _PATIENCE_WITH_SPOT = 3
-#: For calls that may be refused for a moment.
-PATIENTLY = [
-    {
-        "ErrorEquals": ["States.ALL"],
-        "IntervalSeconds": 2,
-        "BackoffRate": 2,
-        "MaxAttempts": 8,
-        "MaxDelaySeconds": 60,
-        "JitterStrategy": "FULL",
-    }
-]
 
 
 #: A cause has at most so many characters, and may be cut off there (API Reference, TaskFailedEventDetails).
 _MOST_CAUSE = 32_768
-#: So many executions in one listing: each takes up to 600 bytes, and a state's result 262,144 at most (Step Functions
-#: Developer Guide, "Quotas"; beyond that it fails with States.DataLimitExceeded, which nothing can catch).
-_PAGE = 250
-#: A quarter of what was waited already: quick after short runs, cheap during long ones. After some hours every pause is
-#: a two-hundredth longer than the one before, so that a year of waiting, the longest execution, stays below the 25,000
-#: events that a history may have: each round takes nine.
-_PAUSE = "($waited := ($millis() - $asked) / 1000; $floor($max([2, $min([60, $waited / 4]), $waited / 200])))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +50,6 @@ class Surroundings:
     containers: int
 
 
-def integration(name: str) -> Any:
-    """The ARN of a service integration: `ecs:runTask.sync`."""
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:states:::{name}"}
-
-
 def run_machine(job: Job, around: Surroundings, plan: Plan) -> State:
     """The definition of a job's run machine."""
     first = "Run" if lifecycle.limit_of(job) is None else "Admit"
@@ -80,7 +59,7 @@ def run_machine(job: Job, around: Surroundings, plan: Plan) -> State:
         "Store": _store(job, around, first),
     }
     if lifecycle.limit_of(job) is not None:
-        states |= _admission(job)
+        states |= admission(job)
     states["Run"] = _run(job, around)
     states |= judgement(job, around.main)
     return {
@@ -153,62 +132,6 @@ def _store(job: Job, around: Surroundings, first: str) -> State:
         "Assign": {"eventFact": expression(f'{{"Name": "WHERRY_EVENT_URI", "Value": {url}}}')},
         "Retry": PATIENTLY,
         "Next": first,
-    }
-
-
-def _admission(job: Job) -> dict[str, State]:
-    """Running executions that began earlier go first; listings are eventually consistent, and so is this."""
-    limit = lifecycle.limit_of(job)
-    others = '($ahead = 1 ? "another run is" : $string($ahead) & " other runs are") & " active (`overlap: skip`)"'
-    choices: list[State] = [
-        # the newest come first, so who is ahead may be on a later page
-        {"Condition": expression(f'$ahead < {limit} and $page != ""'), "Next": "Admit"},
-        {"Condition": expression(f"$ahead < {limit}"), "Next": "Run"},
-    ]
-    states: dict[str, State] = {}
-    if job.overlap == "skip":
-        choices.append(
-            {"Condition": expression("$not($patient)"), "Assign": {"reason": expression(others)}, "Next": "Skipped"}
-        )
-        output = {
-            "status": "skipped",
-            "reason": expression("$reason"),
-            "attempts": 0,
-            "exit-code": expression("null"),
-        }
-        states["Skipped"] = {"Type": "Succeed", "Output": output}
-    ahead = """(
-  $me := $states.context.Execution.Name;
-  $ahead + $count($filter($states.result.Executions, function($run) {(
-    $began := $toMillis($run.StartDate);
-    $began < $asked or ($began = $asked and $run.Name < $me)
-  )}))
-)"""
-    listed = f"""$merge([
-  {{"StateMachineArn": $states.context.StateMachine.Id, "StatusFilter": "RUNNING", "MaxResults": {_PAGE}}},
-  $page = "" ? {{}} : {{"NextToken": $page}}
-])"""
-    return {
-        "Admit": {
-            "Type": "Task",
-            "Comment": "How many runs of this job are ahead of this one",
-            "Resource": integration("aws-sdk:sfn:listExecutions"),
-            "Arguments": expression(listed),
-            "Assign": {
-                "ahead": expression(ahead),
-                "page": expression('$type($states.result.NextToken) = "string" ? $states.result.NextToken : ""'),
-            },
-            "Retry": PATIENTLY,
-            "Next": "Turn",
-        },
-        "Turn": {"Type": "Choice", "Choices": choices, "Default": "Queue"},
-        "Queue": {
-            "Type": "Wait",
-            "Seconds": expression(_PAUSE),
-            "Assign": {"ahead": 0, "page": ""},
-            "Next": "Admit",
-        },
-        **states,
     }
 
 

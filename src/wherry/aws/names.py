@@ -88,7 +88,7 @@ class Names:
 
     def repository(self, job: str) -> str:
         """The ECR repository of a job's image."""
-        return f"{self.app}-{self.environment}/{job}"
+        return "/".join(_not_ending_in_hyphens(part) for part in (self.stem, job))
 
     @property
     def dead_letters(self) -> str:
@@ -139,6 +139,11 @@ def names_of(jobfile: JobFile, environment: str) -> Names:
 def run_id_of(job: str, cause: str) -> str:
     """The id of the one run that a job has of a cause; the dispatcher computes the same."""
     return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def _not_ending_in_hyphens(part: str) -> str:
+    """A part of a repository's name, which ends in a letter or digit (ECR API Reference, CreateRepository)."""
+    return part if not part.endswith("-") else f"{part.rstrip('-')}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
 def shorten(name: str, limit: int) -> str:

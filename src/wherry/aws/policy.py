@@ -77,6 +77,13 @@ def secret_arn(name: str, known: str | None) -> Any:
     return known or arn("secretsmanager", f"secret:{name}-??????")
 
 
+def role_arn(written: Any) -> Any:
+    """A role's ARN: ECS takes its name alone, too, and a policy does not (RegisterTaskDefinition, taskRoleArn)."""
+    if not isinstance(written, str) or written.startswith("arn:"):
+        return written
+    return sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{written}")
+
+
 def pull(repository: Any) -> list[Statement]:
     """An image from ECR. The token is for the whole registry: the action takes no resource."""
     return [

@@ -117,10 +117,16 @@ class Stack:
                 self.withdraw(made["Id"], made["StackId"])
             raise
         if described["Status"] == "FAILED":
-            self.withdraw(made["Id"], made["StackId"])
             reason = described.get("StatusReason", "")
+            # asked before the change set goes, and with it what is known of it
+            refused = self._refused(ChangeSetName=made["Id"]) if _ELSEWHERE in reason else None
+            self.withdraw(made["Id"], made["StackId"])
             if any(text in reason for text in _NO_CHANGES):
                 return None
+            if refused:
+                what = f"{about(refused.logical_id, template)} ({refused.logical_id})"
+                said = plain_reason(refused.reason)
+                raise StackFailed(f"{what}: {said}; nothing was deployed", hint=remedy(refused.reason))
             raise StackFailed(f"CloudFormation refuses the template of `{self.name}`: {reason}", hint=remedy(reason))
         changes = [change_of(change["ResourceChange"]) for change in described["Changes"] if "ResourceChange" in change]
         return Proposal(
@@ -213,7 +219,7 @@ class Stack:
     def _failure(self, follower: Follower, ended: str, template: Template) -> StackFailed:
         cause = first_failure(follower.seen)
         if cause is not None and _ELSEWHERE in cause.reason:
-            cause = self._refused(follower.stack_id) or cause
+            cause = self._refused(StackName=follower.stack_id) or cause
         outcome = _OUTCOMES.get(ended, f"its stack is {ended}")
         if cause is None:
             return StackFailed(f"`{self.name}`: {outcome}", hint="`aws cloudformation describe-stack-events` has more")
@@ -223,9 +229,12 @@ class Stack:
         advice = remedy(cause.reason)
         return StackFailed(f"{what}: {plain_reason(cause.reason)}; {outcome}", hint=advice)
 
-    def _refused(self, stack_id: str) -> StackEvent | None:
-        """What CloudFormation found wrong before it began; of that the stack's own events say only where it stands."""
-        answer = self._call("describe_events", StackName=stack_id, Filters={"FailedEvents": True})
+    def _refused(self, **of: str) -> StackEvent | None:
+        """What CloudFormation found wrong before it began; elsewhere it says only where that stands."""
+        try:
+            answer = self._call("describe_events", **of, Filters={"FailedEvents": True})
+        except AwsError:
+            return None  # the failure itself is told, with less of its cause
         for event in answer.get("OperationEvents", ()):
             if event.get("EventType") == "VALIDATION_ERROR":
                 return StackEvent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -113,14 +114,24 @@ def alerts(names: Names, addresses: Iterable[str]) -> dict[str, Resource]:
     own = [address for address in addresses if not address.startswith("arn:")]
     if not own:
         return {}
-    subscriptions = [
-        {"Protocol": "https" if address.startswith("https:") else "email", "Endpoint": address} for address in own
-    ]
+    # not as a property of the topic: whether CloudFormation takes back what leaves that list is not documented
+    subscriptions = {
+        f"Alerts{hashlib.sha256(address.encode()).hexdigest()[:8]}": resource(
+            f"alerts to {address}",
+            "AWS::SNS::Subscription",
+            {
+                "TopicArn": {"Ref": "Alerts"},
+                "Protocol": "https" if address.startswith("https:") else "email",
+                "Endpoint": address,
+            },
+        )
+        for address in own
+    }
     return {
         "Alerts": resource(
             "the topic of failures",
             "AWS::SNS::Topic",
-            {"TopicName": names.topic, "Subscription": subscriptions},
+            {"TopicName": names.topic},
         ),
         "AlertsPolicy": resource(
             "who may report failures: EventBridge",
@@ -140,4 +151,5 @@ def alerts(names: Names, addresses: Iterable[str]) -> dict[str, Resource]:
                 },
             },
         ),
+        **subscriptions,
     }

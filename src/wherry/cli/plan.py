@@ -52,8 +52,8 @@ def show(plan: Plan) -> None:
     for bucket in plan.survey.to_switch_on:
         output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: its events are told to EventBridge as well")
     templates = (plan.template, plan.survey.base, plan.survey.deployed, plan.survey.base_deployed)
-    for change in [*plan.base_changes, *plan.changes]:
-        output.say(_line(change, templates))
+    for line in _lines([*plan.base_changes, *plan.changes], templates):
+        output.say(line)
     _permissions(plan)
     output.say(_sum([*plan.base_changes, *plan.changes]))
     for image in plan.survey.images:
@@ -61,11 +61,32 @@ def show(plan: Plan) -> None:
             output.note(f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}")
 
 
-def _line(change: Change, templates: Sequence[Any]) -> str:
+def _lines(changes: Sequence[Change], templates: Sequence[Any]) -> list[str]:
+    """A line for each thing that is made or removed with all its parts, and for each part that changes."""
     from wherry.aws.words import about
 
+    things: dict[tuple[str, str], list[str]] = {}
+    rest = []
+    for change in changes:
+        words = about(change.logical_id, *templates)
+        if change.action == "change" or change.loses or change.is_kept or change.replacement != "no":
+            rest.append(_line(change, words))
+            continue
+        thing, _, part = words.partition(": ") if words.startswith("job ") else (words, "", "")
+        parts = things.setdefault((change.action, thing), [])
+        parts += [part] if part and part not in parts else []
+    lines = []
+    for (action, thing), parts in things.items():
+        sign, colour = _SIGNS[action]
+        adopted = output.paint("  is there already, and becomes part of the stack", "grey") if action == "adopt" else ""
+        named = f"{thing}: {', '.join(parts)}" if parts else thing
+        lines.append(f"  {output.paint(sign, colour)} {named}{adopted}")
+    return lines + rest
+
+
+def _line(change: Change, words: str) -> str:
     sign, colour = _SIGNS[change.action]
-    text = f"  {output.paint(sign, colour)} {about(change.logical_id, *templates)}"
+    text = f"  {output.paint(sign, colour)} {words}"
     if change.action == "change" and change.properties:
         text += output.paint(f"  {', '.join(change.properties)}", "grey")
     if change.replacement != "no":
@@ -74,8 +95,6 @@ def _line(change: Change, templates: Sequence[Any]) -> str:
         text += "  " + output.paint(f"its {change.loses} are lost", "red")
     if change.is_kept:
         text += "  " + output.paint("stays in the account, outside the stack", "yellow")
-    if change.action == "adopt":
-        text += output.paint("  is there already, and becomes part of the stack", "grey")
     return text
 
 
