@@ -27,6 +27,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: What the commands have in their environment beyond ours.
+        self.environment: dict[str, str] = {}
         self._engines: list[subprocess.Popen[str]] = []
 
     def file(self, name: str, text: str, mode: int = 0o644) -> Path:
@@ -39,13 +41,17 @@ class Project:
     def jobfile(self, text: str) -> Path:
         return self.file("wherry.yaml", text)
 
+    def meant(self, *arguments: str) -> list[str]:
+        """The arguments of a command, with the environment that it is meant for."""
+        return [*arguments]
+
     def wherry(self, *arguments, code=0, stdin="", env=None) -> subprocess.CompletedProcess[str]:
         """Run the command line and hold it to its exit code (None: any)."""
         done = subprocess.run(
-            [f"{BIN}/wherry", *arguments],
+            [f"{BIN}/wherry", *self.meant(*arguments)],
             cwd=self.folder,
             input=stdin,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **self.environment, **(env or {})},
             capture_output=True,
             text=True,
             timeout=120,

@@ -272,6 +272,19 @@ def test_the_execution_itself_timed_out():
     run = run_of(Book().scheduled().submitted().add("ExecutionTimedOut", error="States.Timeout"))
     assert run.status is Status.TIMED_OUT
     assert endings(run) == ["timed_out"]
+    assert run.reason == "it ran longer than `deadline: 1h`"
+
+
+def test_the_deadline_passed_in_waiting():
+    run = run_of(Book().add("ExecutionTimedOut", error="States.Timeout"))
+    assert (run.reason, run.attempts) == ("`deadline: 1h` passed while it waited", ())
+    assert run_of(Book().add("ExecutionTimedOut"), spec=None).reason == "`deadline` passed while it waited"
+
+
+def test_a_timeout_that_step_functions_rounds_up_is_the_job_files():
+    spec = replace(JOB, timeout=timedelta(milliseconds=1500))
+    book = Book().scheduled(timeout=2).submitted().add("TaskTimedOut", **ABOUT, error="States.Timeout")
+    assert run_of(book.fail("TimedOut"), spec=spec).reason == "it ran longer than `timeout: 1.5s`"
 
 
 def test_another_round_of_the_same_execution():

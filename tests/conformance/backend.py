@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
 import subprocess
 import threading
@@ -22,8 +23,18 @@ class Process:
     lacks: tuple[str, ...] = ()
     #: What `wherry up` is told.
     options: tuple[str, ...] = ()
-    #: The test equipment it needs.
+    #: The test equipment it needs: names of fixtures; `account` is passed on to it.
     equipment: tuple[str, ...] = ()
+    #: The least time that is told apart from none, in seconds.
+    tick = 0.3
+    #: So many seconds before a moment the job file that speaks of it is deployed.
+    lead = 8
+    #: The least that `memory` can be, in MB.
+    least_memory = 64
+    #: So many seconds may pass between the end of an attempt and that of the last of its processes.
+    slack = 0.0
+    #: So many seconds an attempt may need until it runs.
+    start_takes = 0.0
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -31,11 +42,17 @@ class Process:
     def close(self) -> None:
         """The scenario is over."""
 
-    def deploy(self, jobs: str, rest: str = "") -> None:
+    def deploy(self, jobs: str, rest: str = "", secrets: dict[str, str] | None = None) -> None:
         """Put a job file into force; `jobs` stands below `jobs:`, `rest` at the left margin."""
         indented = "".join(f"  {line}\n" for line in self.adapted(jobs).strip("\n").splitlines())
-        self.project.jobfile(f"app: conformance\n{rest}jobs:\n{indented}")
+        self.project.jobfile(f"app: conformance\n{rest}{self.place()}jobs:\n{indented}")
+        for name, value in (secrets or {}).items():
+            self.project.wherry("secrets", "set", name, stdin=value)
         self.start()
+
+    def place(self) -> str:
+        """What the job file says of where it runs."""
+        return ""
 
     def start(self) -> None:
         self.engine = self.project.up(*self.options)
@@ -66,6 +83,11 @@ class Process:
         self.engine.kill()
         self.engine.wait()
 
+    def redeliver(self) -> None:
+        """Whatever makes a backend see once more what it has seen: here an engine that begins anew."""
+        self.kill()
+        self.start()
+
     def run(self, job: str, *arguments: str) -> dict[str, Any]:
         """Run a job by hand to its end; gives the run."""
         self.project.wherry("run", job, *arguments, code=None)
@@ -73,15 +95,16 @@ class Process:
 
     def begin(self, job: str) -> subprocess.Popen[str]:
         """Run a job by hand, without waiting for its end."""
-        before = len(self.runs(job))
+        before = self.count(job)
         process = subprocess.Popen(
-            [f"{BIN}/wherry", "run", job],
+            [f"{BIN}/wherry", *self.project.meant("run", job)],
             cwd=self.project.folder,
+            env={**os.environ, **self.project.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_for(lambda: len(self.runs(job)) > before or process.poll() is not None, "the run")
+        wait_for(lambda: self.count(job) > before or process.poll() is not None, "the run")
         return process
 
     def emit(self, *details: dict[str, Any], **fields: str) -> list[str]:
@@ -97,10 +120,21 @@ class Process:
         found: list[dict[str, Any]] = json.loads(listed)
         return found
 
+    def count(self, job: str, *, ended: bool = False) -> int:
+        """How many runs a job has, or has had."""
+        return len([run for run in self.runs(job) if run["ended_at"] or not ended])
+
+    def running(self, job: str) -> dict[str, Any]:
+        """Wait until an attempt of a job is under way; gives the newest run."""
+        found: list[dict[str, Any]] = wait_for(lambda: self.runs(job, "running"), f"a run of {job}")
+        return found[0]
+
     def ended(self, job: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until that many runs of a job have ended; gives them, oldest first."""
 
         def look() -> list[dict[str, Any]] | None:
+            if self.count(job, ended=True) < count:
+                return None
             found = [run for run in self.runs(job) if run["ended_at"]]
             return found if len(found) >= count else None
 
@@ -128,11 +162,10 @@ class Alone(Process):
         pass
 
 
-class Docker(Process):
-    """The embedded engine: `wherry up --executor docker`, each attempt a container."""
+class Contained(Process):
+    """Attempts are containers, which see nothing of this machine's files: marks are on a board that they can ask."""
 
-    name = "docker"
-    options = ("--executor", "docker")
+    #: Images of the jobs' own, by what their commands need.
     equipment = ("docker_engine",)
 
     def __init__(self, project: Project) -> None:
@@ -140,8 +173,6 @@ class Docker(Process):
         marks = self._marks = set[str]()
 
         class Board(http.server.BaseHTTPRequestHandler):
-            """Containers see nothing of this machine's files, but they can ask."""
-
             def do_GET(self) -> None:
                 verb, _, name = self.path[1:].partition("/")
                 if verb == "make":
@@ -152,13 +183,17 @@ class Docker(Process):
             def log_message(self, *_: object) -> None:
                 pass
 
-        network = json.loads(subprocess.check_output(["docker", "network", "inspect", "bridge"]))[0]
-        config = network["IPAM"]["Config"][0]
-        address = config.get("Gateway") or re.sub(r"\d+/\d+$", "1", config["Subnet"])
+        address = self.gateway()
         self._board = http.server.ThreadingHTTPServer((address, 0), Board)
         self._address = f"http://{address}:{self._board.server_port}"
         self._thread = threading.Thread(target=self._board.serve_forever, daemon=True)
         self._thread.start()
+
+    def gateway(self) -> str:
+        """This machine's address, as containers see it."""
+        network = json.loads(subprocess.check_output(["docker", "network", "inspect", "bridge"]))[0]
+        config = network["IPAM"]["Config"][0]
+        return str(config.get("Gateway") or re.sub(r"\d+/\d+$", "1", config["Subnet"]))
 
     def close(self) -> None:
         self._board.shutdown()
@@ -180,4 +215,94 @@ class Docker(Process):
         return f"wget -q -O /dev/null {self._address}/is/{name} 2>/dev/null"
 
 
-BACKENDS = (Process, Alone, Docker)
+class Docker(Contained):
+    """The embedded engine: `wherry up --executor docker`, each attempt a container."""
+
+    name = "docker"
+    options = ("--executor", "docker")
+
+
+class Aws(Contained):
+    """Amazon ECS on Fargate, started by Step Functions: `wherry deploy`, then the same commands with `--env prod`."""
+
+    name = "aws"
+    equipment = ("docker_engine", "account")
+    tick = 1.0
+    lead = 30
+    least_memory = 512
+    slack = 10.0
+    start_takes = 3.0
+
+    def __init__(self, project: Project, account: Any) -> None:
+        self.account = account
+        self._clients: dict[str, Any] = {}
+        super().__init__(There(project, account.environment))
+
+    def gateway(self) -> str:
+        return str(self.account.standin.settings.gateway)
+
+    def place(self) -> str:
+        return f"environments: {{prod: {{region: {self.account.region}}}}}\n"
+
+    def start(self) -> None:
+        self.project.wherry("deploy", "--yes")
+
+    def redeliver(self) -> None:
+        """EventBridge and Scheduler deliver at least once: hand the dispatcher all that it was given once more."""
+        machines, dispatcher = self.client("stepfunctions"), self.machine("_dispatcher")
+        before = self.executions("_dispatcher")
+        assert before
+        for one in before:
+            given = machines.describe_execution(executionArn=one["executionArn"])["input"]
+            machines.start_execution(stateMachineArn=dispatcher, input=given)
+
+        def are_over() -> bool:
+            listed = self.executions("_dispatcher")
+            return len(listed) == 2 * len(before) and {one["status"] for one in listed} == {"SUCCEEDED"}
+
+        wait_for(are_over, "the second deliveries")
+
+    # The command line needs about a second to answer: whoever waits asks AWS itself, and then once the command line.
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.account.client(service)
+        return self._clients[service]
+
+    def machine(self, job: str) -> str:
+        return f"arn:aws:states:{self.account.region}:{self.account.id}:stateMachine:conformance-prod_{job}"
+
+    def executions(self, job: str) -> list[dict[str, Any]]:
+        pages = self.client("stepfunctions").get_paginator("list_executions")
+        return [one for page in pages.paginate(stateMachineArn=self.machine(job)) for one in page["executions"]]
+
+    def count(self, job: str, *, ended: bool = False) -> int:
+        return len([one for one in self.executions(job) if not ended or one["status"] != "RUNNING"])
+
+    def running(self, job: str) -> dict[str, Any]:
+        cluster, family = "conformance-prod", f"conformance-prod_{job}"
+
+        def look() -> bool:
+            arns = self.client("ecs").list_tasks(cluster=cluster, family=family)["taskArns"]
+            tasks = self.client("ecs").describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+            return any(task["lastStatus"] == "RUNNING" for task in tasks)
+
+        wait_for(look, f"a task of {job}")
+        return super().running(job)
+
+
+class There(Project):
+    """A project whose commands are meant for the environment `prod`."""
+
+    def __init__(self, project: Project, variables: dict[str, str]) -> None:
+        super().__init__(project.folder)
+        self.environment = variables
+
+    def meant(self, *arguments: str) -> list[str]:
+        if "--here" in arguments:
+            return [*arguments]
+        place = arguments.index("--") if "--" in arguments else len(arguments)
+        return [*arguments[:place], "--env", "prod", *arguments[place:]]
+
+
+BACKENDS = (Process, Alone, Docker, Aws)

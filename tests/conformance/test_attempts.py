@@ -7,6 +7,8 @@ from datetime import datetime
 
 import pytest
 
+from tests.conftest import wait_for
+
 
 def codes(run):
     return [attempt["exit_code"] for attempt in run["attempts"]]
@@ -20,12 +22,15 @@ def moments(run, name):
     return [datetime.fromisoformat(attempt[name]) for attempt in run["attempts"]]
 
 
-@pytest.mark.parametrize(("code", "status"), [(0, "succeeded"), (1, "failed"), (137, "failed"), (255, "failed")])
-def test_the_exit_code_decides(backend, code, status):
+def test_the_exit_code_decides(backend):
     """Exit code 0 is success, every other one failure."""
-    backend.deploy(f"job: {{command: 'exit {code}'}}")
-    run = backend.run("job")
-    assert (run["status"], codes(run)) == (status, [code])
+    expected = {0: "succeeded", 1: "failed", 137: "failed", 255: "failed"}
+    backend.deploy("\n".join(f"job{code}: {{command: 'exit {code}'}}" for code in expected))
+    for process in [backend.begin(f"job{code}") for code in expected]:
+        process.communicate()
+    runs = backend.runs()
+    assert {run["attempts"][0]["exit_code"]: run["status"] for run in runs} == expected
+    assert {len(run["attempts"]) for run in runs} == {1}
 
 
 def test_a_failed_attempt_is_tried_again(backend):
@@ -54,11 +59,17 @@ def test_only_some_exit_codes_are_worth_retrying(backend):
 
 def test_attempts_wait_for_their_backoff(backend):
     """The wait grows by `factor`, up to `cap`."""
-    backend.deploy("job: {command: exit 1, retry: {attempts: 4, backoff: 300ms, factor: 2, cap: 400ms}}")
+    tick = backend.tick
+    retry = f"{{attempts: 4, backoff: {tick * 1000:.0f}ms, factor: 4, cap: {tick * 2000:.0f}ms}}"
+    backend.deploy(f"job: {{command: exit 1, retry: {retry}}}")
     run = backend.run("job")
     began, ended = moments(run, "started_at"), moments(run, "ended_at")
     waits = [(after - before).total_seconds() for before, after in zip(ended, began[1:], strict=False)]
-    assert [wait >= least for wait, least in zip(waits, [0.299, 0.399, 0.399], strict=True)] == [True] * 3
+    assert [wait >= least for wait, least in zip(waits, [tick * 0.999, tick * 1.999, tick * 1.999], strict=True)] == [
+        True
+    ] * 3
+    # Without the cap the last one would be 16 times the first.
+    assert waits[2] < 12 * tick
 
 
 def test_a_timeout_kills_the_attempt_and_all_it_began(backend):
@@ -69,7 +80,7 @@ def test_a_timeout_kills_the_attempt_and_all_it_began(backend):
     run = backend.run("job")
     assert (run["status"], endings(run)) == ("timed_out", ["timed_out", "timed_out"])
     assert run["reason"] == "it ran longer than `timeout: 1.5s`"
-    assert not [command for command in commands() if str(length) in command]
+    wait_for(lambda: not [one for one in commands() if str(length) in one], "the end of all", backend.slack)
 
 
 def commands():
@@ -81,20 +92,22 @@ def commands():
 
 def test_the_deadline_bounds_the_run(backend):
     """`deadline` bounds all attempts and the waits between them: no attempt begins after it."""
-    backend.deploy("job: {command: 'sleep 0.3; exit 1', deadline: 3s, retry: {attempts: 50}}")
+    seconds = 3 + 4 * backend.start_takes
+    backend.deploy(f"job: {{command: 'sleep 0.3; exit 1', deadline: {seconds:g}s, retry: {{attempts: 50}}}}")
     run = backend.run("job")
     took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["created_at"])
     assert run["status"] in ("failed", "timed_out")
     assert 2 <= len(run["attempts"]) <= 10
-    assert took.total_seconds() < 8
+    assert took.total_seconds() < seconds + 5
     assert run["attempts"][-1]["ending"] == "timed_out" or "the deadline leaves no time" in run["reason"]
 
 
 def test_the_deadline_ends_an_attempt(backend):
     """What is left of the deadline bounds the attempt, also without a timeout."""
-    backend.deploy("job: {command: sleep 300, deadline: 500ms}")
+    deadline = f"{backend.tick * 4 + backend.start_takes:g}s"
+    backend.deploy(f"job: {{command: sleep 300, deadline: {deadline}}}")
     run = backend.run("job")
-    assert (run["status"], run["reason"]) == ("timed_out", "it ran longer than `deadline: 0.5s`")
+    assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {deadline}`")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,7 @@ def test_the_deadline_ends_an_attempt(backend):
         ('command: ["true"]\n  env: {X: $.detail.nope}', "could not start: the event has no `detail.nope`"),
         ('command: ["true"]\n  secrets: {X: nope}', "could not start: there is no secret `nope`"),
     ],
+    ids=["program", "value", "secret"],
 )
 def test_what_cannot_start_is_told_apart(backend, job, reason):
     """A job that was never begun has not failed by itself: `retry` does not apply, and the reason says what lacks."""
@@ -115,9 +129,9 @@ def test_what_cannot_start_is_told_apart(backend, job, reason):
 
 def test_too_much_memory_is_told_apart(backend):
     """An attempt that outgrows `memory` is killed, and that is told apart from a crash."""
-    backend.deploy(
-        "job:\n  command: [python3, -c, \"import time; x = b'x' * 200_000_000; time.sleep(60)\"]\n  memory: 64MB"
-    )
+    least = backend.least_memory
+    greedy = f"import time; x = b'x' * {least * 3}_000_000; time.sleep(60)"
+    backend.deploy(f'job:\n  command: [python3, -c, "{greedy}"]\n  memory: {least}MB')
     run = backend.run("job")
     assert (run["status"], endings(run), codes(run)) == ("failed", ["out_of_memory"], [137])
     assert "more than its `memory`" in run["reason"]

@@ -41,7 +41,7 @@ def test_each_version_of_an_object_makes_one_run(backend):
 
 def test_a_schedule_fires_once(backend):
     """A firing is known by job, trigger and fire time; the run knows its time and interval."""
-    backend.deploy(f"job: {{command: 'echo $WHERRY_SCHEDULED_AT', on: [{{schedule: \"{soon(8)}\"}}]}}")
+    backend.deploy(f"job: {{command: 'echo $WHERRY_SCHEDULED_AT', on: [{{schedule: \"{soon(backend.lead)}\"}}]}}")
     run = backend.ended("job")[0]
     moment = run["event"]["detail"]["scheduled-time"]
     assert backend.log(run) == f"{moment}\n"

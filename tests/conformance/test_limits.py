@@ -26,7 +26,7 @@ def test_overlapping_runs_are_skipped(backend):
     """`overlap: skip`: while a run is active, another one of the job ends as skipped."""
     backend.deploy(f"job: {{command: '{backend.until('go')}', overlap: skip}}")
     first = backend.begin("job")
-    wait_for(lambda: backend.runs("job", "running"), "the first run")
+    backend.running("job")
     second = backend.run("job")
     backend.mark("go")
     assert first.wait(60) == 0
@@ -66,7 +66,7 @@ def test_who_waits_is_told_for_what(backend):
         "again: {command: '[ $WHERRY_ATTEMPT = 2 ]', retry: {attempts: 2, backoff: 3s}}"
     )
     first = backend.begin("job")
-    wait_for(lambda: backend.runs("job", "running"), "the first run")
+    backend.running("job")
     second = backend.begin("job")
     assert "waits for a free place, or for another run of `job` to end" in second.stderr.readline()
     backend.mark("go")
@@ -116,7 +116,7 @@ def test_a_running_run_is_stopped(backend):
     """`wherry stop`: SIGTERM to all its processes; it ends as stopped and is not tried again."""
     backend.deploy("job: {command: 'sleep 300', retry: {attempts: 3}}")
     process = backend.begin("job")
-    run = wait_for(lambda: backend.runs("job", "running"), "the run")[0]
+    run = backend.running("job")
     if backend.name == "alone":
         process.send_signal(2)
     else:
@@ -133,7 +133,7 @@ def test_a_waiting_run_is_stopped(backend):
     """A run that waits ends without an attempt."""
     backend.deploy(f"job: {{command: '{backend.until('go')}', overlap: wait, on: [{{event: {{source: [test]}}}}]}}")
     first, second = backend.emit({"n": 1})[0], backend.emit({"n": 2})[0]
-    wait_for(lambda: backend.runs("job", "running"), "the first run")
+    backend.running("job")
     backend.project.wherry("stop", second)
     backend.mark("go")
     runs = backend.ended("job", 2)

@@ -126,6 +126,7 @@ def test_an_interrupted_backfill_goes_on(backend):
         ("command: kill -SEGV $$", ["SIGSEGV"]),
         ("command: exit 127", ["the shell did not find the program"]),
     ],
+    ids=["program", "timeout", "package", "variable", "signal", "shell"],
 )
 def test_a_failure_is_explained(backend, job, words):
     """`wherry explain`: what happened in plain words, the end of the log, what to change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from wherry import lifecycle
@@ -27,8 +27,13 @@ class End:
     of_open_attempt: Outcome
 
 
-def of(event: Mapping[str, Any] | None, outcomes: Sequence[Outcome | None]) -> End | None:
-    """The end that an event means, None for none; `outcomes` are those of the attempts of its round."""
+def of(
+    event: Mapping[str, Any] | None, outcomes: Sequence[Outcome | None], deadline: timedelta | None = None
+) -> End | None:
+    """The end that an event means, None for none.
+
+    `outcomes` are those of the attempts of its round, `deadline` is the job's: nothing else bounds an execution.
+    """
     if event is None:
         return None
     at = moment(event["timestamp"])
@@ -45,7 +50,7 @@ def of(event: Mapping[str, Any] | None, outcomes: Sequence[Outcome | None]) -> E
         stopped = Outcome(ending=Ending.STOPPED, reason=reason)
         return End(status=Status.STOPPED, reason=reason, at=at, of_open_attempt=stopped)
     if kind == "ExecutionTimedOut":
-        reason = cause or "the execution ran into its time limit"
+        reason = cause or _too_late(outcomes, deadline)
         return End(
             status=Status.TIMED_OUT,
             reason=reason,
@@ -53,6 +58,12 @@ def of(event: Mapping[str, Any] | None, outcomes: Sequence[Outcome | None]) -> E
             of_open_attempt=Outcome(ending=Ending.TIMED_OUT, reason=reason),
         )
     return _failure(error, cause, at, outcomes)
+
+
+def _too_late(outcomes: Sequence[Outcome | None], deadline: timedelta | None) -> str:
+    said = f"deadline: {lifecycle.duration(deadline)}" if deadline else "deadline"
+    is_under_way = bool(outcomes) and outcomes[-1] is None
+    return f"it ran longer than `{said}`" if is_under_way else f"`{said}` passed while it waited"
 
 
 def _success(output: Mapping[str, Any], at: datetime) -> End:

@@ -21,6 +21,7 @@ RUN_STATE = "Run"
 #: Between two attempts; how many seconds it takes is in a variable.
 _BACKOFF_STATE = "Backoff"
 _WAIT = "wait"
+_SECOND = timedelta(seconds=1)
 _ENDS = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
 _FAILURES = frozenset({"TaskFailed", "TaskSubmitFailed", "TaskStartFailed"})
 
@@ -108,11 +109,14 @@ class _Reader:
         visit.ended_at = moment(visit.task.get("StoppedAt")) or _when(event)
 
     def _timed_out(self, visit: Visit) -> Outcome:
-        """What its bound was is known; whether that was `timeout` or `deadline` the job file says."""
+        """What its bound was is known; whether that was `timeout` or `deadline` the job file says.
+
+        Step Functions counts whole seconds: a bound that is rounded up is still the one in the job file.
+        """
         spec = self._spec
         length = timedelta(seconds=visit.bound) if visit.bound else None
         said = f"timeout: {lifecycle.duration(length)}" if length else "timeout"
-        if spec and spec.timeout and (length is None or length == spec.timeout):
+        if spec and spec.timeout and (length is None or length - _SECOND < spec.timeout <= length):
             said = f"timeout: {lifecycle.duration(spec.timeout)}"
         elif spec and spec.deadline and (length is None or spec.timeout is None or length < spec.timeout):
             said = f"deadline: {lifecycle.duration(spec.deadline)}"
@@ -122,7 +126,8 @@ class _Reader:
         """What it all comes to."""
         if self._created is None or self._asked is None:
             raise ValueError("the history has no beginning")
-        end = endings.of(self._end, [visit.outcome for visit in self.visits[self._earlier :]])
+        outcomes = [visit.outcome for visit in self.visits[self._earlier :]]
+        end = endings.of(self._end, outcomes, self._spec.deadline if self._spec else None)
         if end is not None and self.visits:
             self._settle(self.visits[-1], end)
         status, reason, due_at = self._open(self._created) if end is None else (end.status, end.reason, self._created)
