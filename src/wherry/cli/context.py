@@ -24,6 +24,7 @@ LOCAL = "local"
 def add_environment(parser: argparse.ArgumentParser) -> None:
     """The option that says where."""
     parser.add_argument("--env", metavar="ENV", default=LOCAL, help="the environment (default: local)")
+    parser.add_argument("--region", metavar="REGION", help="on AWS: another region than the job file's")
 
 
 def add_executor(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +109,7 @@ def _open_remote(arguments: argparse.Namespace) -> Target:
     from wherry.local.clock import system_clock
 
     environment = known[arguments.env]
-    aws = Aws(region=environment.region)
+    aws = Aws(region=arguments.region or environment.region)
     return Remote(Site(jobfile=jobfile, environment=environment, aws=aws, clock=system_clock))
 
 
