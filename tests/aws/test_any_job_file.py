@@ -1,0 +1,118 @@
+"""Any valid job file compiles to a template that cfn-lint accepts, byte by byte the same each time."""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.aws.lint import lint
+from tests.conftest import BIN
+from wherry import jobfile
+from wherry.aws.compile import base_template, compile_template
+from wherry.aws.given import Given, GivenNetwork
+from wherry.aws.template import to_json, to_yaml
+
+names = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True)
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(str.strip)
+plain = words.map(lambda text: text.replace("$", "§"))
+filled = st.sampled_from(["$.detail.x", "$.detail.items[0]", "${event.id}/${bucket.data}", "a ${interval.end}", "$"])
+sizes = st.sampled_from(
+    [{}, {"cpu": 0.25}, {"cpu": 1, "memory": "2GB"}, {"memory": "30GB"}, {"cpu": 16, "memory": "64GB"}]
+)
+durations = st.sampled_from(["1s", "90s", "2h", "1d", "250ms"])
+triggers = st.one_of(
+    st.builds(
+        lambda schedule, zone, catch_up: {"schedule": schedule, "timezone": zone, "catch_up": catch_up},
+        st.sampled_from(["rate(1 minute)", "cron(0 5 ? * MON-FRI *)", "0 3 1 * *", "at(2030-01-01T00:00:00)"]),
+        st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
+        st.sampled_from(["none", "latest", "all"]),
+    ),
+    st.builds(
+        lambda bucket, suffix: {"upload": {"bucket": bucket, "suffix": suffix}},
+        st.sampled_from(["data", "theirs"]),
+        plain.map(lambda text: text.replace("*", "")).filter(str.strip),
+    ),
+    st.builds(lambda source: {"event": {"source": [source], "detail": {"n": [{"numeric": [">", 1]}]}}}, plain),
+)
+retries = st.fixed_dictionaries(
+    {"attempts": st.integers(1, 9)},
+    optional={"backoff": durations, "factor": st.sampled_from([1, 1.5, 100]), "jitter": st.sampled_from([0, 0.5, 1])},
+)
+jobs = st.fixed_dictionaries(
+    {"command": st.lists(plain | filled, min_size=1, max_size=3) | plain},
+    optional={
+        "image": st.sampled_from(["busybox:1", "ghcr.io/a/b@sha256:" + "0" * 64]),
+        "on": st.lists(triggers, max_size=3, unique_by=json.dumps),
+        "env": st.dictionaries(st.sampled_from(["A", "B_C", "X1"]), plain | filled, max_size=3),
+        "secrets": st.dictionaries(st.sampled_from(["S", "T"]), names, max_size=2),
+        "reads": st.just(["data", "theirs"]),
+        "writes": st.just(["data"]),
+        "retry": retries,
+        "timeout": durations,
+        "overlap": st.sampled_from(["skip", "wait", "allow"]),
+        "concurrency": st.integers(1, 5),
+        "helpers": st.dictionaries(names, st.fixed_dictionaries({"command": st.lists(plain, min_size=1)}), max_size=2),
+    },
+)
+environments = st.fixed_dictionaries(
+    {"region": st.sampled_from(["us-east-1", "eu-central-1"])},
+    optional={
+        "capacity": st.sampled_from(["fargate", "fargate-spot"]),
+        "platform": st.sampled_from(["linux/amd64", "linux/arm64"]),
+        "alerts": st.just(["ops@example.com", "https://example.com/x"]),
+        "bus": st.just("orders"),
+        "keep": st.just({"age": "45d"}),
+    },
+)
+files = st.builds(
+    lambda app, jobs, sizes, environment: {
+        "app": app,
+        "buckets": {"data": {}, "theirs": {"existing": "acme-landing"}},
+        "jobs": {name: job | sizes for name, job in jobs.items()},
+        "environments": {"prod": environment},
+    },
+    names,
+    st.dictionaries(names, jobs, min_size=1, max_size=3),
+    sizes,
+    environments,
+)
+networks = st.sampled_from([None, GivenNetwork(vpc="vpc-0a1b2c3d", subnets=("subnet-0a1b2c3d", "subnet-0a1b2c3e"))])
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(document=files, network=networks)
+def test_it_compiles_to_what_cfn_lint_accepts(document, network):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "wherry.yaml"
+        path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        made = []
+        for _ in range(2):
+            read = jobfile.load(str(path))
+            environment = read.environments["prod"]
+            made.append((compile_template(read, environment, Given(network=network)), base_template(read, environment)))
+    assert [to_json(each) for each in made[0]] == [to_json(each) for each in made[1]]
+    assert [yaml.safe_load(to_yaml(each)) for each in made[0]] == list(made[0])
+    assert lint({"main": made[0][0], "base": made[0][1]}) == []
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_no_order_of_chance_is_in_it(project, seed):
+    """Sets and dictionaries of a process have orders of their own; a template must not."""
+    source = Path(__file__).parent / "templates" / "events.yaml"
+    project.jobfile(source.read_text(encoding="utf-8"))
+    done = subprocess.run(
+        [f"{BIN}/wherry", "template", "--env", "prod"],
+        cwd=project.folder,
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    golden = (source.parent / "goldens" / source.name).read_text(encoding="utf-8")
+    assert done.stdout == golden.partition("---\n")[2]
