@@ -33,6 +33,8 @@ class Process:
     least_memory = 64
     #: So many seconds may pass between the end of an attempt and that of the last of its processes.
     slack = 0.0
+    #: Whether a run that lacks a value fails before there is an attempt.
+    checks_first = False
     #: So many seconds an attempt may need until it runs.
     start_takes = 0.0
 
@@ -96,16 +98,24 @@ class Process:
     def begin(self, job: str) -> subprocess.Popen[str]:
         """Run a job by hand, without waiting for its end."""
         before = self.count(job)
-        process = subprocess.Popen(
-            [f"{BIN}/wherry", *self.project.meant("run", job)],
+        process = self.popen("run", job)
+        wait_for(lambda: self.count(job) > before or process.poll() is not None, "the run")
+        return process
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command that goes on beside the scenario."""
+        return subprocess.Popen(
+            [f"{BIN}/wherry", *self.project.meant(*arguments)],
             cwd=self.project.folder,
             env={**os.environ, **self.project.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_for(lambda: self.count(job) > before or process.poll() is not None, "the run")
-        return process
+
+    def here(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command that is meant for this machine, wherever the scenario runs."""
+        return Project(self.project.folder).wherry(*arguments)
 
     def emit(self, *details: dict[str, Any], **fields: str) -> list[str]:
         """Put events of the source `test` on the bus, together; gives the ids of the runs they make."""
@@ -231,6 +241,7 @@ class Aws(Contained):
     lead = 30
     least_memory = 512
     slack = 10.0
+    checks_first = True
     start_takes = 3.0
 
     def __init__(self, project: Project, account: Any) -> None:

@@ -48,6 +48,13 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
             "exit code 127",
             "a container begins with an init process, which exits with 127 when there is no such program",
         ),
+        "test_what_cannot_start_is_told_apart[secret]": Difference(
+            "refused by name", "`wherry deploy` refuses what needs a secret that is not there"
+        ),
+        "test_a_failure_is_explained[program]": Difference(
+            "exit code 127", "see there: it is a job that fails with 127"
+        ),
+        "test_a_backfill_runs_each_interval_once": _later("retry"),
         "test_jobs_take_turns": Difference(
             "no places", "each task has a machine of its own: there are no places to share"
         ),

@@ -92,19 +92,19 @@ def commands():
 
 def test_the_deadline_bounds_the_run(backend):
     """`deadline` bounds all attempts and the waits between them: no attempt begins after it."""
-    seconds = 3 + 4 * backend.start_takes
+    seconds = 3 + backend.start_takes
     backend.deploy(f"job: {{command: 'sleep 0.3; exit 1', deadline: {seconds:g}s, retry: {{attempts: 50}}}}")
     run = backend.run("job")
     took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["created_at"])
     assert run["status"] in ("failed", "timed_out")
-    assert 2 <= len(run["attempts"]) <= 10
+    assert 2 <= len(run["attempts"]) <= seconds / 0.3
     assert took.total_seconds() < seconds + 5
     assert run["attempts"][-1]["ending"] == "timed_out" or "the deadline leaves no time" in run["reason"]
 
 
 def test_the_deadline_ends_an_attempt(backend):
     """What is left of the deadline bounds the attempt, also without a timeout."""
-    deadline = f"{backend.tick * 4 + backend.start_takes:g}s"
+    deadline = f"{backend.tick * 2 + backend.start_takes:g}s"
     backend.deploy(f"job: {{command: sleep 300, deadline: {deadline}}}")
     run = backend.run("job")
     assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {deadline}`")
@@ -123,7 +123,8 @@ def test_what_cannot_start_is_told_apart(backend, job, reason):
     """A job that was never begun has not failed by itself: `retry` does not apply, and the reason says what lacks."""
     backend.deploy(f"job:\n  {job}\n  retry: {{attempts: 3}}")
     run = backend.run("job")
-    assert (run["status"], endings(run)) == ("failed", ["could_not_start"])
+    assert run["status"] == "failed"
+    assert endings(run) == ["could_not_start"] or (not run["attempts"] and backend.checks_first)
     assert run["reason"].startswith(reason)
 
 
@@ -134,7 +135,7 @@ def test_too_much_memory_is_told_apart(backend):
     backend.deploy(f'job:\n  command: [python3, -c, "{greedy}"]\n  memory: {least}MB')
     run = backend.run("job")
     assert (run["status"], endings(run), codes(run)) == ("failed", ["out_of_memory"], [137])
-    assert "more than its `memory`" in run["reason"]
+    assert run["reason"].startswith("out of memory: ")
 
 
 def test_the_main_process_decides(backend):
@@ -153,6 +154,15 @@ def test_the_log_has_both_streams_in_order(backend):
     """Standard output and standard error, as they were written."""
     backend.deploy("job: {command: 'for i in 1 2 3; do echo o$i; echo e$i >&2; done'}")
     assert backend.log(backend.run("job")) == "o1\ne1\no2\ne2\no3\ne3\n"
+
+
+def test_the_log_has_all_of_both_streams(backend):
+    """All lines of standard output and of standard error, those of each in their order."""
+    backend.deploy("job: {command: 'for i in 1 2 3; do echo o$i; echo e$i >&2; done'}")
+    lines = backend.log(backend.run("job")).splitlines()
+    for stream in "oe":
+        assert [line for line in lines if line.startswith(stream)] == [f"{stream}{number}" for number in (1, 2, 3)]
+    assert len(lines) == 6
 
 
 def test_a_run_sees_what_it_is(backend):

@@ -28,6 +28,19 @@ def test_an_event_makes_one_run_however_often_it_comes(backend):
     assert len(backend.ended("job")) == 1
 
 
+def test_a_delivery_may_repeat(backend):
+    """What delivers events and firings may do so twice: each still makes one run."""
+    at = soon(backend.lead)
+    backend.deploy(
+        f"job: {{command: 'true', on: [{{event: {{source: [test]}}}}]}}\ntimed: {{command: 'true', on: [{{schedule: '{at}'}}]}}"
+    )
+    backend.emit({"n": 1}, {"n": 2})
+    backend.ended("job", 2)
+    backend.ended("timed")
+    backend.redeliver()
+    assert [len(backend.runs(job)) for job in ("job", "timed")] == [2, 1]
+
+
 def test_each_version_of_an_object_makes_one_run(backend):
     """An upload is known by bucket, key and sequencer."""
     backend.deploy(
