@@ -51,8 +51,8 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
         "test_what_cannot_start_is_told_apart[secret]": Difference(
             "refused by name", "`wherry deploy` refuses what needs a secret that is not there"
         ),
-        "test_a_failure_is_explained[program]": Difference(
-            "exit code 127", "see there: it is a job that fails with 127"
+        "test_a_missing_program_is_explained": Difference(
+            "exit code 127", "the attempt has begun, and ends with 127: that is what is explained"
         ),
         "test_a_backfill_runs_each_interval_once": _later("retry"),
         "test_jobs_take_turns": Difference(

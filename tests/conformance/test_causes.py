@@ -29,16 +29,12 @@ def test_an_event_makes_one_run_however_often_it_comes(backend):
 
 
 def test_a_delivery_may_repeat(backend):
-    """What delivers events and firings may do so twice: each still makes one run."""
-    at = soon(backend.lead)
-    backend.deploy(
-        f"job: {{command: 'true', on: [{{event: {{source: [test]}}}}]}}\ntimed: {{command: 'true', on: [{{schedule: '{at}'}}]}}"
-    )
+    """What delivers events may do so twice: each still makes one run."""
+    backend.deploy("job: {command: 'true', on: [{event: {source: [test]}}]}")
     backend.emit({"n": 1}, {"n": 2})
     backend.ended("job", 2)
-    backend.ended("timed")
     backend.redeliver()
-    assert [len(backend.runs(job)) for job in ("job", "timed")] == [2, 1]
+    assert len(backend.ended("job", 2)) == 2
 
 
 def test_each_version_of_an_object_makes_one_run(backend):
@@ -60,6 +56,8 @@ def test_a_schedule_fires_once(backend):
     assert backend.log(run) == f"{moment}\n"
     began = datetime.fromisoformat(run["attempts"][0]["started_at"])
     assert timedelta(0) <= began - datetime.fromisoformat(moment) < timedelta(seconds=20)
+    backend.redeliver()
+    assert len(backend.ended("job")) == 1
 
 
 def test_what_was_missed_is_made_up_for_or_reported(backend):

@@ -115,25 +115,35 @@ def test_an_interrupted_backfill_goes_on(backend):
     assert len({run["event"]["detail"]["interval"]["start"] for run in runs}) == 12
 
 
-@pytest.mark.parametrize(
-    ("job", "words"),
-    [
-        ("command: [no-such-program]", ["never begun", "no program `no-such-program`"]),
-        ("command: sleep 9\n  timeout: 200ms", ["`timeout: 0.2s`", "raise `timeout` of job `job`"]),
-        ("command: [python3, -c, 'import nope']", ["exit code 1", "lacks the package `nope`", "ModuleNotFoundError"]),
-        ("command: [python3, -c, \"import os; os.environ['DB_URL']\"]", ["environment variable `DB_URL` is not set"]),
-        ("command: kill -SEGV $$", ["SIGSEGV"]),
-        ("command: exit 127", ["the shell did not find the program"]),
-    ],
-    ids=["program", "timeout", "package", "variable", "signal", "shell"],
-)
-def test_a_failure_is_explained(backend, job, words):
-    """`wherry explain`: what happened in plain words, the end of the log, what to change."""
-    backend.deploy(f"job:\n  {job}")
-    run = backend.run("job")
+def explained(backend, job):
+    run = backend.run(job)
     said = " ".join(backend.project.wherry("explain", run["id"]).stdout.split())
-    for word in (*words, f"`wherry retry {run['id']}"):
-        assert word in said
+    assert f"`wherry retry {run['id']}" in said
+    return said
+
+
+def test_a_failure_is_explained(backend):
+    """`wherry explain`: what happened in plain words, the end of the log, what to change."""
+    cases = {
+        "timeout": ("command: sleep 9\n  timeout: 200ms", ["`timeout: 0.2s`", "raise `timeout` of job `timeout`"]),
+        "package": ("command: [python3, -c, 'import nope']", ["lacks the package `nope`", "ModuleNotFoundError"]),
+        "variable": ("command: [python3, -c, \"import os; os.environ['DB_URL']\"]", ["variable `DB_URL` is not set"]),
+        "signal": ("command: kill -SEGV $$", ["SIGSEGV"]),
+        "shell": ("command: exit 127", ["the shell did not find the program"]),
+    }
+    backend.deploy("\n".join(f"{name}:\n  {job}" for name, (job, _) in cases.items()))
+    for name, (_, words) in cases.items():
+        said = explained(backend, name)
+        for word in words:
+            assert word in said
+
+
+def test_a_missing_program_is_explained(backend):
+    """So it does for what never began."""
+    backend.deploy("job: {command: [no-such-program]}")
+    said = explained(backend, "job")
+    assert "never begun" in said
+    assert "no program `no-such-program`" in said
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
