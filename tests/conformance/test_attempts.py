@@ -26,7 +26,7 @@ def test_the_exit_code_decides(backend):
     """Exit code 0 is success, every other one failure."""
     expected = {0: "succeeded", 1: "failed", 137: "failed", 255: "failed"}
     backend.deploy("\n".join(f"job{code}: {{command: 'exit {code}'}}" for code in expected))
-    runs = [backend.run(f"job{code}") for code in expected]
+    runs = backend.run_all(*(f"job{code}" for code in expected)).values()
     assert {run["attempts"][0]["exit_code"]: run["status"] for run in runs} == expected
     assert {len(run["attempts"]) for run in runs} == {1}
 

@@ -115,8 +115,7 @@ def test_an_interrupted_backfill_goes_on(backend):
     assert len({run["event"]["detail"]["interval"]["start"] for run in runs}) == 12
 
 
-def explained(backend, job):
-    run = backend.run(job)
+def explained(backend, run):
     said = " ".join(backend.project.wherry("explain", run["id"]).stdout.split())
     assert f"`wherry retry {run['id']}" in said
     return said
@@ -132,8 +131,9 @@ def test_a_failure_is_explained(backend):
         "shell": ("command: exit 127", ["the shell did not find the program"]),
     }
     backend.deploy("\n".join(f"{name}:\n  {job}" for name, (job, _) in cases.items()))
+    runs = backend.run_all(*cases)
     for name, (_, words) in cases.items():
-        said = explained(backend, name)
+        said = explained(backend, runs[name])
         for word in words:
             assert word in said
 
@@ -141,7 +141,7 @@ def test_a_failure_is_explained(backend):
 def test_a_missing_program_is_explained(backend):
     """So it does for what never began."""
     backend.deploy("job: {command: [no-such-program]}")
-    said = explained(backend, "job")
+    said = explained(backend, backend.run("job"))
     assert "never begun" in said
     assert "no program `no-such-program`" in said
 

@@ -49,13 +49,10 @@ def script(text):
 
 
 HOSTILE = [
-    "plain.csv",
-    """it's "quoted" & <odd>.csv""",
-    "$(touch nope) `id` ${HOME} $HOME.csv",
-    "Füße 東京 \N{SNOWMAN}.csv",
-    "two\nlines\\n and a \ttab.csv",
-    "{% $event %} {{x}} <aws.events.event.json> 100%.csv",
-    " -rf * ?[a]; exit 3 #.csv",
+    """it's "quoted" & <odd> {% $event %} {{x}} <aws.events.event.json> 100%.csv""",
+    "$(touch nope) `id` ${HOME} $HOME; exit 3 #.csv",
+    "Füße 東京 \N{SNOWMAN}\nsecond line\\n and a \ttab.csv",
+    " -rf * ?[a] ",
 ]
 
 

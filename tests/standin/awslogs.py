@@ -42,12 +42,15 @@ class Stream:
             thread.join(10)
 
     def _read(self, container) -> None:
-        rest = b""
+        rest, known = b"", 0
         try:
             for chunk in container.logs(stream=True, follow=True):
+                known += len(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")
                 self._take(lines)
-            self._take([rest] if rest else [])
+            # Docker may end such a stream before the very last bytes of a container that has just exited
+            late = container.logs()[known:]
+            self._take((rest + late).split(b"\n"))
         finally:
             self._over.set()
 

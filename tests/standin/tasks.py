@@ -6,6 +6,7 @@ signals. Sources: ecs.md (states, reasons, exit codes), LocalStack's recorded ta
 
 import json
 import time
+from datetime import datetime
 
 import docker.errors
 from botocore.exceptions import ClientError
@@ -338,8 +339,19 @@ _their_run = ecs._run_task
 def install() -> None:
     ecs._run_task_worker, ecs._stop_task, ecs._run_task = _work, _stop, _run
     ecs._ACTION_MAP |= {"StopTask": _stop, "RunTask": _run}
+    ecs._ts_to_epoch = _epoch
     ecs._maybe_mark_stopped = lambda task, docker_client=None: None
     ecs._get_docker().ping()
+
+
+def _epoch(value):
+    """DescribeTasks counts milliseconds: `"startedAt": 1557134014.595` (CLI reference, describe-tasks), not seconds."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return value
 
 
 def _work(task, definition, overrides, _docker, account, region) -> None:
