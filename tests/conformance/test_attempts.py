@@ -102,10 +102,10 @@ def test_the_deadline_bounds_the_run(backend):
 
 def test_the_deadline_ends_an_attempt(backend):
     """What is left of the deadline bounds the attempt, also without a timeout."""
-    deadline = f"{backend.tick * 2 + backend.start_takes:g}s"
-    backend.deploy(f"job: {{command: sleep 300, deadline: {deadline}}}")
+    deadline = backend.tick * 2 + backend.start_takes
+    backend.deploy(f"job: {{command: sleep 300, deadline: {deadline * 1000:.0f}ms}}")
     run = backend.run("job")
-    assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {deadline}`")
+    assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {deadline:g}s`")
 
 
 @pytest.mark.parametrize(

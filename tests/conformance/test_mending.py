@@ -167,6 +167,7 @@ class Hook(http.server.BaseHTTPRequestHandler):
 @pytest.mark.needs_engine
 def test_failures_are_reported(backend, monkeypatch):
     """`alerts`: a command gets the report on its standard input, an URL is posted to, until it is accepted."""
+    Hook.received.clear()
     server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
