@@ -18,6 +18,8 @@ def _nobodys_home(tmp_path_factory, monkeypatch):
     for name in list(os.environ):
         if name.startswith(("AWS_", "WHERRY_")):
             monkeypatch.delenv(name)
+    # Tests start the command line hundreds of times: compiling it anew each time is most of what that takes.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
 
