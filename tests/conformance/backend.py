@@ -181,7 +181,6 @@ class Alone(Process):
 class Contained(Process):
     """Attempts are containers, which see nothing of this machine's files: marks are on a board that they can ask."""
 
-    #: Images of the jobs' own, by what their commands need.
     equipment = ("docker_engine",)
 
     def __init__(self, project: Project) -> None:

@@ -97,15 +97,15 @@ def test_the_deadline_bounds_the_run(backend):
     assert run["status"] in ("failed", "timed_out")
     assert 2 <= len(run["attempts"]) <= seconds / 0.3
     assert took.total_seconds() < seconds + 5
-    assert run["attempts"][-1]["ending"] == "timed_out" or "the deadline leaves no time" in run["reason"]
+    assert "deadline" in run["reason"]
 
 
 def test_the_deadline_ends_an_attempt(backend):
     """What is left of the deadline bounds the attempt, also without a timeout."""
-    deadline = backend.tick * 2 + backend.start_takes
-    backend.deploy(f"job: {{command: sleep 300, deadline: {deadline * 1000:.0f}ms}}")
+    deadline, said = ("500ms", "0.5s") if backend.tick < 1 else ("5s", "5s")
+    backend.deploy(f"job: {{command: sleep 300, deadline: {deadline}}}")
     run = backend.run("job")
-    assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {deadline:g}s`")
+    assert (run["status"], run["reason"]) == ("timed_out", f"it ran longer than `deadline: {said}`")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_failure_is_explained(backend):
 
 
 def test_a_missing_program_is_explained(backend):
-    """So it does for what never began."""
+    """`wherry explain` tells a program that is not there from one that fails."""
     backend.deploy("job: {command: [no-such-program]}")
     said = explained(backend, backend.run("job"))
     assert "never begun" in said

@@ -72,7 +72,7 @@ def test_hostile_values_arrive_as_they_are(backend):
 
 @pytest.mark.needs_engine
 def test_a_hostile_key_of_an_upload(backend):
-    """So does the key of an object that was uploaded."""
+    """The key of an object that was uploaded arrives as it is, too."""
     backend.deploy(
         "job:\n  command: [sh, -c, 'printf %s \"$KEY\"']\n  env: {KEY: $.detail.object.key}\n"
         "  on: [{upload: {bucket: incoming, suffix: .csv}}]",
