@@ -1,6 +1,8 @@
 """Nothing in a role is superfluous: without any one of its statements something that the job file asks for fails."""
 
+import contextlib
 import json
+import time
 
 import pytest
 
@@ -18,6 +20,7 @@ jobs:
     overlap: wait
     timeout: 20s
     on: [{event: {source: [least]}}]
+  slow: {image: wherry-busybox:1, command: [sleep, "60"], timeout: 5s}
   tick: {image: wherry-busybox:1, command: "true", on: [{schedule: "rate(1 hour)"}]}
 environments: {prod: {region: eu-west-1}}
 """
@@ -25,8 +28,8 @@ environments: {prod: {region: eu-west-1}}
 #: roles are for the jobs' own programs: tests/conformance reads and writes with and without permission.
 NOT_ASKED = {
     "events:PutTargets": "the managed rule by which Step Functions hears of a task's end, made with the machine",
-    "ecs:StopTask": "asked when a task is stopped: the time-out has its own test below",
-    "sqs:SendMessage": "asked when a schedule cannot be delivered: the schedule without StartExecution ends there",
+    "ecs:StopTask": "asked when a task is stopped, which has a test of its own below",
+    "sqs:SendMessage": "asked when a firing cannot be delivered, which has a test of its own below",
 }
 
 
@@ -44,8 +47,10 @@ def statements(cloud):
     iam = cloud.client("iam")
     found = []
     for role in iam.list_roles()["Roles"]:
-        if not role["RoleName"].startswith("least-prod-") or "JobTick" in role["RoleName"]:
-            continue  # the other job's are of the same kinds
+        if not role["RoleName"].startswith("least-prod-") or any(
+            job in role["RoleName"] for job in ("JobTick", "JobSlow")
+        ):
+            continue  # the other jobs' are of the same kinds
         document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName="least")["PolicyDocument"]
         found += [(role["RoleName"], number, each["Action"]) for number, each in enumerate(document["Statement"])]
     return found
@@ -100,3 +105,54 @@ def test_without_any_one_statement_it_fails(cloud):
         iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(document))
     assert superfluous == []
     assert works(cloud)
+
+
+@contextlib.contextmanager
+def without(cloud, role_part, *actions):
+    """A role for a while without the statements that allow one of these."""
+    iam = cloud.client("iam")
+    role = next(each["RoleName"] for each in iam.list_roles()["Roles"] if role_part in each["RoleName"])
+    document = iam.get_role_policy(RoleName=role, PolicyName="least")["PolicyDocument"]
+    left = [each for each in document["Statement"] if not set(each["Action"]) & set(actions)]
+    assert len(left) == len(document["Statement"]) - len(actions)
+    less = {**document, "Statement": left or [{"Effect": "Deny", "Action": "none:Nothing", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(less))
+    yield
+    iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(document))
+
+
+def is_left_running(cloud):
+    """Whether the task of a run that timed out goes on."""
+    cloud.wherry("run", "slow", "--env", "prod", code=None)
+    task = _runs_of(cloud, "slow")[0]["attempts"][0]["process"]
+    shown = cloud.client("ecs").describe_tasks(cluster="least-prod", tasks=[task])["tasks"][0]
+    return shown["desiredStatus"] == "RUNNING"
+
+
+def _runs_of(cloud, job):
+    return [run for run in _runs(cloud) if run["job"] == job]
+
+
+def test_stopping_a_task_needs_its_permission(cloud):
+    assert not is_left_running(cloud)
+    with without(cloud, "JobSlowMachineRole", "ecs:StopTask"):
+        assert is_left_running(cloud)
+
+
+def letters(cloud):
+    queue = cloud.client("sqs")
+    url = queue.get_queue_url(QueueName="least-prod-dead-letters")["QueueUrl"]
+    shown = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(shown["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_a_firing_that_cannot_be_delivered_needs_the_queue(cloud):
+    schedule = cloud.client("scheduler").list_schedules(GroupName="least-prod")["Schedules"][0]
+    with without(cloud, "SchedulesRole", "states:StartExecution"):
+        before = letters(cloud)
+        cloud.account.fire(schedule["Name"], group="least-prod", at="2026-03-02T05:00:00+00:00")
+        wait_for(lambda: letters(cloud) == before + 1, "the dead letter")
+    with without(cloud, "SchedulesRole", "states:StartExecution", "sqs:SendMessage"):
+        cloud.account.fire(schedule["Name"], group="least-prod", at="2026-03-02T06:00:00+00:00")
+        time.sleep(3)
+        assert letters(cloud) == before + 1

@@ -142,7 +142,8 @@ _END = f"""(
       "run-id": $ended.name,
       "job": $given.after,
       "status": $status,
-      "reason": $exists($told.reason) ? $told.reason : "",
+      "reason": $exists($told.reason) ? $told.reason
+        : $ended.status = "TIMED_OUT" ? "it ran into its deadline" : "",
       "trigger": $input.trigger,
       "cause": $input.cause,
       "attempts": $exists($told.attempts) ? $told.attempts : 0,

@@ -132,7 +132,8 @@ def failures(names: Names, topics: list[Any]) -> Resource:
     """The rule that every run that ends badly meets: into the dead letters, and to who wants to know."""
     told = {
         "InputPathsMap": {"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
-        "InputTemplate": '"Run <run> has failed (<status>): `wherry explain <run>` says why. Its machine: <machine>"',
+        "InputTemplate": '"Run <run> has failed (<status>): `wherry explain <run> --env '
+        f'{names.environment}` says why. Its machine: <machine>"',
     }
     targets = [{"Id": "dead-letters", "Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}]
     targets += [

@@ -75,8 +75,11 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
                 new = chunk[known:]  # after Ctrl-C it is followed anew, from its beginning
                 known = max(0, known - len(chunk))
                 if new:
-                    output.write(new)
-                    written += len(new)
+                    shown = written + len(new)
+                    try:
+                        output.write(new)
+                    finally:  # an interrupt as it comes back leaves it in the buffer, or on the screen
+                        written = shown
             break
         except KeyboardInterrupt:
             if interrupted:
@@ -127,7 +130,8 @@ def report(run: Run) -> None:
         return
     output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
     if run.status is not Status.SKIPPED:
-        output.note(f"  `wherry explain {run.id}` says what to change, `wherry retry {run.id}` tries again")
+        again = f"`wherry {'replay' if output.is_elsewhere() else 'retry'} {run.id}` tries again"
+        output.note(f"  `wherry explain {run.id}` says what to change, {again}")
 
 
 def exit_code_of(run: Run) -> int:
