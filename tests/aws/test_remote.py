@@ -91,7 +91,11 @@ def test_a_cause_has_one_run():
     # a second start of the same name and input would be taken for the first one, repeated
     assert first != second["input"]
     aws.answers["start_execution"] = AwsError("exists", code="ExecutionAlreadyExists")
+    aws.answers["describe_execution"] = {"input": first}
     assert target.start(wish) is None
+    # its own start, whose first answer was lost
+    aws.answers["describe_execution"] = lambda **_: {"input": aws.asked("start_execution")[-1]["input"]}
+    assert target.start(wish) == run_id_of("nightly", "backfill: a/b")
 
 
 def test_nothing_is_deployed():
@@ -331,8 +335,14 @@ def test_following_to_the_end_and_a_little_longer():
 # --------------------------------------------------------------------------------------------------------------- events
 
 
+@pytest.fixture
+def token(monkeypatch):
+    monkeypatch.setattr("wherry.aws.bus.uuid.uuid4", lambda: "once")
+
+
+@pytest.mark.usefixtures("token")
 def test_emit_gives_the_runs_that_it_makes():
-    run_id = run_id_of("nightly", "event:e-1")
+    run_id = run_id_of("nightly", "event:once")
     target, aws = remote(
         put_events={"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}, {"EventId": "e-2"}]},
         get_execution_history=histories(**{f"nightly__{run_id}": Book()}),
@@ -342,6 +352,7 @@ def test_emit_gives_the_runs_that_it_makes():
     entry = aws.asked("put_events")[0]["Entries"][0]
     assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == ("shop", "order placed", "default")
     assert json.loads(entry["Detail"]) == {"order": 7}
+    assert entry["Resources"] == ["wherry:once/once"]
 
 
 def test_refused_events_are_named():
@@ -351,9 +362,10 @@ def test_refused_events_are_named():
         target.emit([ORDER, new_event("shop", "bad", {}, now=NOW)])
 
 
+@pytest.mark.usefixtures("token")
 def test_what_was_refused_for_a_moment_is_put_again():
     answers = iter([{"Entries": [{"ErrorCode": "ThrottlingException"}]}, {"Entries": [{"EventId": "e-1"}]}])
-    run_id = run_id_of("nightly", "event:e-1")
+    run_id = run_id_of("nightly", "event:once")
     target, aws = remote(
         put_events=lambda **_: next(answers), get_execution_history=histories(**{f"nightly__{run_id}": Book()})
     )
@@ -387,11 +399,11 @@ def test_buckets_by_either_name():
 
 
 def test_an_upload_is_counted_and_stays_open():
-    target, aws = remote()
-    aws.upload = lambda bucket, key, source, size: source.read()
+    target, aws = remote(put_object={})
     source = io.BytesIO(b"12345")
     assert target.put("landing", "a.csv", source) == 5
     assert not source.closed
+    assert aws.asked("put_object")[0]["Body"] == b"12345"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ job and the cause, so a second delivery finds that the execution exists (Step Fu
 
 from __future__ import annotations
 
-from wherry import announcements
+from wherry import announcements, causes
 from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.firing import BEFORE
 from wherry.aws.jsonata import expression, literal
@@ -77,19 +77,20 @@ def dispatcher() -> State:
 
 
 def _within(text: str) -> str:
-    """An expression with the cause: an upload's object and version, a schedule's tick, another event's id."""
+    """An expression with the cause: an upload's object and version, a schedule's tick, an event's token or id."""
     return f"""(
   $event := $states.input.event;
   $job := $states.input.job;
   $trigger := $states.input.trigger;
   $object := $event.detail.object;
+  $once := $event.resources[$substringBefore($, ONCE) = ""][0];
   $cause := $trigger = "schedule" ? $states.input.label & " " & $event.time
     : $event.source = "aws.s3" and $event.`detail-type` = "Object Created"
       ? "upload:" & $event.detail.bucket.name & "/" & $object.key & "#"
         & ($exists($object.sequencer) ? $object.sequencer : $event.id)
-    : "event:" & $event.id;
+    : "event:" & ($exists($once) ? $substringAfter($once, ONCE) : $event.id);
   {text.replace("ID", str(RUN_ID_LENGTH))}
-)"""
+)""".replace("ONCE", literal(causes.ONCE))
 
 
 _FIRING = f"""(

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from wherry.aws.client import AwsError
 from wherry.aws.site import Site
+from wherry.aws.uploads import upload
 from wherry.errors import NotFound
 
 
@@ -23,7 +24,7 @@ class Objects:
         name = self._site.bucket(bucket)
         counted = _Counted(source)
         try:
-            self._site.aws.upload(name, key, counted, size=_size_of(source))  # type: ignore[arg-type]  # it is read, no more
+            upload(self._site.aws, name, key, counted, size=_size_of(source))  # type: ignore[arg-type]  # it is read, no more
         except AwsError as error:
             raise self._meant(error, bucket, key) from None
         return counted.size

@@ -54,6 +54,7 @@ def rows(
 
     The first pages are asked for at once. Raises UserError when none of the jobs is deployed.
     """
+    _ = site.names  # asked for once, not by each of those who then ask at once
     theirs = sorted({name for status in statuses for name in _THEIRS[status]}) if statuses is not None else [""]
     listings = [_Listing(site, job, status, since, min(page, _LARGEST_PAGE)) for job in jobs for status in theirs]
     beginnings = site.aws.together(_Listing.begin, listings)

@@ -14,6 +14,7 @@ from wherry.target import SecretEntry
 TAG = "wherry:app"
 #: A removed secret can be brought back so long: Secrets Manager's shortest time.
 RECOVERY_DAYS = 7
+_EXISTS = "ResourceExistsException"
 _MISSING = "ResourceNotFoundException"
 
 
@@ -29,9 +30,14 @@ class Secrets:
         known = self._describe(name)
         if known is None:
             tags = [{"Key": TAG, "Value": self._site.jobfile.app}]
-            self._call("create_secret", Name=name, Tags=tags, **filled)
-            return
-        if known.get("DeletedDate"):
+            try:
+                self._call("create_secret", Name=name, Tags=tags, **filled)
+            except AwsError as error:
+                if error.code != _EXISTS:  # made a moment ago, by somebody else or by a call whose answer was lost
+                    raise
+            else:
+                return
+        elif known.get("DeletedDate"):
             self._call("restore_secret", SecretId=name)
         self._call("put_secret_value", SecretId=name, **filled)
 

@@ -46,7 +46,8 @@ class Starts:
             self._site.aws.call("stepfunctions", "start_execution", stateMachineArn=arn, name=run_id, input=text)
         except AwsError as error:
             if error.code == "ExecutionAlreadyExists":
-                return None
+                # the first answer was lost, and the run has ended since: it is ours all the same
+                return run_id if self._is_ours(job.name, run_id, document["asked"]) else None
             if error.code == "StateMachineDoesNotExist":
                 raise self._not_deployed(job.name) from None
             raise
@@ -63,6 +64,11 @@ class Starts:
         said = endings.STOPPED
         self._site.aws.call("stepfunctions", "stop_execution", executionArn=arn, error="Stopped", cause=said)
         self._runs.remember(run_id, job)
+
+    def _is_ours(self, job: str, run_id: str, asked: str) -> bool:
+        arn = self._site.names.execution_arn(job, run_id)
+        found = self._site.aws.call("stepfunctions", "describe_execution", executionArn=arn)
+        return bool(json.loads(found["input"]).get("asked") == asked)
 
     def _by_hand(self, event: Event) -> Event:
         """The event of a run without one says where it is."""

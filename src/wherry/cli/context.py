@@ -106,10 +106,11 @@ def _open_remote(arguments: argparse.Namespace) -> Target:
     from wherry.aws.client import Aws
     from wherry.aws.remote import Remote
     from wherry.aws.site import Site
+    from wherry.cli import output
     from wherry.local.clock import system_clock
 
     environment = known[arguments.env]
-    aws = Aws(region=arguments.region or environment.region)
+    aws = Aws(region=arguments.region or environment.region, tell=output.note)
     return Remote(Site(jobfile=jobfile, environment=environment, aws=aws, clock=system_clock))
 
 

@@ -41,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--event", metavar="EVENT", help="the event it gets: JSON, a file's name, or -")
     parser.add_argument("--command", metavar="TEXT", help="run this instead of the job's command")
+    parser.add_argument(
+        "-d", "--detach", action="store_true", help="print the run's id and leave: it goes on by itself"
+    )
     add_environment(parser)
     add_executor(parser)
 
@@ -55,8 +58,16 @@ def execute(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)  # noqa: TID251 - the edge
     event = event_of(read_json(arguments.event), now) if arguments.event else None
     with open_target(arguments) as target:
-        run_id = target.start(Wish(job=arguments.job, event=event, overrides=overrides))
-        return follow(target, str(run_id))
+        if arguments.detach and not target.has_engine():
+            raise UserError(
+                "no engine runs here that would go on with the run",
+                hint="start one with `wherry up`, or without --detach",
+            )
+        run_id = str(target.start(Wish(job=arguments.job, event=event, overrides=overrides)))
+        if arguments.detach:
+            output.write(f"{run_id}\n".encode())
+            return 0
+        return follow(target, run_id)
 
 
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
@@ -64,8 +75,9 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     interrupted = False
     written = 0
     waits = _Waits(target, run_id)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)  # `timeout`, a supervisor: like Ctrl-C
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and not target.has_engine():
+        signal.signal(signal.SIGHUP, _interrupt)  # a closed terminal takes only the runs along that need it
     while True:
         try:
             known = written
