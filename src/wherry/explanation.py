@@ -63,17 +63,15 @@ _SIGNS: Sequence[tuple[str, str]] = (
 )
 
 
-def explain(run: Run, job: Job | None, log: Sequence[str], *, can_retry: bool = True) -> Explanation:
-    """Explain a run; `job` is what the job file says of it now, `log` the last lines of its last attempt.
-
-    `can_retry` is False where the environment gives no run another round.
-    """
+def explain(run: Run, job: Job | None, log: Sequence[str]) -> Explanation:
+    """Explain a run; `job` is what the job file says of it now, `log` the last lines of its last attempt."""
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
     advice = list(_advice(run, job, outcome, log))
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
-        again = f"`wherry retry {run.id}` goes on with this run, " if can_retry else ""
-        advice.append(f"then {again}`wherry replay {run.id}` makes a new one of it")
+        advice.append(
+            f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
+        )
     return Explanation(what=_what(run, last), facts=tuple(_facts(run, job, last)), advice=tuple(advice))
 
 

@@ -66,11 +66,17 @@ def _chosen(target: Target, arguments: argparse.Namespace) -> list[Run]:
     letters = target.dead_letters(job=arguments.job, reason=arguments.reason, since=since)
     if not arguments.runs:
         return letters
-    wanted = {target.find(reference).id for reference in arguments.runs}
+    wanted = {_meant(target, reference, letters) for reference in arguments.runs}
     missing = wanted - {run.id for run in letters}
     if missing:
         raise NotFound(f"run {min(missing)} is no dead letter", hint="`wherry dead-letters` lists them")
     return [run for run in letters if run.id in wanted]
+
+
+def _meant(target: Target, reference: str, letters: list[Run]) -> str:
+    """The id that a person means; what was never delivered is no run that could be found."""
+    found = [run.id for run in letters if run.id.startswith(reference.lower())]
+    return found[0] if len(found) == 1 else target.find(reference).id
 
 
 def _purge(target: Target, letters: list[Run]) -> int:

@@ -130,8 +130,7 @@ def report(run: Run) -> None:
         return
     output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
     if run.status is not Status.SKIPPED:
-        again = f"`wherry {'replay' if output.is_elsewhere() else 'retry'} {run.id}` tries again"
-        output.note(f"  `wherry explain {run.id}` says what to change, {again}")
+        output.note(f"  `wherry explain {run.id}` says what to change, `wherry retry {run.id}` tries again")
 
 
 def exit_code_of(run: Run) -> int:
