@@ -134,8 +134,12 @@ def test_a_retry_is_another_execution_of_the_same_run():
     books = {
         "nightly__abc": Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3"),
     }
+
+    def answered(**given):
+        return histories(**books)(**given)
+
     target, aws = remote(
-        get_execution_history=lambda **given: histories(**books)(**given),
+        get_execution_history=answered,
         start_execution={},
         get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
         describe_task_definition=described(),
