@@ -134,8 +134,8 @@ REASONS = (
         _PULL,
         rf"{_REFUSAL}|no basic auth|authorization token|no execution role",
         what="the registry does not let the task's execution role pull the image",
-        remedy="`wherry deploy` gives it the permission for ECR; a repository of another account must allow this one in "
-        "its policy, and an image of another private registry must be copied to ECR",
+        remedy="`wherry deploy` gives it the permission for ECR; a repository of another account must allow this one, "
+        "and an image of another private registry must be copied to ECR",
     ),
     _reason(
         rf"{_PULL}|dial tcp",
@@ -190,8 +190,8 @@ REASONS = (
     _reason(
         r"number of vCPUs|vCPU.*limit|limit.*vCPU",
         what="the account may not run so many vCPUs on Fargate at once",
-        remedy="raise `Fargate On-Demand vCPU resource count` (or the Spot one) in Service Quotas; `concurrency` of a job "
-        "runs fewer at once",
+        remedy="raise `Fargate On-Demand vCPU resource count` (or the Spot one) in Service Quotas; `concurrency` of a "
+        "job runs fewer at once",
     ),
     _reason(
         r"Spot",
@@ -201,7 +201,7 @@ REASONS = (
     _reason(
         r"capacity",
         what="AWS has no free machine of that kind in these subnets for now",
-        remedy="it passes; subnets in more availability zones find one sooner, as does `capacity: fargate` instead of Spot",
+        remedy="it passes; subnets in more availability zones find one sooner, and so does `capacity: fargate`",
     ),
     _reason(
         r"RESOURCE:(?P<resource>CPU|MEMORY|PORTS|GPU)",

@@ -234,8 +234,8 @@ def test_the_run_of_a_cause():
     target, _ = remote(
         get_execution_history=histories(**{f"nightly__{run_id}": done()}), describe_task_definition=described()
     )
-    assert target.of_cause("nightly", "event:e1").id == run_id
-    assert target.of_cause("nightly", "event:e2") is None
+    found = target.of_causes("nightly", ["event:e1", "event:e2"])
+    assert {cause: run.id for cause, run in found.items()} == {"event:e1": run_id}
 
 
 def test_a_listing_costs_one_call_a_run_shown():

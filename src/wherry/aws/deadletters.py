@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -110,15 +111,21 @@ class DeadLetters:
         """All letters, kept from others as long as the context lasts."""
         held: dict[str, Letter] = {}
         try:
-            is_new = True
-            while is_new:
-                letters = {letter.message_id: letter for letter in map(self._reader.read, self._receive())}
-                is_new = bool(letters.keys() - held.keys())
-                held |= letters
+            # in a thread of its own: an interrupt waits for it, and so all that it has received can be given back
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(self._collect, held).result()
             self._seen = list(held.values())
             yield self._seen
         finally:
             self._give_back([letter for letter in held.values() if letter.receipt not in self._gone])
+
+    def _collect(self, held: dict[str, Letter]) -> None:
+        """Receive until nothing new comes."""
+        is_new = True
+        while is_new:
+            letters = {letter.message_id: letter for letter in map(self._reader.read, self._receive())}
+            is_new = bool(letters.keys() - held.keys())
+            held |= letters
 
     def _receive(self) -> list[Mapping[str, Any]]:
         if self._url is None:

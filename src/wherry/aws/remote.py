@@ -62,9 +62,9 @@ class Remote:
         """The newest runs, newest first."""
         return self._runs.listing(job=job, statuses=statuses, since=since, limit=limit)
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        return self._runs.of_cause(job, cause)
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these: their ids are known, some are asked for at once."""
+        return self._runs.of_causes(job, causes)
 
     def dead_letters(
         self,

@@ -88,10 +88,10 @@ class Runs:
             self._jobs[reference] = found[0].job
         return self.resolved(self.get(reference))
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        reading = self.look_up(job, run_id_of(job, cause))
-        return self.resolved(reading) if reading else None
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these; a call or two each, as their ids are known."""
+        readings = self._site.aws.together(lambda cause: self.look_up(job, run_id_of(job, cause)), causes)
+        return {cause: self.resolved(found) for cause, found in zip(causes, readings, strict=True) if found}
 
     def listing(
         self, *, job: str | None, statuses: Sequence[Status] | None, since: datetime | None, limit: int

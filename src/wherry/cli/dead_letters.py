@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_executor, add_json, open_target
-from wherry.cli.run import report
+from wherry.cli.run import report, take_as_interrupts
 from wherry.cli.runs import row, since_of
 from wherry.cli.show import show
 from wherry.errors import NotFound, UserError
@@ -45,6 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(f"`{arguments.action}` what?", hint="name runs, give --job, --reason or --since, or say --all")
     if arguments.action == "show" and not arguments.runs:
         raise UserError("`show` which?", hint="`wherry dead-letters` lists them")
+    take_as_interrupts()
     with open_target(arguments) as target:
         letters = _chosen(target, arguments)
         if arguments.json:

@@ -64,8 +64,7 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     interrupted = False
     written = 0
     waits = _Waits(target, run_id)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
-        signal.signal(number, _interrupt)
+    take_as_interrupts()
     while True:
         try:
             known = written
@@ -116,6 +115,12 @@ class _Waits:
             output.note(f"{run.reason}; the next attempt begins at {output.moment(run.due_at)}")
         else:
             output.note(f"{run.id} waits for a free place, or for another run of `{run.job}` to end")
+
+
+def take_as_interrupts() -> None:
+    """A closed terminal, `timeout`, a supervisor: from now on they are like Ctrl-C, and things are put in order."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
