@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wherry.aws.bus import Bus
     from wherry.aws.deadletters import DeadLetters
     from wherry.aws.logs import Logs
-    from wherry.aws.objects import Objects
+    from wherry.aws.objects import Entry, Objects
     from wherry.aws.secrets import Secrets
     from wherry.aws.site import Site
     from wherry.aws.starts import Starts
@@ -96,6 +96,18 @@ class Remote:
     def get(self, bucket: str, key: str) -> Iterator[bytes]:
         """Download an object."""
         return self._objects.get(bucket, key)
+
+    def bucket_names(self) -> dict[str, str]:
+        """The buckets of the job file -> what they are called there."""
+        return {bucket.name: self._site.bucket_name(bucket) for bucket in self._site.jobfile.buckets.values()}
+
+    def objects(self, bucket: str, keys: Sequence[str]) -> list[Entry]:
+        """Those of these objects that there are; a key that ends with `/` means all below it."""
+        return self._objects.find(bucket, keys)
+
+    def secret(self, name: str) -> bytes:
+        """The value of a secret; raises NotFound."""
+        return self._secrets.get(name)
 
     def set_secret(self, name: str, value: bytes) -> None:
         """Set or replace a secret."""
