@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherry import lifecycle
+from wherry import lifecycle, reasons
 from wherry.model import Attempt, Ending, Job, Outcome, Run, Status
 
 _MEGABYTE = 1 << 20
@@ -63,18 +63,31 @@ _SIGNS: Sequence[tuple[str, str]] = (
 )
 
 
-def explain(run: Run, job: Job | None, log: Sequence[str], *, can_retry: bool = True) -> Explanation:
+def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = False) -> Explanation:
     """Explain a run; `job` is what the job file says of it now, `log` the last lines of its last attempt.
 
-    `can_retry` is False where the environment gives no run another round.
+    `on_aws`: why it could not start is said in AWS's words, which have a meaning of their own.
     """
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
-    advice = list(_advice(run, job, outcome, log))
+    meaning = _meaning(run, outcome) if on_aws else None
+    advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log)
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
-        again = f"`wherry retry {run.id}` goes on with this run, " if can_retry else ""
-        advice.append(f"then {again}`wherry replay {run.id}` makes a new one of it")
-    return Explanation(what=_what(run, last), facts=tuple(_facts(run, job, last)), advice=tuple(advice))
+        advice.append(
+            f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
+        )
+    what, facts = _what(run, last), _facts(run, job, last)
+    if meaning and outcome:
+        what = f"the job was never begun: {meaning.what}" if outcome.exit_code is None else meaning.what
+        facts.append(f"AWS says: {outcome.reason}")
+    return Explanation(what=what, facts=tuple(facts), advice=tuple(advice))
+
+
+def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
+    """What AWS's words mean for a run that failed because it could not start."""
+    if run.status is not Status.FAILED or outcome is None or outcome.ending is not Ending.COULD_NOT_START:
+        return None
+    return reasons.meaning(outcome.reason, run.job)
 
 
 def _what(run: Run, last: Attempt | None) -> str:
@@ -107,7 +120,7 @@ def _what_ended(outcome: Outcome) -> str:
         Ending.OUT_OF_MEMORY: f"it was killed for memory: {outcome.reason}",
         Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
         Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
-        Ending.STOPPED: outcome.reason,
+        Ending.STOPPED: outcome.reason or "somebody stopped it",
     }[outcome.ending]
 
 

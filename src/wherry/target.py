@@ -116,8 +116,8 @@ class Target(Protocol):
         """The newest runs, newest first."""
         ...
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these."""
         ...
 
     def dead_letters(

@@ -134,6 +134,65 @@ def test_stopping():
         target.stop("nixda")
 
 
+def test_a_retry_is_another_execution_of_the_same_run():
+    books = {
+        "nightly__abc": Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3"),
+    }
+
+    def answered(**given):
+        return histories(**books)(**given)
+
+    target, aws = remote(
+        get_execution_history=answered,
+        start_execution={},
+        get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
+        describe_task_definition=described(),
+    )
+    target.retry("abc")
+    [call] = aws.asked("start_execution")
+    document = json.loads(call["input"])
+    assert (call["name"], document["run"], document["earlier"]) == ("abc--2", "abc", 1)
+    assert (document["event"]["id"], document["cause"]) == ("e1", "event:e1")
+    books["nightly__abc--2"] = Book().scheduled()
+    assert target.find("abc--2").id == "abc"
+    with pytest.raises(UserError, match="run abc has not ended"):
+        target.retry("abc")
+    books["nightly__abc--2"] = Book().scheduled().submitted(2).succeeded(task(2)).end(attempts=2)
+    target, _ = remote(**aws.answers)
+    run = target.find("abc")
+    assert (run.status, run.earlier_attempts) == (Status.SUCCEEDED, 1)
+    assert [attempt.outcome.exit_code for attempt in run.attempts] == [3, 0]
+    with pytest.raises(UserError, match="run abc has succeeded") as caught:
+        target.retry("abc")
+    assert "wherry replay abc" in caught.value.hint
+
+
+def test_a_run_that_was_retried_is_one_run_of_a_listing():
+    failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
+    books = {"nightly__abc": failed, "nightly__abc--2": Book().scheduled(), "nightly__other": done()}
+    rows = {
+        None: [execution("abc--2", 1, "RUNNING"), execution("other", 5), execution("abc", 9, "FAILED")],
+        "RUNNING": [execution("abc--2", 1, "RUNNING")],
+        "FAILED": [execution("abc", 9, "FAILED")],
+    }
+    target, _ = remote(
+        list_executions=lambda stateMachineArn, statusFilter=None, **_: (
+            rows.get(statusFilter, []) if "nightly" in stateMachineArn else []
+        ),
+        get_execution_history=histories(**books),
+        describe_task_definition=described(),
+    )
+
+    def listed(*statuses):
+        found = target.runs(job=None, statuses=statuses or None, since=None, limit=9)
+        return sorted((run.id, run.status) for run in found)
+
+    assert listed() == [("abc", Status.STARTING), ("other", Status.SUCCEEDED)]
+    assert listed(Status.STARTING) == [("abc", Status.STARTING)]
+    assert listed(Status.FAILED) == []
+    assert target.find("ab").id == "abc"
+
+
 # -------------------------------------------------------------------------------------------------------------- finding
 
 
@@ -179,8 +238,8 @@ def test_the_run_of_a_cause():
     target, _ = remote(
         get_execution_history=histories(**{f"nightly__{run_id}": done()}), describe_task_definition=described()
     )
-    assert target.of_cause("nightly", "event:e1").id == run_id
-    assert target.of_cause("nightly", "event:e2") is None
+    found = target.of_causes("nightly", ["event:e1", "event:e2"])
+    assert {cause: run.id for cause, run in found.items()} == {"event:e1": run_id}
 
 
 def test_a_listing_costs_one_call_a_run_shown():
@@ -485,7 +544,9 @@ def test_at_a_glance():
         ("nightly", 5, 0),
     ]
     assert (status.dead_letters, status.missed, status.disk) == (3, (), None)
-    assert len(aws.asked("get_execution_history")) == 3
+    # one for each run that Step Functions' word leaves open; of what has not succeeded also whether it was retried
+    assert len(aws.asked("get_execution_history")) == 5
+    assert target.access() == {"AWS_REGION": "eu-central-1"}
 
 
 def test_at_a_glance_where_nothing_is_deployed():
@@ -494,17 +555,3 @@ def test_at_a_glance_where_nothing_is_deployed():
     status = target.status()
     assert not status.running
     assert "not deployed, `wherry deploy --env prod` makes it" in status.engine
-
-
-def test_what_comes_later_is_said_by_name():
-    target, _ = remote()
-    for act, verb in (
-        (lambda: target.retry("abc"), "retry"),
-        (target.dead_letters, "dead-letters"),
-        (lambda: target.bury(["abc"]), "dead-letters"),
-    ):
-        with pytest.raises(
-            UserError, match=f"`wherry {verb}` against an environment on AWS comes with a later version"
-        ):
-            act()
-    assert target.access() == {"AWS_REGION": "eu-central-1"}

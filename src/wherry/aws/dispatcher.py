@@ -140,7 +140,7 @@ _END = f"""(
     "region": $given.event.region,
     "resources": [$ended.executionArn],
     "detail": {{
-      "run-id": $ended.name,
+      "run-id": $exists($input.run) ? $input.run : $ended.name,
       "job": $given.after,
       "status": $status,
       "reason": $exists($told.reason) ? $told.reason

@@ -83,10 +83,12 @@ def _last_day(site: Site, runs: Runs, now: datetime) -> tuple[dict[Status, int],
     A listing tells apart what Step Functions does; of the rest the latest are read.
     """
     try:
-        listed = list(islice(rows(site, site.jobfile.jobs, since=now - _DAY), _MOST_COUNTED))
+        found = list(islice(rows(site, site.jobfile.jobs, since=now - _DAY), _MOST_COUNTED))
     except UserError:  # a stack without machines: its deployment goes on, or was rolled back
         return {}, ()
-    unclear = [row for row in listed if _is_unclear(site, row)][:_MOST_READ]
+    listed = [row for row in found if row.round_number == 1]
+    retried = {row.run_id for row in found if row.round_number > 1}
+    unclear = [row for row in listed if row.run_id in retried or _is_unclear(site, row)][:_MOST_READ]
     read = runs.read_all(unclear)
     counts = Counter(run.status for run in read)
     counts.update(_PLAIN.get(row.status, Status.FAILED) for row in set(listed) - set(unclear))

@@ -7,12 +7,15 @@ CloudFormation's `Fn::Sub`, and the plain one for whoever talks to AWS.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from wherry.model import Bucket, Environment, JobFile
 
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
+#: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
+_ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
 _BUCKET_STEM = 35
 _MACHINE_STEM = 80
@@ -69,9 +72,15 @@ class Names:
         """Its ARN."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.machine(job)}"
 
-    def execution_arn(self, job: str, run_id: str) -> str:
-        """The ARN of one run of a job."""
-        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{run_id}"
+    def execution_arn(self, job: str, run_id: str, round_number: int = 1) -> str:
+        """The ARN of the execution that is one round of a run of a job."""
+        name = execution_name(run_id, round_number)
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{name}"
+
+    @property
+    def dispatcher_arn(self) -> str:
+        """The ARN of the machine that every trigger starts."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.dispatcher}"
 
     @property
     def dispatcher(self) -> str:
@@ -139,6 +148,17 @@ def names_of(jobfile: JobFile, environment: str) -> Names:
 def run_id_of(job: str, cause: str) -> str:
     """The id of the one run that a job has of a cause; the dispatcher computes the same."""
     return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def execution_name(run_id: str, round_number: int) -> str:
+    """What the execution of a run's round is called: the first one's name is the run's id."""
+    return run_id if round_number == 1 else f"{run_id}--{round_number}"
+
+
+def round_of(execution: str) -> tuple[str, int]:
+    """The run's id and the number of the round, by the name of an execution."""
+    match = _ROUND.fullmatch(execution)
+    return (match[1], int(match[2])) if match else (execution, 1)
 
 
 def _not_ending_in_hyphens(part: str) -> str:

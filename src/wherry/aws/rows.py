@@ -9,6 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from wherry.aws.client import AwsError
+from wherry.aws.names import round_of
 from wherry.aws.site import Site
 from wherry.model import Status
 
@@ -27,10 +28,11 @@ _LARGEST_PAGE = 1000
 
 
 class Row(NamedTuple):
-    """One execution of a listing."""
+    """One execution of a listing: a round of a run."""
 
     job: str
     run_id: str
+    round_number: int
     #: In Step Functions' words: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED.
     status: str
     started_at: datetime
@@ -95,9 +97,11 @@ class _Listing:
             **self._status,
         ):
             stopped = one.get("stopDate")
+            run_id, round_number = round_of(one["name"])
             row = Row(
                 job=self._job,
-                run_id=one["name"],
+                run_id=run_id,
+                round_number=round_number,
                 status=one["status"],
                 started_at=one["startDate"].astimezone(UTC),
                 stopped_at=stopped and stopped.astimezone(UTC),

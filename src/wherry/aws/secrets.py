@@ -41,6 +41,17 @@ class Secrets:
             self._call("restore_secret", SecretId=name)
         self._call("put_secret_value", SecretId=name, **filled)
 
+    def get(self, name: str) -> bytes:
+        """The value; raises NotFound for what is not there, or was removed."""
+        try:
+            answer = self._call("get_secret_value", SecretId=name)
+        except AwsError as error:
+            if error.code in (_MISSING, "InvalidRequestException"):
+                raise NotFound(f"there is no secret `{name}` on AWS") from None
+            raise
+        binary: bytes | None = answer.get("SecretBinary")
+        return str(answer["SecretString"]).encode() if binary is None else binary
+
     def remove(self, name: str) -> None:
         """Remove a secret; for a week it can be brought back. Raises NotFound."""
         known = self._describe(name)

@@ -41,33 +41,48 @@ def trigger_resource(
     ids: Mapping[str, str],
 ) -> dict[str, Resource]:
     """The resource of one trigger, under its logical id; `buckets` are values for patterns, `ids` those of jobs."""
-    given: dict[str, Any] = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", "trigger": trigger.kind}
+    logical_id = logical_id_of(job, trigger, ids)
+    given = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", **told(job, trigger)}
     match trigger:
         case ScheduleTrigger():
-            logical_id = _id(ids[job.name], "Schedule", trigger.label)
             return {logical_id: _schedule(job, trigger, given)}
         case UploadTrigger():
             pattern = causes.upload_pattern("", trigger.prefix, trigger.suffix)
             pattern["detail"]["bucket"]["name"] = [buckets[trigger.bucket]]
             about = f"job {job.name}: uploads to {trigger.bucket}"
-            logical_id = _id(ids[job.name], "Upload", trigger.label)
             return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
         case EventTrigger():
-            logical_id = _id(ids[job.name], "Event", json.dumps(trigger.pattern, sort_keys=True))
             about = f"job {job.name}: events that match its pattern"
             return {logical_id: _rule(names.rule(logical_id), about, dict(trigger.pattern), given, bus=environment.bus)}
         case AfterTrigger():
-            theirs, ours = _ENDS[trigger.when]
+            theirs, _ = _ENDS[trigger.when]
             pattern = {
                 "source": ["aws.states"],
                 "detail-type": ["Step Functions Execution Status Change"],
                 "detail": {"stateMachineArn": [{"Ref": f"{ids[trigger.job]}Machine"}], "status": theirs},
             }
             about = f"job {job.name}: after {trigger.job} ({trigger.when})"
-            logical_id = _id(ids[job.name], "After", trigger.label)
-            given |= {"after": trigger.job, "statuses": ours}
             return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
     return {}
+
+
+def logical_id_of(job: Job, trigger: Trigger, ids: Mapping[str, str]) -> str:
+    """The logical id of a trigger's resource; rules are named after theirs (`Names.rule`)."""
+    kind = trigger.kind.capitalize()
+    label = json.dumps(trigger.pattern, sort_keys=True) if isinstance(trigger, EventTrigger) else trigger.label
+    return _id(ids[job.name], kind, label)
+
+
+def told(job: Job, trigger: Trigger) -> dict[str, Any]:
+    """What a trigger tells the dispatcher beside the event and the machine."""
+    given: dict[str, Any] = {"job": job.name, "trigger": trigger.kind}
+    match trigger:
+        case ScheduleTrigger():
+            given |= {"label": trigger.label, "schedule": trigger.expression, **interval_of(trigger)}
+            given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
+        case AfterTrigger():
+            given |= {"after": trigger.job, "statuses": _ENDS[trigger.when][1]}
+    return given
 
 
 def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
@@ -104,9 +119,6 @@ def _has_null(node: Any) -> bool:
 
 def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
     parsed = schedule.parse(trigger.expression)
-    given |= {"label": trigger.label, "schedule": trigger.expression}
-    given |= interval_of(trigger)
-    given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
     late = _LATE if trigger.catch_up == "none" else _DAY
     return resource(
         f"job {job.name}: {trigger.expression} ({trigger.timezone})",

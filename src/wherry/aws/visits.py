@@ -61,6 +61,10 @@ class Reading:
 
     run: Run
     visits: tuple[Visit, ...]
+    #: The run machine's input.
+    given: Mapping[str, Any] = field(default_factory=dict)
+    #: How many executions it had so far.
+    rounds: int = 1
 
     @property
     def unsettled(self) -> str:

@@ -12,6 +12,7 @@ from wherry.errors import UserError, WherryError
 from wherry.model import JobFile
 
 if TYPE_CHECKING:
+    from wherry.aws.remote import Remote
     from wherry.local.crew import Host
     from wherry.local.worker import AccessFor
     from wherry.local.workspace import Workspace
@@ -83,7 +84,7 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
 
     output.speak_of("" if arguments.env == LOCAL else arguments.env)
     if arguments.env != LOCAL:
-        yield _open_remote(arguments)
+        yield open_remote(arguments)
         return
     from wherry.local.desk import Desk
 
@@ -96,7 +97,8 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
         workspace.close()
 
 
-def _open_remote(arguments: argparse.Namespace) -> Target:
+def open_remote(arguments: argparse.Namespace) -> Remote:
+    """The environment on AWS that is meant; raises UserError."""
     jobfile = load_jobfile(jobfile_path(arguments))
     known = jobfile.environments
     if arguments.env not in known:

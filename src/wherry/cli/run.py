@@ -75,9 +75,7 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     interrupted = False
     written = 0
     waits = _Waits(target, run_id)
-    signal.signal(signal.SIGTERM, _interrupt)  # `timeout`, a supervisor: like Ctrl-C
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and not target.has_engine():
-        signal.signal(signal.SIGHUP, _interrupt)  # a closed terminal takes only the runs along that need it
+    take_as_interrupts(needs_terminal=not target.has_engine())
     while True:
         try:
             known = written
@@ -130,6 +128,16 @@ class _Waits:
             output.note(f"{run.id} waits for a free place, or for another run of `{run.job}` to end")
 
 
+def take_as_interrupts(*, needs_terminal: bool = True) -> None:
+    """From now on `timeout`, or a supervisor, is like Ctrl-C, and things are put in order.
+
+    So is a closed terminal for what needs it: not after `nohup`, and not where somebody else goes on with the work.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    if needs_terminal and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
     raise KeyboardInterrupt
 
@@ -142,8 +150,7 @@ def report(run: Run) -> None:
         return
     output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
     if run.status is not Status.SKIPPED:
-        again = f"`wherry {'replay' if output.is_elsewhere() else 'retry'} {run.id}` tries again"
-        output.note(f"  `wherry explain {run.id}` says what to change, {again}")
+        output.note(f"  `wherry explain {run.id}` says what to change, `wherry retry {run.id}` tries again")
 
 
 def exit_code_of(run: Run) -> int:

@@ -125,9 +125,9 @@ class Desk:
         """The run of an id or of the beginning of one."""
         return self._history.find(reference)
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        return self._history.of_cause(job, cause)
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these."""
+        return {cause: run for cause in causes if (run := self._history.of_cause(job, cause))}
 
     def dead_letters(
         self, *, job: str | None = None, reason: str | None = None, since: datetime | None = None, limit: int = -1
