@@ -1,0 +1,171 @@
+"""What an environment costs: while nothing runs, for a run of each job, in a month."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from wherry.cost import fargate
+from wherry.cost.counts import Count
+from wherry.cost.deployment import Deployment, Work
+from wherry.cost.parts import MONTH_HOURS, Part, part, total
+from wherry.cost.rivals import Rival, rivals
+from wherry.cost.table import Tariff
+
+#: What nobody can know of a job file: how much a run writes, and how large an image is. Said wherever they are used.
+LOG_GB = Decimal(1) / 1024
+_LOG_WORDS = "1 MB, assumed"
+#: 365.25 / 12.
+_MEAN_DAYS = Decimal("30.4375")
+#: In this order, because the first ones dwarf the rest.
+_STANDING = {
+    "nat-hour": "NAT gateways",
+    "endpoint-hour": "interface endpoints",
+    "ipv4-hour": "public IPv4 addresses",
+    "secret-month": "secrets",
+    "images-gb-month": "images in ECR",
+    "alarm-month": "alarms",
+    "dashboard-month": "dashboards",
+    "metric-month": "metrics of one's own",
+    "key-month": "keys",
+}
+#: Said also where there are none.
+_ALWAYS = ("nat-hour", "endpoint-hour", "ipv4-hour", "secret-month", "alarm-month", "dashboard-month")
+#: Once a month for every account: shared by all that is in it, and so not counted in.
+FREE = (
+    "4,000 state transitions",
+    "14,000,000 Scheduler invocations",
+    "5 GB of logs",
+    "10 alarms and 10 metrics",
+    "3 dashboards",
+    "in new accounts 500 MB of images for a year",
+)
+
+
+class Length(NamedTuple):
+    """How long a run takes, and who says so."""
+
+    took: timedelta
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobBill:
+    """What a job costs."""
+
+    work: Work
+    length: Length
+    count: Count
+    #: A run that succeeds at the first attempt.
+    run: list[Part]
+    #: Each further attempt.
+    again: Decimal
+    #: What it leaves for a month: its logs, as long as they are kept.
+    kept: list[Part]
+    #: The same run elsewhere.
+    rivals: list[Rival]
+
+    @property
+    def per_run(self) -> Decimal:
+        """US dollars."""
+        return total(self.run)
+
+    @property
+    def per_month(self) -> Decimal | None:
+        """US dollars; None where the number of runs is not known."""
+        return None if self.count.runs is None else self.per_run * self.count.runs + total(self.kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """What an environment costs."""
+
+    tariff: Tariff
+    idle: list[Part]
+    jobs: Mapping[str, JobBill]
+    unpriced: tuple[str, ...] = ()
+
+    @property
+    def per_idle_month(self) -> Decimal:
+        """US dollars for a month in which nothing runs."""
+        return total(self.idle)
+
+    @property
+    def per_month(self) -> Decimal:
+        """US dollars for a month, as far as the number of runs is known."""
+        return self.per_idle_month + sum((job.per_month or Decimal(0) for job in self.jobs.values()), Decimal(0))
+
+    @property
+    def uncounted(self) -> list[str]:
+        """The jobs whose runs nobody has counted."""
+        return [name for name, job in self.jobs.items() if job.count.runs is None]
+
+
+def bill(deployment: Deployment, tariff: Tariff, lengths: Mapping[str, Length], counts: Mapping[str, Count]) -> Bill:
+    """The bill of an environment, with a length and a count for each job."""
+    return Bill(
+        tariff=tariff,
+        idle=idle(deployment, tariff),
+        jobs={name: job_bill(work, tariff, lengths[name], counts[name]) for name, work in deployment.works.items()},
+        unpriced=deployment.unpriced,
+    )
+
+
+def idle(deployment: Deployment, tariff: Tariff) -> list[Part]:
+    """What a month costs in which nothing runs: computing is not among it."""
+    found = []
+    for key, what in _STANDING.items():
+        quantity = deployment.standing.get(key, Decimal(0))
+        if quantity:
+            found.append(part(tariff, what, {key: quantity}, why=deployment.things.get(key, "")))
+        elif key in _ALWAYS:
+            found.append(Part(what=what, amount=Decimal(0), how=_none(tariff, key)))
+    instances = [key for key in deployment.standing if key not in _STANDING]
+    found += [
+        part(tariff, "instances", {key: deployment.standing[key]}, why=deployment.things[key]) for key in instances
+    ]
+    return found
+
+
+def _none(tariff: Tariff, key: str) -> str:
+    if key == "nat-hour" and key in tariff.prices:
+        return f"none; one would be ${tariff.prices[key].amount * MONTH_HOURS:.2f} a month"
+    return "none when nothing runs" if key == "ipv4-hour" else "none"
+
+
+def job_bill(work: Work, tariff: Tariff, length: Length, count: Count) -> JobBill:
+    """What a job costs."""
+    once = fargate.attempt(tariff, work.task, length.took)
+    logs = part(tariff, "logs", {"logs-gb": LOG_GB}, why=_LOG_WORDS)
+    kind = _kind(work)
+    states = work.transitions + work.dispatched.get(kind, 0)
+    run = [*once, logs, part(tariff, "Step Functions", {"transitions-1000": states})]
+    if kind == "schedule":
+        run.append(part(tariff, "Scheduler", {"scheduler-1000000": 1}))
+    elif kind in ("upload", "event"):
+        run.append(part(tariff, "EventBridge", {"events-1000000": 1}))
+    again = total([*once, logs, part(tariff, "", {"transitions-1000": work.again})])
+    kept = []
+    if count.runs:
+        months = work.kept.days / _MEAN_DAYS
+        stored = LOG_GB * count.runs * months
+        kept = [part(tariff, "logs kept", {"logs-kept-gb-month": stored}, why=f"{work.kept.days} days")]
+    return JobBill(
+        work=work,
+        length=length,
+        count=count,
+        run=run,
+        again=again,
+        kept=kept,
+        rivals=rivals(tariff, work.task, length.took),
+    )
+
+
+def _kind(work: Work) -> str:
+    """Why most of its runs begin."""
+    if work.others:
+        return work.others[0]
+    return "schedule" if work.schedules else "after" if work.after else "manual"
