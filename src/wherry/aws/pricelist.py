@@ -45,8 +45,9 @@ def _json(path: str) -> dict[str, Any]:
     try:
         found = json.loads(_read(url))
     except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise WherryError(f"{url}: {reason}", hint="the prices stay as they were; is the network there?") from None
+        reason = getattr(error, "reason", None)
+        said = reason if isinstance(reason, Exception) else error
+        raise WherryError(f"{url}: {said}", hint="the prices stay as they were; is the network there?") from None
     if not isinstance(found, dict):
         raise WherryError(f"{url}: it is no price list", hint="the prices stay as they were")
     return found

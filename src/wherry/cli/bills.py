@@ -2,66 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wherry.cli import output
 from wherry.cli.context import LOCAL
+from wherry.cli.lines import RUN_PLACES, Footnotes, block, head, part_as_json, row, tariff_as_json
 from wherry.cost.bill import FREE, Bill, JobBill
 from wherry.cost.fargate import SPOT
 from wherry.cost.parts import Part, dollars, exact, plain, total
-from wherry.cost.table import Price, Source, Tariff
 from wherry.lifecycle import duration
 
 _NOT_COUNTED = "objects in buckets, data that goes through a NAT gateway or leaves AWS, tax"
-Row = tuple[str, str, str]
-#: A run costs parts of a cent.
-RUN_PLACES = 6
-
-
-class Footnotes:
-    """Numbers for sources, in the order in which they are named."""
-
-    def __init__(self) -> None:
-        self.sources: list[Source] = []
-
-    def mark(self, prices: Iterable[Price]) -> str:
-        """`[1, 3]`, or nothing."""
-        numbers = []
-        for price in prices:
-            if price.source not in self.sources:
-                self.sources.append(price.source)
-            numbers.append(self.sources.index(price.source) + 1)
-        return f"[{', '.join(str(number) for number in sorted(set(numbers)))}]" if numbers else ""
-
-    def show(self) -> None:
-        """What the numbers mean."""
-        for number, source in enumerate(self.sources, 1):
-            doubt = "" if source.verified else "unverified: "
-            output.say(output.paint(f"[{number}] {doubt}{source.about} ({source.date})", "grey"))
-
-
-def head(tariff: Tariff) -> str:
-    """Where and when the prices hold."""
-    return f"prices of {tariff.code} ({tariff.name}) as of {tariff.date}, US dollars"
-
-
-def row(part: Part, notes: Footnotes, places: int = RUN_PLACES) -> Row:
-    """A part as a line."""
-    doubt = output.paint(f"({part.doubt})", "yellow") if part.doubt else ""
-    mark = output.paint(notes.mark(part.prices), "grey")
-    return part.what, dollars(part.amount, places), " ".join(word for word in (part.how, mark, doubt) if word)
-
-
-def block(title: str, unit: str, why: str, rows: Sequence[Row], widths: tuple[int, int] = (27, 10)) -> None:
-    """Lines below a heading, in the same columns as all others."""
-    first, second = widths
-    output.say(
-        f"{output.paint(title.ljust(first), 'bold')}  {output.paint(unit.rjust(second), 'grey')}  {why}".rstrip()
-    )
-    for what, amount, how in rows:
-        output.say(f"{what.ljust(first)}  {amount.rjust(second)}  {how}".rstrip())
-    output.say()
 
 
 def show(bill: Bill, app: str, environment: str) -> None:
@@ -120,7 +71,7 @@ def _runs(job: JobBill) -> str:
 
 def _remarks(bill: Bill) -> list[str]:
     said = [output.paint(text, "yellow") for text in bill.unpriced]
-    if any(not job.work.task.public_ip for job in bill.jobs.values()):
+    if any(not job.work.task.public_ip and job.work.task.capacity != "ec2" for job in bill.jobs.values()):
         said.append(
             output.paint(
                 "tasks have no public address: what leads them out (NAT, endpoints) is not in these sums", "yellow"
@@ -145,24 +96,6 @@ def as_json(bill: Bill, app: str, environment: str) -> dict[str, Any]:
         "not_counted": _NOT_COUNTED,
         "free_for_the_account": list(FREE),
         "sources": _sources(bill),
-    }
-
-
-def tariff_as_json(tariff: Tariff) -> dict[str, Any]:
-    """Which prices these are."""
-    return {"region": tariff.code, "currency": "USD", "prices_of": tariff.date}
-
-
-def part_as_json(part: Part) -> dict[str, Any]:
-    """A part, with the prices in it."""
-    return {
-        "what": part.what,
-        "amount": exact(part.amount),
-        "how": part.how,
-        "doubt": part.doubt or None,
-        "prices": [
-            {"key": price.key, "amount": exact(price.amount), "source": price.source.name} for price in part.prices
-        ],
     }
 
 

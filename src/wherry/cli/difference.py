@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wherry.cli import output, prices
+from wherry.cli.lines import RUN_PLACES
 from wherry.cost.bill import Bill, bill
 from wherry.cost.counts import counts_of
 from wherry.cost.parts import dollars, exact
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: So many jobs are named.
 _MOST = 3
-#: Parts of a cent.
-_PLACES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +63,8 @@ def show(plan: Plan) -> None:
     for name in found.runs[:_MOST]:
         old = before.jobs[name].per_run if name in before.jobs else None
         job = after.jobs[name]
-        costs = dollars(job.per_run, _PLACES)
-        cost = costs if old is None else _change(dollars(old, _PLACES), costs)
+        costs = dollars(job.per_run, RUN_PLACES)
+        cost = costs if old is None else _change(dollars(old, RUN_PLACES), costs)
         said.append(f"a run of {name}, {duration(job.length.took)}, {cost}")
     if len(found.runs) > _MOST:
         said.append(f"{len(found.runs) - _MOST} more jobs")

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from wherry.cli import bills, output
+from wherry.cli import lines, output
 from wherry.cli.context import LOCAL
 from wherry.cost.actual import AttemptCost, JobCost, RunCost
 from wherry.cost.fargate import billed
@@ -18,18 +18,18 @@ _HERE = "it ran here: this is what it would have cost on Fargate"
 
 def show_run(cost: RunCost, tariff: Tariff, environment: str) -> None:
     """A run's cost for people."""
-    notes = bills.Footnotes()
+    notes = lines.Footnotes()
     run = cost.run
-    output.say(f"{output.paint(f'run {run.id}', 'bold')} of {run.job}: {bills.head(tariff)}")
+    output.say(f"{output.paint(f'run {run.id}', 'bold')} of {run.job}: {lines.head(tariff)}")
     if environment == LOCAL:
         output.say(_HERE)
     output.say()
     for attempt in cost.attempts:
-        rows = [bills.row(part, notes) for part in attempt.parts]
-        bills.block(f"attempt {attempt.number}", dollars(attempt.amount, bills.RUN_PLACES), _attempt(attempt), rows)
-    rows = [bills.row(part, notes) for part in cost.rest]
-    bills.block(
-        "all of it", dollars(cost.amount, bills.RUN_PLACES), "" if run.status.ended else "so far: it goes on", rows
+        rows = [lines.row(part, notes) for part in attempt.parts]
+        lines.block(f"attempt {attempt.number}", dollars(attempt.amount, lines.RUN_PLACES), _attempt(attempt), rows)
+    rows = [lines.row(part, notes) for part in cost.rest]
+    lines.block(
+        "all of it", dollars(cost.amount, lines.RUN_PLACES), "" if run.status.ended else "so far: it goes on", rows
     )
     output.say("logs and what the job itself calls are not counted")
     notes.show()
@@ -49,25 +49,25 @@ def run_as_json(cost: RunCost, tariff: Tariff, environment: str) -> dict[str, An
         "job": cost.run.job,
         "environment": environment,
         "would_have_cost": environment == LOCAL,
-        **bills.tariff_as_json(tariff),
+        **lines.tariff_as_json(tariff),
         "attempts": [
             {
                 "number": attempt.number,
                 "seconds": attempt.took.total_seconds(),
                 "billed_seconds": billed(attempt.took) if attempt.task else 0,
-                "parts": [bills.part_as_json(part) for part in attempt.parts],
+                "parts": [lines.part_as_json(part) for part in attempt.parts],
                 "amount": exact(attempt.amount),
             }
             for attempt in cost.attempts
         ],
-        "parts": [bills.part_as_json(part) for part in cost.rest],
+        "parts": [lines.part_as_json(part) for part in cost.rest],
         "amount": exact(cost.amount),
     }
 
 
 def show_sums(sums: list[JobCost], tariff: Tariff, environment: str, since: datetime) -> None:
     """What the runs of each job have cost, for people."""
-    output.say(f"{bills.head(tariff)}; runs in {environment} since {output.moment(since)}")
+    output.say(f"{lines.head(tariff)}; runs in {environment} since {output.moment(since)}")
     if environment == LOCAL:
         output.say(_HERE.replace("it ran", "they ran").replace("it would", "they would"))
     output.say()
@@ -77,7 +77,7 @@ def show_sums(sums: list[JobCost], tariff: Tariff, environment: str, since: date
             str(one.runs),
             str(one.attempts),
             output.length(one.took),
-            dollars(one.amount / one.runs, bills.RUN_PLACES),
+            dollars(one.amount / one.runs, lines.RUN_PLACES),
             dollars(one.amount, 4),
         ]
         for one in sums
@@ -92,7 +92,7 @@ def sums_as_json(sums: list[JobCost], tariff: Tariff, environment: str, since: d
         "environment": environment,
         "would_have_cost": environment == LOCAL,
         "since": output.instant(since),
-        **bills.tariff_as_json(tariff),
+        **lines.tariff_as_json(tariff),
         "jobs": {
             one.job: {
                 "runs": one.runs,

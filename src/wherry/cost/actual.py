@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from wherry.cost import fargate
+from wherry.cost.bill import TRANSITIONS_DOUBT
 from wherry.cost.deployment import Task, Work
 from wherry.cost.parts import Part, part, total
 from wherry.cost.table import Tariff
@@ -68,7 +69,7 @@ def run_cost(tariff: Tariff, run: Run, work: Work | None, now: datetime) -> RunC
     if work is not None and work.transitions:
         further = max(0, len(run.attempts) - 1)
         states = work.transitions + further * work.again + work.dispatched.get(run.trigger, 0)
-        rest = [part(tariff, "Step Functions", {"transitions-1000": states})]
+        rest = [part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT)]
     return RunCost(run=run, attempts=attempts, rest=rest)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from wherry.cost import fargate
 from wherry.cost.counts import Count
 from wherry.cost.deployment import Deployment, Work
-from wherry.cost.parts import MONTH_HOURS, Part, part, total
+from wherry.cost.parts import MONTH_HOURS, Part, part, rate, total
 from wherry.cost.rivals import Rival, rivals
 from wherry.cost.table import Tariff
 
@@ -34,6 +34,8 @@ _STANDING = {
 }
 #: Said also where there are none.
 _ALWAYS = ("nat-hour", "endpoint-hour", "ipv4-hour", "secret-month", "alarm-month", "dashboard-month")
+#: AWS's own example counts them; nobody here has seen it on a bill.
+TRANSITIONS_DOUBT = "with start and end"
 #: Once a month for every account: shared by all that is in it, and so not counted in.
 FREE = (
     "4,000 state transitions",
@@ -110,7 +112,7 @@ def bill(deployment: Deployment, tariff: Tariff, lengths: Mapping[str, Length], 
         tariff=tariff,
         idle=idle(deployment, tariff),
         jobs={name: job_bill(work, tariff, lengths[name], counts[name]) for name, work in deployment.works.items()},
-        unpriced=deployment.unpriced,
+        unpriced=(*(_instances(tariff, each) for each in deployment.instances), *deployment.unpriced),
     )
 
 
@@ -130,6 +132,13 @@ def idle(deployment: Deployment, tariff: Tariff) -> list[Part]:
     return found
 
 
+def _instances(tariff: Tariff, kind: str) -> str:
+    key = f"ec2-{kind}-hour"
+    if key in tariff.prices:
+        return f"each {kind} costs {rate(tariff, key)} an hour while it is there: not in these sums"
+    return f"EC2 instances ({kind}) are billed by EC2: not priced here"
+
+
 def _none(tariff: Tariff, key: str) -> str:
     if key == "nat-hour" and key in tariff.prices:
         return f"none; one would be ${tariff.prices[key].amount * MONTH_HOURS:.2f} a month"
@@ -142,11 +151,12 @@ def job_bill(work: Work, tariff: Tariff, length: Length, count: Count) -> JobBil
     logs = part(tariff, "logs", {"logs-gb": LOG_GB}, why=_LOG_WORDS)
     kind = _kind(work)
     states = work.transitions + work.dispatched.get(kind, 0)
-    run = [*once, logs, part(tariff, "Step Functions", {"transitions-1000": states})]
+    run = [*once, logs, part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT)]
     if kind == "schedule":
         run.append(part(tariff, "Scheduler", {"scheduler-1000000": 1}))
     elif kind in ("upload", "event"):
-        run.append(part(tariff, "EventBridge", {"events-1000000": 1}))
+        doubt = "if AWS bills S3's events like others" if kind == "upload" else ""
+        run.append(part(tariff, "EventBridge", {"events-1000000": 1}, doubt=doubt))
     again = total([*once, logs, part(tariff, "", {"transitions-1000": work.again})])
     kept = []
     if count.runs:

@@ -59,5 +59,7 @@ class Deployment:
     #: What stands there: price -> how many of what it counts in a month; how many things these are, in words.
     standing: Mapping[str, Decimal] = field(default_factory=dict)
     things: Mapping[str, str] = field(default_factory=dict)
+    #: Types of EC2 instances that come and go with the tasks.
+    instances: tuple[str, ...] = ()
     #: What costs money and has no price here, in words.
     unpriced: tuple[str, ...] = ()

@@ -38,8 +38,10 @@ def attempt(tariff: Tariff, task: Task, took: timedelta) -> list[Part]:
         seconds = billed(took)
         hours = {"ipv4-hour": Decimal(seconds) / _HOUR}
         how = f"{seconds:,} s x {rate(tariff, 'ipv4-hour')} an hour"
-        # whether part of an hour is billed as a whole one AWS does not say: $0.005 a run at most
-        found.append(part(tariff, "public IPv4", hours, how=how, doubt="if it is billed by the second"))
+        # AWS does not say whether part of an hour is billed as a whole one
+        found.append(
+            part(tariff, "public IPv4", hours, how=how, doubt="if it is billed by the second, not by the hour")
+        )
     if task.secrets:
         found.append(part(tariff, "secrets read", {"secret-calls-10000": task.secrets}))
     return found
