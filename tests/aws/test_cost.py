@@ -57,7 +57,7 @@ def test_a_plan_shows_the_difference(dear, docker_engine, monkeypatch):
     before = after - (COMPUTE["1"] - COMPUTE["0.25"]) / 6
     assert f"(idle $0.00; a run of short, 10m, ${before:.6f} -> ${after:.6f})" in line
     assert lines[lines.index(line) + 1] == (
-        "  eu-west-1, prices as of 2026-10-05; without runs that no schedule starts (fails, slow)"
+        "  eu-west-1, prices as of 2026-10-05; without the runs of fails, the runs of slow"
     )
     found = dear.plan()["cost"]
     assert found["region"] == REGION
@@ -102,6 +102,16 @@ def test_what_runs_have_cost(dear, docker_engine):
 
     slow = cost(dear, "--run", runs["slow"], "--env", "prod")["attempts"][0]
     assert slow["billed_seconds"] == 60
+
+    # as many transitions as there were states, and two for start and end
+    states = dear.client("stepfunctions")
+    account, region = dear.account.id, dear.account.region
+    for job, run in runs.items():
+        arn = f"arn:aws:states:{region}:{account}:execution:dear-prod_{job}:{run}"
+        history = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        entered = sum(event["type"].endswith("StateEntered") for page in history for event in page["events"])
+        told = cost(dear, "--run", run, "--env", "prod")["parts"][0]["how"]
+        assert told == f"{entered + 2} transitions x $0.025 per 1,000"
 
     sums = cost(dear, "--actual", "--env", "prod")
     assert {name: (job["runs"], job["attempts"]) for name, job in sums["jobs"].items()} == {

@@ -112,6 +112,7 @@ def test_what_is_not_verified_or_missing_is_said(sums):
     shown = sums.wherry("cost", "small", "--region", "eu-west-2").stdout
     assert "x $0.04656 + 0.5 GB x $0.00511) an hour [2] (unverified price)\n" in shown
     assert "logs                                  ?  1 MB, assumed (no price is known for eu-west-2)\n" in shown
+    assert "without logs\n" in shown
     assert "[2] unverified: from memory; no source was found (undated)\n" in shown
 
 
@@ -186,6 +187,9 @@ def test_other_capacities(started):
         (["--duration", "0s"], "`--duration` must be longer than nothing", "`--duration 10m`"),
         (["--runs", "-1"], "`--runs` is a number of runs a month: 0 or more", ""),
         (["--env", "prodd"], "there is no environment `prodd`", "did you mean `prod`?"),
+        (["--since", "7d"], "`--since` goes with `--actual`", "`wherry cost --actual --since 7d`"),
+        (["--actual", "--runs", "3"], "`--runs` is for what a run would cost, not for what has run", "leave one out"),
+        (["--actual", "nope"], "there is no job `nope`", ""),
         (["--actual", "--refresh"], "argument --refresh: not allowed with argument --actual", ""),
     ],
 )
@@ -230,6 +234,11 @@ def test_a_run_here_would_have_cost(project):
     assert cost(project)["jobs"]["two"]["duration"]["from"] == "the median of what ran here"
     measured = cost(project, "--measured", "--env", "local")["jobs"]["two"]
     assert measured["runs_per_month"] == {"number": "1.014583333333", "from": "of the last 30 days in local"}
+
+
+def test_nothing_has_run(sums):
+    assert sums.wherry("cost", "--actual").stderr == "no runs\n"
+    assert cost(sums, "--actual")["jobs"] == {}
 
 
 def test_an_estimate_leaves_nothing_behind(sums):

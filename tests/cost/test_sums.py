@@ -10,6 +10,7 @@ from wherry.cost import fargate
 from wherry.cost.deployment import Deployment, Task
 from wherry.cost.parts import total
 from wherry.cost.rivals import glue, rivals
+from wherry.cost.standing import idle
 from wherry.errors import UserError
 
 TABLE = prices.packaged()
@@ -98,8 +99,6 @@ def test_on_ec2_a_run_is_not_priced():
     ],
 )
 def test_what_stands_there(region, standing, amount):
-    from wherry.cost.bill import idle
-
     deployment = Deployment(standing={key: Decimal(hours) for key, hours in standing.items()})
     parts = idle(deployment, TABLE.tariff(region))
     assert total(parts).quantize(Decimal("0.01")) == Decimal(amount)

@@ -22,12 +22,13 @@ def show(bill: Bill, app: str, environment: str) -> None:
     output.say(f"{output.paint(where, 'bold')}: {head(bill.tariff)}, on demand")
     output.say()
     rows = [row(part, notes, 2) for part in bill.idle]
-    block("when nothing runs", "a month", "", [*rows, ("together", dollars(bill.per_idle_month), "")])
+    block("when nothing runs", "a month", "", [*rows, ("together", dollars(bill.per_idle_month), _without(bill.idle))])
     for job in bill.jobs.values():
         _show_job(job, notes)
     monthly = [("when nothing runs", dollars(bill.per_idle_month), "")]
     monthly += [(name, dollars(job.per_month), _runs(job)) for name, job in bill.jobs.items()]
-    without = f"without the runs of {', '.join(bill.uncounted)}" if bill.uncounted else ""
+    lacks = [*bill.missing, *(f"the runs of {name}" for name in bill.uncounted)]
+    without = f"without {', '.join(lacks)}" if lacks else ""
     block("all of it", "a month", "", [*monthly, ("together", dollars(bill.per_month), without)])
     for said in _remarks(bill):
         output.say(said)
@@ -37,7 +38,7 @@ def show(bill: Bill, app: str, environment: str) -> None:
 def _show_job(job: JobBill, notes: Footnotes) -> None:
     task = job.work.task
     rows = [row(part, notes) for part in job.run]
-    rows.append(("together", dollars(job.per_run, RUN_PLACES), ""))
+    rows.append(("together", dollars(job.per_run, RUN_PLACES), _without(job.run)))
     if job.work.attempts > 1:
         rows.append(("each further attempt", dollars(job.again, RUN_PLACES), f"{job.work.attempts} attempts at most"))
     spot = spot_estimate(job)
@@ -60,6 +61,11 @@ def spot_estimate(job: JobBill) -> Part | None:
         return None
     rest = total(job.run[1:])
     return Part(what="on Fargate Spot", amount=compute.amount * SPOT + rest, how="", doubt="estimate")
+
+
+def _without(parts: list[Part]) -> str:
+    lacks = [part.what for part in parts if part.amount is None]
+    return f"without {', '.join(lacks)}" if lacks else ""
 
 
 def _runs(job: JobBill) -> str:
@@ -92,6 +98,7 @@ def as_json(bill: Bill, app: str, environment: str) -> dict[str, Any]:
         "jobs": {name: _job_as_json(job) for name, job in bill.jobs.items()},
         "per_month": exact(bill.per_month),
         "without_runs_of": bill.uncounted,
+        "without": bill.missing,
         "not_priced": list(bill.unpriced),
         "not_counted": _NOT_COUNTED,
         "free_for_the_account": list(FREE),

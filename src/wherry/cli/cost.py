@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", metavar="TIME", help="how long a run takes: 90s, 10m, 1h30m")
     parser.add_argument("--runs", metavar="N", type=int, help="runs a month of jobs that no schedule starts")
     parser.add_argument("--measured", action="store_true", help="take both from the runs of the last 30 days in ENV")
-    parser.add_argument("--since", metavar="WHEN", default=_SINCE, help=f"what ran since then (default: {_SINCE})")
+    parser.add_argument("--since", metavar="WHEN", help=f"with --actual: what ran since then (default: {_SINCE})")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--run", metavar="RUN", help="what this run has cost")
     what.add_argument("--actual", action="store_true", help="what the runs of the last 30 days have cost")
@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Show what it costs, or has cost."""
+    _check(arguments)
     if arguments.refresh:
         from wherry.cli import refresh
 
@@ -50,14 +51,21 @@ def execute(arguments: argparse.Namespace) -> int:
     return _estimate(arguments)
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what would mean nothing; raises UserError."""
+    if arguments.since and not arguments.actual:
+        raise UserError("`--since` goes with `--actual`", hint="`wherry cost --actual --since 7d`")
+    named = [name for name in ("duration", "runs", "measured") if getattr(arguments, name)]
+    if named and (arguments.run or arguments.actual or arguments.refresh):
+        raise UserError(f"`--{named[0]}` is for what a run would cost, not for what has run", hint="leave one out")
+
+
 def _estimate(arguments: argparse.Namespace) -> int:
     from wherry.cli.lengths import given_counts, lengths_of, measure
     from wherry.cost.bill import bill
     from wherry.cost.counts import counts_of
 
     jobfile, environment = _environment(arguments)
-    if arguments.job:
-        jobfile.job(arguments.job)
     tariff = prices.table().tariff(region_of(arguments, environment))
     deployment = deployment_of(jobfile, environment)
     now = _now()
@@ -91,7 +99,7 @@ def _spent(arguments: argparse.Namespace) -> int:
             else:
                 spent.show_run(cost, tariff, arguments.env)
             return 0
-        since = since_of(arguments.since, now)
+        since = since_of(arguments.since or _SINCE, now)
         runs = target.runs(job=arguments.job, statuses=None, since=since, limit=_MOST)
     sums = by_job(run_cost(tariff, run, works.get(run.job), now) for run in runs)
     if arguments.json:
@@ -130,6 +138,8 @@ def region_of(arguments: argparse.Namespace, environment: Environment) -> str:
 def _environment(arguments: argparse.Namespace) -> tuple[JobFile, Environment]:
     """The environment on AWS whose prices and sizes count; without one in the job file, a plain one on Fargate."""
     jobfile = load_jobfile(jobfile_path(arguments))
+    if arguments.job:
+        jobfile.job(arguments.job)
     there = [name for name in jobfile.environments if name != LOCAL]
     if arguments.env == LOCAL or (arguments.env is None and (arguments.run or arguments.actual or not there)):
         # what ran here is priced as in the only environment on AWS

@@ -70,7 +70,8 @@ def show(plan: Plan) -> None:
         said.append(f"{len(found.runs) - _MOST} more jobs")
     monthly = _change(dollars(before.per_month), dollars(after.per_month))
     output.say(f"{output.paint('per month:', 'bold')} {monthly} ({'; '.join(said)})")
-    without = f"; without runs that no schedule starts ({', '.join(after.uncounted)})" if after.uncounted else ""
+    lacks = [*after.missing, *(f"the runs of {name}" for name in after.uncounted)]
+    without = f"; without {', '.join(lacks)}" if lacks else ""
     output.say(output.paint(f"  {after.tariff.code}, prices as of {after.tariff.date}{without}", "grey"))
 
 
@@ -96,6 +97,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             for name, job in after.jobs.items()
         },
         "without_runs_of": after.uncounted,
+        "without": after.missing,
     }
 
 

@@ -70,6 +70,9 @@ def show_sums(sums: list[JobCost], tariff: Tariff, environment: str, since: date
     output.say(f"{lines.head(tariff)}; runs in {environment} since {output.moment(since)}")
     if environment == LOCAL:
         output.say(_HERE.replace("it ran", "they ran").replace("it would", "they would"))
+    if not sums:
+        output.note("no runs")
+        return
     output.say()
     rows = [
         [

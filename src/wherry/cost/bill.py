@@ -11,8 +11,9 @@ from typing import NamedTuple
 from wherry.cost import fargate
 from wherry.cost.counts import Count
 from wherry.cost.deployment import Deployment, Work
-from wherry.cost.parts import MONTH_HOURS, Part, part, rate, total
+from wherry.cost.parts import Part, part, total
 from wherry.cost.rivals import Rival, rivals
+from wherry.cost.standing import idle, said_of_instances
 from wherry.cost.table import Tariff
 
 #: What nobody can know of a job file: how much a run writes, and how large an image is. Said wherever they are used.
@@ -20,20 +21,6 @@ LOG_GB = Decimal(1) / 1024
 _LOG_WORDS = "1 MB, assumed"
 #: 365.25 / 12.
 _MEAN_DAYS = Decimal("30.4375")
-#: In this order, because the first ones dwarf the rest.
-_STANDING = {
-    "nat-hour": "NAT gateways",
-    "endpoint-hour": "interface endpoints",
-    "ipv4-hour": "public IPv4 addresses",
-    "secret-month": "secrets",
-    "images-gb-month": "images in ECR",
-    "alarm-month": "alarms",
-    "dashboard-month": "dashboards",
-    "metric-month": "metrics of one's own",
-    "key-month": "keys",
-}
-#: Said also where there are none.
-_ALWAYS = ("nat-hour", "endpoint-hour", "ipv4-hour", "secret-month", "alarm-month", "dashboard-month")
 #: AWS's own example counts them; nobody here has seen it on a bill.
 TRANSITIONS_DOUBT = "with start and end"
 #: Once a month for every account: shared by all that is in it, and so not counted in.
@@ -101,6 +88,12 @@ class Bill:
         return self.per_idle_month + sum((job.per_month or Decimal(0) for job in self.jobs.values()), Decimal(0))
 
     @property
+    def missing(self) -> list[str]:
+        """What is in no sum, because its price is not known."""
+        parts = [*self.idle, *(part for job in self.jobs.values() for part in (*job.run, *job.kept))]
+        return list(dict.fromkeys(part.what for part in parts if part.amount is None))
+
+    @property
     def uncounted(self) -> list[str]:
         """The jobs whose runs nobody has counted."""
         return [name for name, job in self.jobs.items() if job.count.runs is None]
@@ -112,37 +105,8 @@ def bill(deployment: Deployment, tariff: Tariff, lengths: Mapping[str, Length], 
         tariff=tariff,
         idle=idle(deployment, tariff),
         jobs={name: job_bill(work, tariff, lengths[name], counts[name]) for name, work in deployment.works.items()},
-        unpriced=(*(_instances(tariff, each) for each in deployment.instances), *deployment.unpriced),
+        unpriced=(*(said_of_instances(tariff, each) for each in deployment.instances), *deployment.unpriced),
     )
-
-
-def idle(deployment: Deployment, tariff: Tariff) -> list[Part]:
-    """What a month costs in which nothing runs: computing is not among it."""
-    found = []
-    for key, what in _STANDING.items():
-        quantity = deployment.standing.get(key, Decimal(0))
-        if quantity:
-            found.append(part(tariff, what, {key: quantity}, why=deployment.things.get(key, "")))
-        elif key in _ALWAYS:
-            found.append(Part(what=what, amount=Decimal(0), how=_none(tariff, key)))
-    instances = [key for key in deployment.standing if key not in _STANDING]
-    found += [
-        part(tariff, "instances", {key: deployment.standing[key]}, why=deployment.things[key]) for key in instances
-    ]
-    return found
-
-
-def _instances(tariff: Tariff, kind: str) -> str:
-    key = f"ec2-{kind}-hour"
-    if key in tariff.prices:
-        return f"each {kind} costs {rate(tariff, key)} an hour while it is there: not in these sums"
-    return f"EC2 instances ({kind}) are billed by EC2: not priced here"
-
-
-def _none(tariff: Tariff, key: str) -> str:
-    if key == "nat-hour" and key in tariff.prices:
-        return f"none; one would be ${tariff.prices[key].amount * MONTH_HOURS:.2f} a month"
-    return "none when nothing runs" if key == "ipv4-hour" else "none"
 
 
 def job_bill(work: Work, tariff: Tariff, length: Length, count: Count) -> JobBill:
