@@ -85,7 +85,7 @@ def test_spot_is_an_estimate_and_says_so():
 
 def test_on_ec2_a_run_is_not_priced():
     parts = fargate.attempt(TABLE.tariff("us-east-1"), task("1", "2", capacity="ec2"), timedelta(hours=1))
-    assert [(part.amount, part.how) for part in parts] == [(0, "EC2 instances are billed by EC2, not by the run")]
+    assert [(part.amount, part.how) for part in parts] == [(None, "EC2 instances are billed by EC2, not by the run")]
 
 
 @pytest.mark.parametrize(

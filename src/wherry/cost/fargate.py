@@ -48,9 +48,9 @@ def attempt(tariff: Tariff, task: Task, took: timedelta) -> list[Part]:
 
 
 def compute(tariff: Tariff, task: Task, took: timedelta) -> Part:
-    """CPU, memory and storage of an attempt; nothing on EC2, whose instances are billed whether they work or not."""
+    """CPU, memory and storage of an attempt; not known on EC2, whose instances are billed whether they work or not."""
     if task.capacity == "ec2":
-        return Part(what="compute", amount=Decimal(0), how="EC2 instances are billed by EC2, not by the run")
+        return Part(what="compute", amount=None, how="EC2 instances are billed by EC2, not by the run")
     seconds, spot = billed(took), task.capacity == "fargate-spot"
     return part(
         tariff,
