@@ -58,7 +58,7 @@ class Starts:
         self._runs.remember(run_id, job, rounds=reading.rounds + 1)
 
     def _execute(self, job: str, name: str, document: Mapping[str, Any]) -> bool:
-        """Start an execution of a job's machine; False when somebody else has started one of that name. Raises UserError."""
+        """Start an execution of a job's machine; False when somebody else has started it. Raises UserError."""
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         if (size := len(text.encode())) > _LARGEST_INPUT:
             raise UserError(

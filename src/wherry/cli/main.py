@@ -27,6 +27,7 @@ VERBS = {
     "plan": "show what a deploy would change on AWS, and the permissions it grants",
     "deploy": "bring the job file to AWS: images, then one CloudFormation stack",
     "destroy": "take an environment on AWS away; data stays unless you say otherwise twice",
+    "cost": "show what it costs on AWS: idle, a run, a month; or what runs have cost",
     "template": "print the CloudFormation template of an environment; asks nobody",
     "build": "build the images of the jobs, for the platform of an environment",
     "run": "run a job now, show its log, and exit with its exit code",
