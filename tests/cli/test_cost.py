@@ -93,7 +93,9 @@ def test_a_public_address(sums):
 
 
 def test_people_see_this(project):
-    shutil.copytree(ROOT / "examples/csv-analyzer", project.folder, dirs_exist_ok=True)
+    shutil.copytree(
+        ROOT / "examples/csv-analyzer", project.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".wherry")
+    )
     text = project.wherry("cost").stdout
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.write_text(text, encoding="utf-8")

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _with_levers(app):
-    """`POST /_standin/fire` lets a test have a schedule's tick now; everything else is MiniStack's."""
+    """`POST /_standin/fire` and `/_standin/age` are what tests cannot wait for; everything else is MiniStack's."""
 
     async def answer(scope, receive, send):
         if scope["type"] != "http" or not scope["path"].startswith("/_standin/"):
@@ -46,7 +46,8 @@ def _with_levers(app):
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        found = await asyncio.to_thread(events.fire, **json.loads(body))
+        lever = {"fire": events.fire, "age": events.age}[scope["path"].rpartition("/")[2]]
+        found = await asyncio.to_thread(lever, **json.loads(body))
         await send({"type": "http.response.start", "status": 200 if found else 404, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 

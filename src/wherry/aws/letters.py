@@ -113,7 +113,7 @@ def _rules(jobfile: JobFile, names: Names, ids: Mapping[str, str]) -> list[tuple
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
             if not isinstance(trigger, ScheduleTrigger):
-                name = names.rule(triggers.logical_id_of(job, trigger, ids))
+                name = names.rule(triggers.logical_id(ids[job.name], trigger))
                 found.append((name, {**triggers.told(job, trigger), "machine": names.machine_arn(job.name)}))
     return found
 

@@ -65,7 +65,7 @@ class Names:
         return shorten(f"{self.prefix}{job}", _MACHINE_STEM)
 
     def rule(self, logical_id: str) -> str:
-        """A rule (EventBridge). CloudFormation's own names need not begin with the stack's when that is long."""
+        """A rule or a schedule. CloudFormation's own names need not begin with the stack's when that is long."""
         return shorten(f"{self.prefix}{logical_id}", _RULE)
 
     def machine_arn(self, job: str) -> str:
@@ -86,6 +86,11 @@ class Names:
     def dispatcher(self) -> str:
         """The machine that every trigger starts. No job can have this name: they hold no underscore."""
         return shorten(f"{self.prefix}_dispatcher", _MACHINE_STEM)
+
+    @property
+    def watch(self) -> str:
+        """The machine that sees to it that silence is noticed, and tells."""
+        return shorten(f"{self.prefix}_watch", _MACHINE_STEM)
 
     def family(self, job: str) -> str:
         """A job's task definition."""
@@ -113,6 +118,15 @@ class Names:
     def schedules(self) -> str:
         """The schedule group."""
         return shorten(self.stem, 64)
+
+    @property
+    def watches(self) -> str:
+        """The schedule group of the watch. No other environment's can have this name: they hold no underscore."""
+        return f"{shorten(self.stem, 58)}_watch"
+
+    def alarm(self, about: str) -> str:
+        """An alarm (CloudWatch)."""
+        return f"{self.prefix}{about}"
 
     @property
     def work_bucket_sub(self) -> str:
