@@ -71,7 +71,7 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
     meaning = _meaning(run, outcome) if on_aws else None
-    advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log)
+    advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log, on_aws=on_aws)
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
         advice.append(
             f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
@@ -145,12 +145,14 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
     return facts
 
 
-def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[str]) -> list[str]:
+def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[str], *, on_aws: bool) -> list[str]:
     if run.status is Status.SKIPPED:
         return ["`overlap: wait` would have run it afterwards; `concurrency: N` lets N go on at once"]
     if outcome is None or outcome.succeeded or run.status in (Status.STOPPED, Status.SUCCEEDED):
         return []
-    found = [advice for advice in (_by_ending(job, outcome), *_by_log(log)) if advice]
+    ending = _by_ending_on_aws(run, outcome) if on_aws else ""
+    named = [advice.replace("{job}", run.job) for advice in _by_log(log, reasons.LOG_SIGNS)] if on_aws else []
+    found = [advice for advice in (ending or _by_ending(job, outcome), *named, *_by_log(log, _SIGNS)) if advice]
     if found or outcome.ending is not Ending.EXITED:
         return found
     found.append("read the end of the log; the job's own words say more than its exit code")
@@ -176,10 +178,17 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
     }.get(outcome.ending, "")
 
 
-def _by_log(log: Sequence[str]) -> list[str]:
+def _by_ending_on_aws(run: Run, outcome: Outcome) -> str:
+    if outcome.ending is Ending.LOST:
+        return reasons.LOST
+    is_own = outcome.ending is Ending.EXITED and outcome.exit_code is not None
+    return reasons.CODES.get(outcome.exit_code or 0, "").format(job=run.job) if is_own else ""
+
+
+def _by_log(log: Sequence[str], signs: Sequence[tuple[str, str]]) -> list[str]:
     text = "\n".join(log)
     found = []
-    for sign, advice in _SIGNS:
+    for sign, advice in signs:
         match = re.search(sign, text)
         if match:
             found.append(advice.format(*match.groups()))

@@ -283,6 +283,28 @@ REASONS = (
     ),
 )
 
+#: What the end of a job's own log gives away on AWS: pattern -> remedy.
+LOG_SIGNS = (
+    (
+        r"AccessDenied|is not authorized to perform|403\)? ?(?:Forbidden|when calling)",
+        "the job's role may not do that: name the bucket in `reads` or `writes` of job `{{job}}`, then `wherry deploy`",
+    ),
+    (
+        r"NoCredentials|Unable to locate credentials|Unable to load (?:AWS )?credentials",
+        "the task has no role: give the task definition a `taskRoleArn`, or leave it out and wherry makes one",
+    ),
+    (
+        r"(?:Connect|Read) timeout on endpoint|Could not connect to the endpoint|ETIMEDOUT|Connection timed out",
+        f"there is no way from the task's subnets to that service: {_WAY_OUT}",
+    ),
+)
+#: What a signal means that nobody here sent: exit code -> remedy.
+CODES = {
+    137: "mostly a process of the job that took too much memory: raise `memory` of job `{job}`",
+}
+#: Of an end that nobody knows.
+LOST = "Step Functions itself ended the run: look whether somebody has changed its machine or role (`wherry plan`)"
+
 _SECRET_NAME = re.compile(
     r"secret:(?P<name>[\w/+=.@-]+?)(?:-[A-Za-z0-9]{6})?(?=[\s:,;'\"]|$)|parameter/(?P<parameter>[\w./-]+)"
 )

@@ -140,7 +140,7 @@ def receipts(aws, operation):
     return sorted(entry["ReceiptHandle"] for call in aws.asked(operation) for entry in call["Entries"])
 
 
-def test_what_was_dealt_with_goes_and_the_rest_is_given_back():
+def test_what_was_dealt_with_goes_and_the_rest_stays():
     bad = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
     books = {
         "nightly__bad": bad,
@@ -156,7 +156,8 @@ def test_what_was_dealt_with_goes_and_the_rest_is_given_back():
     target, aws = remote(*messages, get_execution_history=histories(**books))
     assert sorted(run.id for run in target.dead_letters()) == ["bad", "forgotten", "m5"]
     assert receipts(aws, "delete_message_batch") == ["r1", "r2", "r4"]
-    assert receipts(aws, "change_message_visibility_batch") == ["r0", "r3", "r5"]
+    # all were given back before: who else looks meanwhile sees them
+    assert receipts(aws, "change_message_visibility_batch") == ["r0", "r1", "r2", "r3", "r4", "r5"]
 
 
 def test_what_cannot_be_delivered_any_more_is_said_by_name():
