@@ -253,6 +253,22 @@ def test_a_task_that_hangs_while_it_starts_is_told_once(cloud):
     process.communicate(timeout=60)
 
 
+def test_an_alarm_reaches_the_topics(cloud):
+    client = cloud.client("cloudwatch")
+    alarms = client.describe_alarms()["MetricAlarms"]
+    assert {one["AlarmName"] for one in alarms} == {
+        f"tell-prod_{name}" for name in ("dead-letters", "watch", "silence")
+    }
+    for box in (0, 1):
+        received(cloud, box)
+    client.set_alarm_state(AlarmName="tell-prod_dead-letters", StateValue="ALARM", StateReason="one waits")
+    for box in (0, 1):
+        said = json.loads(told(cloud, box)[1])
+        assert said["AlarmDescription"].startswith("tell prod: dead letters wait: ")
+        assert "`wherry status --env prod`" in said["AlarmDescription"]
+    client.set_alarm_state(AlarmName="tell-prod_dead-letters", StateValue="OK", StateReason="none waits")
+
+
 def test_triggers_are_counted(cloud):
     with without(cloud, "RulesRole", "states:StartExecution"):
         upload(cloud, "lost.txt")
@@ -261,6 +277,111 @@ def test_triggers_are_counted(cloud):
     wait_for(lambda: runs(cloud, "sort"), "the run")
     assert counted(cloud)["sort"] == {"job": "sort", "trigger": "upload", "fired": 2, "missed": 1}
     assert "sort    upload    2      1" in cloud.wherry("status", "--env", "prod").stdout
+
+
+def tells_missed(cloud, number):
+    """Whether a firing without a run is told; each number is a firing of its own."""
+    moment = last(15) - timedelta(minutes=number)
+    fire_watch(cloud, "Lost", moment)
+    return is_told(cloud, iso(moment))
+
+
+def tells_missed_rate(cloud, number):
+    moment = last(0) - timedelta(hours=30, minutes=number)
+    cloud.account.age(hours=48)
+    fire_watch(cloud, "Hourly", moment)
+    return is_told(cloud, iso(moment))
+
+
+def tells_failed(cloud, _number):
+    cloud.wherry("run", "bad", "--env", "prod", code=None)
+    return is_told(cloud, runs(cloud, "bad")[0]["id"])
+
+
+def tells_stuck(cloud, _number):
+    process = cloud.begin("run", "hangs", "--env", "prod")
+    run = wait_for(lambda: [run for run in runs(cloud, "hangs") if not run["ended_at"] and run["attempts"]], "it")[0]
+    cloud.account.age(hours=0.3)
+    fire_watch(cloud, "Pulse", datetime.now(UTC))
+    found = is_told(cloud, run["id"])
+    cloud.wherry("stop", run["id"], "--env", "prod")
+    process.communicate(timeout=60)
+    return found
+
+
+def tells_late(cloud, number):
+    before = cloud.begin("run", "busy", "--env", "prod")
+    wait_for(lambda: [run for run in runs(cloud, "busy") if run["status"] == "running"], "the run ahead")
+    moment = last(30) - timedelta(hours=2, minutes=number)
+    fire(cloud, "Busy", moment)
+    wait_for(lambda: [run for run in runs(cloud, "busy") if run["status"] == "queued"], "the run")
+    fire_watch(cloud, "Busy", moment)
+    found = is_told(cloud, iso(moment))
+    for each in runs(cloud, "busy"):
+        cloud.wherry("stop", each["id"], "--env", "prod", code=None)
+    before.communicate(timeout=60)
+    return found
+
+
+def fire_watch(cloud, part, moment):
+    cloud.account.fire(schedules(cloud, "tell-prod_watch", part), group="tell-prod_watch", at=moment.isoformat())
+
+
+def is_told(cloud, text):
+    """Whether something with this text comes soon."""
+    texts = []
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        texts += [message for _, message in received(cloud)]
+        if any(text in each for each in texts):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+#: Every statement of the watch's roles, and what is not told without it. Without `scheduler:GetSchedule` a firing is told
+#: in the end, because what is in doubt is told, but not before all tries are in vain.
+NEEDED = [
+    ("WatchRole", "states:DescribeExecution", tells_late),
+    ("WatchRole", "states:ListExecutions", tells_missed_rate),
+    ("WatchRole", "states:StartExecution", tells_missed),
+    ("WatchRole", "scheduler:GetSchedule", tells_missed),
+    ("WatchRole", "ecs:ListTasks", tells_stuck),
+    ("WatchRole", "ecs:DescribeTasks", tells_stuck),
+    ("WatchRole", "sns:Publish", tells_missed),
+    ("WatchRulesRole", "states:StartExecution", tells_failed),
+    ("WatchSchedulesRole", "states:StartExecution", tells_missed),
+]
+#: Asked when a firing of the watch cannot be delivered: `test_a_look_that_cannot_be_delivered_becomes_a_dead_letter`.
+NOT_HERE = [("WatchSchedulesRole", "sqs:SendMessage")]
+
+
+@pytest.mark.parametrize(("role", "action", "tells"), NEEDED)
+def test_without_any_one_statement_it_is_silent(cloud, role, action, tells):
+    place = NEEDED.index((role, action, tells))
+    with without(cloud, role, action):
+        assert not tells(cloud, 20 + place)
+    assert tells(cloud, 40 + place)
+
+
+def test_every_statement_is_tried(cloud):
+    iam = cloud.client("iam")
+    found = set()
+    for role in iam.list_roles()["Roles"]:
+        if role["RoleName"].startswith("tell-prod-Watch"):
+            document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName="least")["PolicyDocument"]
+            found |= {(role["RoleName"].split("-")[2], each["Action"][0]) for each in document["Statement"]}
+    assert found == {(role, action) for role, action, _ in NEEDED} | set(NOT_HERE)
+
+
+def test_a_look_that_cannot_be_delivered_becomes_a_dead_letter(cloud):
+    def letters():
+        return json.loads(cloud.wherry("status", "--env", "prod", "--json").stdout)["dead_letters"]
+
+    with without(cloud, "WatchSchedulesRole", "states:StartExecution"):
+        before = letters()
+        fire_watch(cloud, "Lost", last(15))
+        wait_for(lambda: letters() == before + 1, "the dead letter")
 
 
 def counted(cloud):

@@ -527,6 +527,9 @@ def test_at_a_glance():
         ),
         get_queue_url={"QueueUrl": "https://q"},
         get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "3"}},
+        list_schedules=[],
+        describe_stack_resource=AwsError("Resource does not exist", code="ValidationError"),
+        get_metric_data=[],
     )
     status = target.status()
     assert status.engine == "AWS eu-central-1, account 123456789012, stack sales-prod: UPDATE_COMPLETE"

@@ -128,7 +128,8 @@ def failed(names: Names) -> str:
   $job := $exists($asked.job) ? $asked.job : $substringAfter($machine, {literal(names.prefix)});
   $whole := {end_event("$ended", "$job")};
   $detail := $whole.detail;
-  $said := $detail.reason != "" ? $detail.reason : $string($ended.detail.error);
+  $texts := $filter([$ended.detail.error, $ended.detail.cause], function($text) {{ $type($text) = "string" }});
+  $said := $detail.reason != "" ? $detail.reason : $join($texts, ": ");
   $reason := $substring($said, 0, {_REASON});
   $fits := $length($string($detail.event)) <= {_EVENT};
   [{{
