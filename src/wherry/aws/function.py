@@ -93,7 +93,7 @@ def look(execution: str) -> tuple[str, dict[str, Any] | None]:
     submitted = [event["taskSubmittedEventDetails"] for event in told if event["type"] == "TaskSubmitted"]
     tasks = json.loads(submitted[0]["output"])["Tasks"] if submitted else []
     task = as_of_ecs(tasks[0]) if tasks else None
-    last = told[0] if told else {"type": ""}
+    last: dict[str, Any] = told[0] if told else {"type": ""}
     if last["type"] == "ExecutionSucceeded":
         return json.loads(last["executionSucceededEventDetails"]["output"])["status"], task
     return ENDS.get(last["type"], "starting" if task else "queued"), task

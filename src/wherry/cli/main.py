@@ -28,6 +28,7 @@ VERBS = {
     "deploy": "bring the job file to AWS: images, then one CloudFormation stack",
     "destroy": "take an environment on AWS away; data stays unless you say otherwise twice",
     "template": "print the CloudFormation template of an environment; asks nobody",
+    "eject": "write an environment on AWS as plain CloudFormation that needs no wherry",
     "build": "build the images of the jobs, for the platform of an environment",
     "run": "run a job now, show its log, and exit with its exit code",
     "up": "run the engine here: schedules, uploads, events; until Ctrl-C",
