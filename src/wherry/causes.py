@@ -35,6 +35,11 @@ def cause_of(event: Event) -> str:
     return f"event:{tokens[0].removeprefix(ONCE) if tokens else event.id}"
 
 
+def cause_of_call(event: Event) -> str:
+    """What makes a call of a job's function the same call again: the request's id, or the id that the caller gives."""
+    return f"invoke:{event.id}"
+
+
 def is_patient(cause: str) -> bool:
     """True for the intervals of a backfill: they wait where others are skipped."""
     return cause.startswith(_BACKFILL)

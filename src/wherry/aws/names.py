@@ -20,6 +20,7 @@ _ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 _BUCKET_STEM = 35
 _MACHINE_STEM = 80
 _RULE = 64
+_FUNCTION = 64
 #: What stays of a long stem at the beginning of names that are matched by their beginning.
 _PREFIX = 50
 _CLUSTER = 255
@@ -96,9 +97,17 @@ class Names:
         """A job's task definition."""
         return f"{self.stem}_{job}"
 
+    def function(self, job: str) -> str:
+        """The function (Lambda) of a job with an `invoke` trigger."""
+        return shorten(f"{self.prefix}{job}", _FUNCTION)
+
     def log_group(self, job: str) -> str:
         """A job's log group. The stream of a container is `run/NAME/TASK-ID`."""
         return f"/wherry/{self.app}/{self.environment}/{job}"
+
+    def function_log_group(self, job: str) -> str:
+        """The log group of a job's function."""
+        return f"{self.log_group(job)}/invoke"
 
     def repository(self, job: str) -> str:
         """The ECR repository of a job's image."""

@@ -29,6 +29,7 @@ VERBS = {
     "destroy": "take an environment on AWS away; data stays unless you say otherwise twice",
     "cost": "show what it costs on AWS: idle, a run, a month; or what runs have cost",
     "template": "print the CloudFormation template of an environment; asks nobody",
+    "eject": "write an environment on AWS as plain CloudFormation that needs no wherry",
     "build": "build the images of the jobs, for the platform of an environment",
     "run": "run a job now, show its log, and exit with its exit code",
     "up": "run the engine here: schedules, uploads, events; until Ctrl-C",
