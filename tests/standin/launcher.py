@@ -9,7 +9,7 @@ from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
 CORRECTIONS = (
-    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "network", "adoption",
+    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "network", "adoption", "caller",
 )  # fmt: skip
 
 
@@ -32,23 +32,28 @@ def main() -> None:
 
 
 def _with_levers(app):
-    """`POST /_standin/fire` lets a test have a schedule's tick now; everything else is MiniStack's."""
+    """`POST /_standin/LEVER` is for tests, and gives JSON; everything else is MiniStack's.
+
+    `fire` lets them have a schedule's tick now, `asked` tells what IAM was asked about a principal.
+    """
 
     async def answer(scope, receive, send):
         if scope["type"] != "http" or not scope["path"].startswith("/_standin/"):
             await app(scope, receive, send)
             return
-        from tests.standin import events
+        from tests.standin import caller, events
 
+        levers = {"fire": events.fire, "asked": caller.asked}
         body = b""
         while True:
             message = await receive()
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        found = await asyncio.to_thread(events.fire, **json.loads(body))
+        lever = levers[scope["path"].rpartition("/")[2]]
+        found = await asyncio.to_thread(lever, **json.loads(body))
         await send({"type": "http.response.start", "status": 200 if found else 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
+        await send({"type": "http.response.body", "body": json.dumps(found).encode()})
 
     return answer
 

@@ -17,6 +17,8 @@ def install() -> None:
         body = next((each for each in (*arguments, *named.values()) if isinstance(each, bytes)), b"")
         if service == "logs":
             return _stream(_parsed(body), found)
+        if service == "ecr" and _parsed(body).get("repositoryNames"):
+            return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
@@ -70,10 +72,10 @@ def _cluster_arn(name: str) -> str:
     return name if name.startswith("arn:") else _arn("cluster", name)
 
 
-def _arn(kind: str, name: str) -> str:
+def _arn(kind: str, name: str, service: str = "ecs") -> str:
     from ministack.core.responses import get_account_id, get_region
 
-    return f"arn:aws:ecs:{get_region()}:{get_account_id()}:{kind}/{name}"
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{kind}/{name}"
 
 
 def _parsed(body: bytes) -> dict:
