@@ -61,6 +61,10 @@ class Account:
         """Have a schedule fire now (scheduled time `at`, ISO, default now): waiting a day is too slow."""
         self.standin.lever("fire", account=self.id, region=self.region, group=group, name=schedule, at=at)
 
+    def quota(self, code: str, value: float) -> None:
+        """Have Fargate's quota of that code be so many vCPUs; new accounts have 6."""
+        self.standin.lever("quota", account=self.id, code=code, value=value)
+
     def asked(self, access_key: str) -> list[tuple[str, str, dict]]:
         """What IAM was asked about a principal, by its key: action, resource and condition keys."""
         return [tuple(each) for each in self.standin.lever("asked", access_key=access_key)]

@@ -32,10 +32,17 @@ Answer = TypeVar("Answer")
 class AwsError(WherryError):
     """AWS refused a call, or could not be reached."""
 
-    def __init__(self, message: str, *, code: str = "", hint: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str = "", hint: str | None = None, call: str = "") -> None:
         super().__init__(message, hint=hint)
         #: AWS's own name of the error, e.g. `ExecutionDoesNotExist`; empty when there was no answer.
         self.code = code
+        #: What was called, as `Aws.call` was given it: `ec2:describe_subnets`.
+        self.call = call
+
+    @property
+    def is_denied(self) -> bool:
+        """The caller may not do that."""
+        return self.code.startswith(("AccessDenied", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized"))
 
 
 class Aws:
@@ -72,6 +79,11 @@ class Aws:
     def caller(self) -> dict[str, Any]:
         """STS's GetCallerIdentity: Account, Arn, UserId."""
         return self.call("sts", "get_caller_identity")
+
+    def knows_region(self) -> bool:
+        """Whether there is such a region; asks nobody: botocore has a list."""
+        partitions = self._session.get_available_partitions()
+        return any(self.region in self._session.get_available_regions("ecs", name) for name in partitions)
 
     @property
     def account(self) -> str:
@@ -150,10 +162,11 @@ class Aws:
         called = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
         response = getattr(error, "response", None)
         if response is None:
-            return AwsError(f"{called}: {error}", hint=_hint_without_answer(type(error).__name__, str(error)))
+            hint = _hint_without_answer(type(error).__name__, str(error))
+            return AwsError(f"{called}: {error}", hint=hint, call=f"{service}:{operation}")
         code = str(response.get("Error", {}).get("Code", ""))
         message = str(response.get("Error", {}).get("Message", "")) or code
-        return AwsError(f"{called}: {code}: {message}", code=code, hint=_hint(code))
+        return AwsError(f"{called}: {code}: {message}", code=code, hint=_hint(code), call=f"{service}:{operation}")
 
 
 def _hint(code: str) -> str | None:

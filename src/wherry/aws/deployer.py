@@ -28,6 +28,7 @@ _LINKED = {
     "autoscaling": "autoscaling.amazonaws.com",
     "application-autoscaling": "ecs.application-autoscaling.amazonaws.com",
 }
+_LINKED_PATH = "aws-service-role/ecs.amazonaws.com/"
 #: On buckets of somebody else: that they are there, that their uploads are told, what `cp` does.
 _ON_OTHERS = frozenset(
     ("s3:ListBucket", "s3:GetBucketNotification", "s3:PutBucketNotification", "s3:GetObject", "s3:PutObject",
@@ -110,6 +111,10 @@ def _special(place: Place, special: frozenset[str], actions: frozenset[str]) -> 
         services = [f"{name}.amazonaws.com" for name in _PASSED_TO if _is_used(name, actions)]
         to = {"StringEquals": {"iam:PassedToService": services}}
         yield _allow("RolesForServices", ["iam:PassRole"], reach.passed_roles(place), to)
+    if "iam:GetRole" in actions:
+        # one that is not there has no path yet
+        linked = [place.arn("iam", f"role/{path}AWSServiceRoleForECS") for path in ("", _LINKED_PATH)]
+        yield _allow("RolesOfOthers", ["iam:GetRole"], [*linked, *reach.passed_roles(place)[1:]])
     if "iam:CreateServiceLinkedRole" in special:
         services = [name for service, name in _LINKED.items() if any(_service(each) == service for each in actions)]
         arns = [place.arn("iam", f"role/aws-service-role/{name}/*") for name in services]
