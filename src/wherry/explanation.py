@@ -63,14 +63,19 @@ _SIGNS: Sequence[tuple[str, str]] = (
 )
 
 
-def explain(run: Run, job: Job | None, log: Sequence[str], *, can_retry: bool = True) -> Explanation:
+def explain(
+    run: Run, job: Job | None, log: Sequence[str], *, can_retry: bool = True, can_verify: bool = False
+) -> Explanation:
     """Explain a run; `job` is what the job file says of it now, `log` the last lines of its last attempt.
 
-    `can_retry` is False where the environment gives no run another round.
+    `can_retry` is False where the environment gives no run another round, `can_verify` is True where `wherry verify`
+    looks at what it needs.
     """
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
     advice = list(_advice(run, job, outcome, log))
+    if can_verify and outcome is not None and outcome.ending is Ending.COULD_NOT_START:
+        advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
         again = f"`wherry retry {run.id}` goes on with this run, " if can_retry else ""
         advice.append(f"then {again}`wherry replay {run.id}` makes a new one of it")

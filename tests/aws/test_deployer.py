@@ -70,6 +70,7 @@ def test_whoever_has_the_policies_can_deploy_use_and_destroy(sales):
     deployer, operator = (As(sales, user(sales, *each)) for each in (documents, [printed(sales, "--for", "operate")]))
     deployer.wherry("secrets", "set", "api-token", "--env", "prod", stdin="x")
     deployer.wherry("plan")
+    assert "[NG]" not in deployer.wherry("verify").stdout
     deployer.wherry("deploy", "--yes")
     assert deployer.wherry("plan").stdout.splitlines()[-1] == "no changes"
     use(operator)

@@ -42,10 +42,17 @@ def calls_made() -> dict[str, str]:
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        handed = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("call", "pages")]
+        for node in handed:
+            is_door = isinstance(node.value, ast.Attribute) and node.value.attr == "aws"
+            assert not is_door or any(node is each.func for each in nodes), (
+                f"{path.name}:{node.lineno}: call it, so that it is seen"
+            )
         doors = [node for node in nodes if node.func.attr in ("call", "pages") and len(node.args) > 1]
         # a module's own `_call(operation)` speaks to one service
-        services = {node.args[0].value for node in doors if not isinstance(node.args[1], ast.Constant)}
+        services = {ast.literal_eval(node.args[0]) for node in doors if not isinstance(node.args[1], ast.Constant)}
         for node in doors:
+            assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: which service?"
             if isinstance(node.args[1], ast.Constant):
                 found[f"{node.args[0].value}:{node.args[1].value}"] = path.name
         for node in nodes:

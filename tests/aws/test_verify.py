@@ -76,8 +76,14 @@ def test_everything_is_fine_before_and_after_the_deploy(sales):
     assert reason == f"`{role}` cannot be assumed: it does not trust ecs-tasks.amazonaws.com"
     assert '"Service": "ecs-tasks.amazonaws.com"' in hint
     iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust("ecs-tasks.amazonaws.com"))
-    bucket = sales.client("s3")
-    bucket.delete_bucket(Bucket=f"sales-prod-uploads-{sales.account.id}-eu-west-1")
+    sales.client("logs").delete_log_group(logGroupName="/wherry/sales/prod/count")
+    assert failed(sales, "log group /wherry/sales/prod/count")[1] == "is gone: tasks that write to it fail to start"
+    told = sales.wherry("run", "count", "--env", "prod", code=1).stderr
+    assert "`wherry verify --env prod` checks what tasks need there: the way out" in told
+    run = json.loads(sales.wherry("runs", "--json", "--env", "prod").stdout)[0]["id"]
+    assert "`wherry verify --env prod` checks what tasks need" in sales.wherry("explain", run, "--env", "prod").stdout
+    sales.client("logs").create_log_group(logGroupName="/wherry/sales/prod/count")
+    sales.client("s3").delete_bucket(Bucket=f"sales-prod-uploads-{sales.account.id}-eu-west-1")
     assert "is gone: somebody has deleted it" in failed(sales, "bucket uploads")[1]
 
 

@@ -175,7 +175,7 @@ def _hint(code: str) -> str | None:
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
         return "AWS does not know these credentials: `aws sts get-caller-identity` shows whose they are"
     if code.startswith(("AccessDenied", "UnauthorizedOperation")):
-        return "the credentials in use may not do that"
+        return "the credentials in use may not do that: `wherry policy` prints all that it takes"
     return None
 
 

@@ -28,7 +28,9 @@ def execute(arguments: argparse.Namespace) -> int:
     with open_target(arguments) as target:
         run = target.find(arguments.run)
         log = last_lines(target, run, _LOG_LINES) if run.attempts else []
-    explanation = explain(run, jobs.get(run.job), log, can_retry=not output.is_elsewhere())
+    explanation = explain(
+        run, jobs.get(run.job), log, can_retry=not output.is_elsewhere(), can_verify=output.is_elsewhere()
+    )
     if arguments.json:
         output.say_json(vars(explanation) | {"run": run.id, "status": run.status.value, "log": log})
         return 0

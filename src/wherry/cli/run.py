@@ -16,7 +16,7 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, add_executor, open_target
 from wherry.cli.emit import event_of, read_json
 from wherry.errors import UserError
-from wherry.model import Overrides, Run, Status
+from wherry.model import Ending, Overrides, Run, Status
 from wherry.target import Target, Wish
 
 #: As `timeout` of the coreutils does.
@@ -132,6 +132,9 @@ def report(run: Run) -> None:
     if run.status is not Status.SKIPPED:
         again = f"`wherry {'replay' if output.is_elsewhere() else 'retry'} {run.id}` tries again"
         output.note(f"  `wherry explain {run.id}` says what to change, {again}")
+    last = run.attempts[-1].outcome if run.attempts else None
+    if output.is_elsewhere() and last is not None and last.ending is Ending.COULD_NOT_START:
+        output.note("  `wherry verify` checks what tasks need there: the way out, images, secrets, roles, quotas")
 
 
 def exit_code_of(run: Run) -> int:

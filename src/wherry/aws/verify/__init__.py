@@ -10,7 +10,7 @@ from datetime import datetime
 
 from wherry.aws.client import Aws
 from wherry.aws.survey import Site
-from wherry.aws.verify import egress, images, network, places, quotas, roles, secrets
+from wherry.aws.verify import egress, images, names, network, places, quotas, roles, secrets
 from wherry.aws.verify.findings import Check, Finding, Verdict, ng, ok, worst_first
 
 __all__ = ["Check", "Finding", "Verdict", "region", "verify", "worst_first"]
@@ -29,6 +29,7 @@ def verify(site: Site, now: datetime) -> list[Finding]:
     """Everything that can be told now, in the order of the checks; what goes wrong is told as a finding."""
     checks = [
         *places.checks(site),
+        names.check(site),
         Check(subject="network", look=lambda: network.look(site), judge=egress.judge),
         *images.checks(site),
         *secrets.checks(site),

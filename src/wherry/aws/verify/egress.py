@@ -1,23 +1,18 @@
 """Whether what tasks must reach can be reached from where they stand. Pure.
 
-Source: VPC User Guide ("Route tables", "Network ACLs"), PrivateLink Guide; ECS Developer Guide on Fargate's
+Source: VPC User Guide, "Route tables", PrivateLink Guide; ECS Developer Guide on Fargate's
 task networking.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from wherry.aws.verify import rules
 from wherry.aws.verify.findings import Finding, ng, ok, skip
 from wherry.aws.verify.network import Network
-
-_ANYWHERE = "0.0.0.0/0"
-_HTTPS = 443
-#: A port that answers come back to (VPC User Guide, "Ephemeral ports").
-_ANSWER = 49_152
-_FAILS = "a task that is launched here fails to run: "
+from wherry.aws.verify.rules import ANYWHERE, FAILS, HTTPS
 
 
 def judge(network: Network | None) -> Iterator[Finding]:
@@ -28,9 +23,9 @@ def judge(network: Network | None) -> Iterator[Finding]:
     if not network.resolves:
         yield ng("network", f"{network.given.vpc} resolves no names", _attribute(network, "enable-dns-support"))
     for subnet in network.subnets:
-        yield _closed_by_acl(network, subnet) or _way_out(network, subnet)
+        yield rules.closed_by(network.acls, subnet["SubnetId"]) or _way_out(network, subnet)
     for group in network.given.security_groups:
-        yield _lets_out(network.groups[group])
+        yield rules.out_of(network.groups[group])
 
 
 def _way_out(network: Network, subnet: Mapping[str, Any]) -> Finding:
@@ -65,7 +60,7 @@ def _by_endpoints(network: Network, subnet: Mapping[str, Any], otherwise: str, h
     about = f"subnet {subnet['SubnetId']}"
     if network.needs.elsewhere:
         images = ", ".join(f"`{image}`" for image in network.needs.elsewhere)
-        reason = f"{_FAILS}{otherwise}, and images come from elsewhere: {images}"
+        reason = f"{FAILS}{otherwise}, and images come from elsewhere: {images}"
         return ng(about, reason, hint or "a NAT gateway leads out; images in ECR can be reached by VPC endpoints")
     troubles = {service: _trouble(network, subnet, service) for service in network.needs.services}
     missing = {service: trouble for service, trouble in troubles.items() if trouble}
@@ -73,9 +68,9 @@ def _by_endpoints(network: Network, subnet: Mapping[str, Any], otherwise: str, h
         return ok(about, f"reaches {', '.join(network.needs.services)} by VPC endpoints")
     if len(missing) == len(troubles):
         wanted = ", ".join(f"com.amazonaws.{network.region}.{service}" for service in missing)
-        return ng(about, f"{_FAILS}{otherwise}", hint or f"a NAT gateway leads out; or VPC endpoints for {wanted}")
+        return ng(about, f"{FAILS}{otherwise}", hint or f"a NAT gateway leads out; or VPC endpoints for {wanted}")
     listed = "; ".join(missing.values())
-    return ng(about, f"{_FAILS}{otherwise}, and {listed}", hint or "the other VPC endpoints are there")
+    return ng(about, f"{FAILS}{otherwise}, and {listed}", hint or "the other VPC endpoints are there")
 
 
 def _trouble(network: Network, subnet: Mapping[str, Any], service: str) -> str:
@@ -91,7 +86,7 @@ def _trouble(network: Network, subnet: Mapping[str, Any], service: str) -> str:
     if any(_lets_in(network, each, subnet) for each in named):
         return ""
     if named:
-        return f"the security groups of the endpoint {named[0]['VpcEndpointId']} let nothing in on port {_HTTPS}"
+        return f"the security groups of the endpoint {named[0]['VpcEndpointId']} let nothing in on port {HTTPS}"
     if private:
         return f"the endpoint {private[0]['VpcEndpointId']} ({service}) is not found by the service's name: private DNS"
     if gateways:
@@ -104,51 +99,9 @@ def _is_ready(endpoint: Mapping[str, Any]) -> bool:
 
 
 def _lets_in(network: Network, endpoint: Mapping[str, Any], subnet: Mapping[str, Any]) -> bool:
-    """Whether an endpoint's groups let the subnet's tasks in."""
-    theirs = [
-        network.groups[each["GroupId"]] for each in endpoint.get("Groups", ()) if each["GroupId"] in network.groups
-    ]
-    rules = [rule for group in theirs for rule in group.get("IpPermissions", ()) if _is_of_https(rule)]
-    ours = set(network.given.security_groups)
-    return not theirs or any(_covers(rule, subnet["CidrBlock"]) or _names(rule, ours) for rule in rules)
-
-
-def _lets_out(group: Mapping[str, Any]) -> Finding:
-    about = f"security group {group['GroupId']}"
-    rules = [rule for rule in group.get("IpPermissionsEgress", ()) if _is_of_https(rule)]
-    if any(_covers(rule, _ANYWHERE) for rule in rules):
-        return ok(about, "lets HTTPS out")
-    if rules:
-        return skip(
-            about, "lets HTTPS out to some addresses alone: whether those of the registry and the logs are there"
-        )
-    return ng(about, f"{_FAILS}it lets nothing out on port {_HTTPS}", "allow outbound TCP 443: images and logs need it")
-
-
-def _closed_by_acl(network: Network, subnet: Mapping[str, Any]) -> Finding | None:
-    """What a network ACL forbids, where its rules for everybody say so."""
-    for acl in network.acls:
-        if not any(each.get("SubnetId") == subnet["SubnetId"] for each in acl.get("Associations", ())):
-            continue
-        for egress, port, way in ((True, _HTTPS, "out to"), (False, _ANSWER, "back in from")):
-            if not _allows(acl.get("Entries", ()), egress=egress, port=port):
-                reason = f"{_FAILS}the network ACL {acl['NetworkAclId']} lets nothing {way} the internet (port {port})"
-                return ng(f"subnet {subnet['SubnetId']}", reason, "allow TCP 443 out, and TCP 1024-65535 in")
-    return None
-
-
-def _allows(entries: Iterable[Mapping[str, Any]], *, egress: bool, port: int) -> bool:
-    """What the first rule says that fits; one for some addresses alone is no rule for everybody, but may do."""
-    for entry in sorted(entries, key=lambda each: int(each["RuleNumber"])):
-        ports = entry.get("PortRange") or {}
-        if bool(entry["Egress"]) is not egress or str(entry["Protocol"]) not in ("-1", "6"):
-            continue
-        if ports and not int(ports["From"]) <= port <= int(ports["To"]):
-            continue
-        is_allowed = entry["RuleAction"] == "allow"
-        if is_allowed or entry.get("CidrBlock") == _ANYWHERE:
-            return bool(is_allowed)
-    return False
+    ids = [each["GroupId"] for each in endpoint.get("Groups", ())]
+    theirs = [network.groups[each] for each in ids if each in network.groups]
+    return rules.lets_in(theirs, subnet["CidrBlock"], network.given.security_groups)
 
 
 def _table_of(network: Network, subnet: str) -> Mapping[str, Any]:
@@ -165,23 +118,7 @@ def _table_of(network: Network, subnet: str) -> Mapping[str, Any]:
 
 def _default_route(table: Mapping[str, Any]) -> Mapping[str, Any]:
     routes: Sequence[Mapping[str, Any]] = table.get("Routes", ())
-    return next((route for route in routes if route.get("DestinationCidrBlock") == _ANYWHERE), {})
-
-
-def _is_of_https(rule: Mapping[str, Any]) -> bool:
-    if str(rule["IpProtocol"]) == "-1":
-        return True
-    return rule["IpProtocol"] in ("tcp", "6") and int(rule["FromPort"]) <= _HTTPS <= int(rule["ToPort"])
-
-
-def _covers(rule: Mapping[str, Any], block: str) -> bool:
-    wanted = ipaddress.IPv4Network(block)
-    ranges = [ipaddress.IPv4Network(each["CidrIp"], strict=False) for each in rule.get("IpRanges", ())]
-    return any(wanted.subnet_of(each) for each in ranges)
-
-
-def _names(rule: Mapping[str, Any], groups: set[str]) -> bool:
-    return any(pair.get("GroupId") in groups for pair in rule.get("UserIdGroupPairs", ()))
+    return next((route for route in routes if route.get("DestinationCidrBlock") == ANYWHERE), {})
 
 
 def _attribute(network: Network, name: str) -> str:

@@ -1,15 +1,14 @@
-"""Names and neighbours: what is free for the first deploy, what must be there after it, and what belongs to others."""
+"""The stack, the buckets and the event bus: free or there, and whose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from wherry.aws import found
 from wherry.aws.client import AwsError
-from wherry.aws.compile import base_template
 from wherry.aws.states import Need, State
 from wherry.aws.survey import Site
 from wherry.aws.verify.findings import Check, Finding, ng, ok
@@ -27,7 +26,7 @@ class Stacks:
 
 
 def checks(site: Site) -> list[Check]:
-    """The stack's name, buckets, log groups, the queue of dead letters, the event bus."""
+    """The stack's name, buckets, the event bus."""
     names, environment = site.names, site.environment
     buckets = list(site.jobfile.buckets.values())
     own = {f"bucket {each.name}": names.bucket(each, environment) for each in buckets if each.existing is None}
@@ -51,7 +50,6 @@ def checks(site: Site) -> list[Check]:
             for each in buckets
             if each.existing
         ),
-        Check(subject="names", look=partial(_taken, site), judge=_names),
     ]
     if environment.bus != "default":
         about = f"event bus {environment.bus}"
@@ -140,56 +138,6 @@ def others_bucket(one: Bucket, environment: str, seen: tuple[bool, bool, bool]) 
         yield ok(about, f"`{one.existing}` is there; the deploy lets it tell EventBridge of uploads")
     else:
         yield ok(about, f"`{one.existing}` is there{', and tells EventBridge of uploads' if is_watched else ''}")
-
-
-# -------------------------------------------------------------------------------------------------------- other names
-
-
-def _taken(site: Site) -> dict[str, str]:
-    """What has a name that the first deploy is going to need -> how it goes; nothing where the stack is there."""
-    taken: dict[str, str] = {}
-    if not site.main.look().exists:
-        taken |= _groups(site)
-        queue = site.names.dead_letters
-        if _exists(lambda: site.aws.call("sqs", "get_queue_url", QueueName=queue)):
-            taken[f"queue {queue}"] = f"`aws sqs delete-queue --queue-url ...{queue}`"
-    if not site.base.look().exists:
-        resources = base_template(site.jobfile, site.environment)["Resources"].values()
-        for name in sorted({str(each["Properties"].get("RepositoryName", "")) for each in resources} - {""}):
-            if _exists(partial(site.aws.call, "ecr", "describe_repositories", repositoryNames=[name])):
-                taken[f"repository {name}"] = f"`aws ecr delete-repository --force --repository-name {name}`"
-    return taken
-
-
-def _groups(site: Site) -> dict[str, str]:
-    wanted = {site.names.log_group(job.name) for job in site.jobfile.jobs.values() if not job.task_definition}
-    prefix = site.names.log_group("")
-    groups = site.aws.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
-    there = sorted(wanted & {group["logGroupName"] for group in groups})
-    return {f"log group {name}": f"`aws logs delete-log-group --log-group-name {name}`" for name in there}
-
-
-def _exists(ask: Callable[[], Any]) -> bool:
-    try:
-        ask()
-    except AwsError as error:
-        if error.code in (
-            "AWS.SimpleQueueService.NonExistentQueue",
-            "QueueDoesNotExist",
-            "RepositoryNotFoundException",
-        ):
-            return False
-        raise
-    return True
-
-
-def _names(taken: Mapping[str, str]) -> Iterator[Finding]:
-    for what, hint in taken.items():
-        yield ng(
-            what, "is there already, and no stack's: the deploy fails for it", f"{hint} removes it, if nobody needs it"
-        )
-    if not taken:
-        yield ok("names", "nothing else has the names of the stack's resources")
 
 
 def _bus(site: Site) -> bool:
