@@ -91,6 +91,12 @@ def test_actions_are_iam_s_and_have_a_resource_where_iam_knows_one():
     assert {action for action in named if not has_resource(action)} == reach.NO_RESOURCE & named
 
 
+def test_every_service_has_its_resources():
+    actions = handlers.actions_of(handlers.ACTIONS) | calls.actions_of(calls.DEPLOYING) | calls.actions_of(calls.USING)
+    services = {action.partition(":")[0] for action in actions - reach.NO_RESOURCE}
+    assert services - reach.resources(next(places())).keys() == set(), "rows missing in wherry.aws.reach"
+
+
 def test_resources_have_the_form_that_iam_knows():
     """Each pattern begins as an ARN of one of the service's resource types."""
     place = next(places())

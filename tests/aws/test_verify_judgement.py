@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wherry.aws.given import GivenNetwork
-from wherry.aws.verify import egress, quotas, roles
+from wherry.aws.shipment import Image
+from wherry.aws.verify import egress, images, quotas, roles
 from wherry.aws.verify.network import Needs, Network
 from wherry.model import EventTrigger, Job, JobFile, ScheduleTrigger
 
@@ -177,6 +178,22 @@ def test_jobs_without_a_bound_are_named():
     need = quotas.need_of(jobfile, {"b": 1.0}, NOW)
     (finding,) = quotas.judge("Fargate On-Demand vCPUs", "L-3032A538", need, 6.0)
     assert finding.reason.endswith("at most 1 vCPUs at once (b); `b` may need more: no `concurrency` bounds them")
+
+
+@pytest.mark.parametrize(
+    ("image", "more", "verdict", "said"),
+    [
+        ({"is_there": False}, {}, "OK", "the next deploy builds and pushes it"),
+        ({}, {"platforms": frozenset(("linux/amd64", "linux/arm64"))}, "OK", "is in its registry, for linux/amd64"),
+        ({}, {"platforms": frozenset(("linux/arm64",))}, "NG", "`i:1` is for linux/arm64, and the environment's tasks"),
+        ({}, {"platforms": None}, "NG", "`i:1` is not in its registry"),
+        ({}, {"doubt": "no Docker engine answers"}, "SKIP", "no Docker engine answers"),
+    ],
+)
+def test_an_image(image, more, verdict, said):
+    (finding,) = images.judge(images.Seen(image=Image(key="a", reference="i:1", **image), wanted="linux/amd64", **more))
+    assert finding.verdict.value == verdict
+    assert said in finding.reason
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def _statements(place: Place, actions: frozenset[str]) -> Iterator[Statement]:
     limits = reach.resources(place)
     plain = actions - wide - special
     for service in sorted({_service(action) for action in plain}):
-        if limits.get(service):
+        if limits[service]:
             mine = [action for action in plain if _service(action) == service]
             yield _allow(service, mine, limits[service])
     yield from _others(place, actions)

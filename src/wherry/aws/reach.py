@@ -85,7 +85,7 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
         "ecr": [f"repository/{names.repository('*')}"],
         "ecs": [
             f"cluster/{names.cluster}",
-            *(f"{kind}/{names.cluster}/*" for kind in ("task", "service", "service-deployment")),
+            *(f"{kind}/{names.cluster}/*" for kind in ("task", "service", "service-deployment", "container-instance")),
             f"task-definition/{names.family('*')}",
             *(f"task-definition/{family}:*" for family in families),
             f"capacity-provider/{stem}*",

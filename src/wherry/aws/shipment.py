@@ -116,7 +116,7 @@ def _pinned(aws: Aws, key: str, image: str) -> Image:
     return Image(key=key, reference=known or image, doubt="" if known else "its registry does not tell its digest")
 
 
-def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str]:
+def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str] | None:
     """What an image is for, as its registry says (`images.platforms`); raises ImageFailed and AwsError."""
     own = image.folder is not None and not environment.registry
     return images.platforms(image.reference, _login(aws) if own or _is_in_ecr(aws, image.reference) else None)

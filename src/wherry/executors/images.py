@@ -157,12 +157,14 @@ def remote_digest(reference: str, credentials: Credentials | None = None) -> str
     return None if found is None else str(found["Descriptor"]["digest"])
 
 
-def platforms(reference: str, credentials: Credentials | None = None) -> frozenset[str]:
-    """What an image is for, as `linux/amd64`: its registry says it; empty when that has no such image, or does not say.
+def platforms(reference: str, credentials: Credentials | None = None) -> frozenset[str] | None:
+    """What an image is for, as `linux/amd64`, so far as its registry says it; None when that has no such image.
 
     Raises ImageFailed when the registry cannot be asked.
     """
-    found = _described(reference, credentials) or {}
+    found = _described(reference, credentials)
+    if found is None:
+        return None
     named = {f"{each.get('os')}/{each.get('architecture')}" for each in found.get("Platforms") or ()}
     return frozenset(name for name in named if "unknown" not in name)  # attestations have no platform
 

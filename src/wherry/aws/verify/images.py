@@ -20,8 +20,8 @@ class Seen:
     image: Image
     #: What tasks run on: `linux/amd64`.
     wanted: str
-    #: What the image is for; empty: nobody tells.
-    platforms: frozenset[str] = frozenset()
+    #: What the image is for; empty: nobody tells; None: its registry has none of that name.
+    platforms: frozenset[str] | None = frozenset()
     #: Why nobody does, or empty.
     doubt: str = ""
 
@@ -50,6 +50,9 @@ def judge(seen: Seen) -> Iterator[Finding]:
     reference = f"`{seen.image.reference}`"
     if not seen.image.is_there:
         yield ok(about, "is not built yet: the next deploy builds and pushes it")
+    elif seen.platforms is None:
+        hint = "push it, or mend its name; what is not public ECS pulls from ECR alone"
+        yield ng(about, f"{reference} is not in its registry, or not for everybody", hint)
     elif not seen.platforms:
         yield skip(
             about, f"{reference}: its registry does not tell what it is for: {seen.doubt or 'it has no such entry'}"
