@@ -72,6 +72,8 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
     outcome = last.outcome if last else None
     meaning = _meaning(run, outcome) if on_aws else None
     advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log, on_aws=on_aws)
+    if on_aws and outcome is not None and outcome.ending is Ending.COULD_NOT_START:
+        advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
         advice.append(
             f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"

@@ -83,7 +83,7 @@ def leftovers(account) -> list[str]:
     ):
         items = getattr(account.client(service), operation)().get(key, [])
         found += [f"{service} {item[name] if name else item}" for item in items]
-    always = {"scheduler default", "ec2 default", "iam AWSServiceRoleForEcs"}
+    always = {"scheduler default", "ec2 default", "iam AWSServiceRoleForECS"}
     return sorted(set(found) - always)
 
 

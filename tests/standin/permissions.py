@@ -21,6 +21,8 @@ def install() -> None:
             return _schedule(
                 found, next((each for each in arguments if isinstance(each, dict) and "groupName" in each), {})
             )
+        if service == "ecr" and _parsed(body).get("repositoryNames"):
+            return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
@@ -80,10 +82,10 @@ def _cluster_arn(name: str) -> str:
     return name if name.startswith("arn:") else _arn("cluster", name)
 
 
-def _arn(kind: str, name: str) -> str:
+def _arn(kind: str, name: str, service: str = "ecs") -> str:
     from ministack.core.responses import get_account_id, get_region
 
-    return f"arn:aws:ecs:{get_region()}:{get_account_id()}:{kind}/{name}"
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{kind}/{name}"
 
 
 def _parsed(body: bytes) -> dict:

@@ -35,12 +35,21 @@ Answer = TypeVar("Answer")
 class AwsError(WherryError):
     """AWS refused a call, or could not be reached."""
 
-    def __init__(self, message: str, *, code: str = "", hint: str | None = None, passes: bool = False) -> None:
+    def __init__(
+        self, message: str, *, code: str = "", hint: str | None = None, call: str = "", passes: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         #: AWS's own name of the error, e.g. `ExecutionDoesNotExist`; empty when there was no answer.
         self.code = code
+        #: What was called, as `Aws.call` was given it: `ec2:describe_subnets`.
+        self.call = call
         #: True for what may go better a moment later: throttling, a fault of AWS's, a lost answer.
         self.passes = passes
+
+    @property
+    def is_denied(self) -> bool:
+        """The caller may not do that."""
+        return self.code.startswith(("AccessDenied", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized"))
 
 
 class Aws:
@@ -83,6 +92,11 @@ class Aws:
     def caller(self) -> dict[str, Any]:
         """STS's GetCallerIdentity: Account, Arn, UserId."""
         return self.call("sts", "get_caller_identity")
+
+    def knows_region(self) -> bool:
+        """Whether there is such a region; asks nobody: botocore has a list."""
+        partitions = self._session.get_available_partitions()
+        return any(self.region in self._session.get_available_regions("ecs", name) for name in partitions)
 
     @property
     def account(self) -> str:
@@ -190,12 +204,17 @@ class Aws:
         response = getattr(error, "response", None)
         if response is None:
             hint = _hint_without_answer(type(error).__name__, str(error))
-            return AwsError(f"{called}: {error}", hint=hint, passes=isinstance(error, self._errors.HTTPClientError))
+            passes = isinstance(error, self._errors.HTTPClientError)
+            return AwsError(f"{called}: {error}", hint=hint, call=f"{service}:{operation}", passes=passes)
         code = str(response.get("Error", {}).get("Code", ""))
         message = str(response.get("Error", {}).get("Message", "")) or code
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return AwsError(
-            f"{called}: {code}: {message}", code=code, hint=_hint(code), passes=is_passing(status=status, code=code)
+            f"{called}: {code}: {message}",
+            code=code,
+            hint=_hint(code),
+            call=f"{service}:{operation}",
+            passes=is_passing(status=status, code=code),
         )
 
 
@@ -205,7 +224,7 @@ def _hint(code: str) -> str | None:
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
         return "AWS does not know these credentials: `aws sts get-caller-identity` shows whose they are"
     if code.startswith(("AccessDenied", "UnauthorizedOperation")):
-        return "the credentials in use may not do that"
+        return "the credentials in use may not do that: `wherry policy` prints all that it takes"
     return None
 
 

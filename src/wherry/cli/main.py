@@ -24,6 +24,8 @@ VERBS = {
     "init": "make a job file that runs: hello, nightly or upload",
     "check": "check the job file; all problems at once",
     "schema": "print the JSON Schema of job files, for editors",
+    "policy": "print the IAM policy of what deploying needs, to hand to an administrator",
+    "verify": "check what runs on AWS need, before they fail for it: network, images, secrets, roles, quotas",
     "plan": "show what a deploy would change on AWS, and the permissions it grants",
     "deploy": "bring the job file to AWS: images, then one CloudFormation stack",
     "destroy": "take an environment on AWS away; data stays unless you say otherwise twice",

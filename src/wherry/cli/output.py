@@ -31,7 +31,8 @@ _STATUS_COLOURS = {
 _environment = ""
 #: Commands within prose that take `--env`.
 _COMMAND = re.compile(
-    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets) ?[^`]*`"
+    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets|verify"
+    r"|policy) ?[^`]*`"
 )
 
 
