@@ -174,3 +174,17 @@ def test_where_nothing_is_deployed_there_are_no_letters():
     aws.answers["get_queue_url"] = AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue")
     assert target.dead_letters() == []
     target.bury(["x"])
+
+
+def test_a_letter_that_somebody_else_looks_at_is_waited_for(monkeypatch):
+    bodies = [message(status_change("sales-prod_nightly", "abc"), 1)]
+    shown = iter([bodies, [], [], bodies, [], []])  # listed; hidden by somebody else; there again
+    target, aws = remote(get_execution_history=histories(), get_queue_attributes={"Attributes": {}})
+    aws.answers["receive_message"] = lambda **_: {"Messages": next(shown)}
+    looking = iter(["1", "0"])
+    aws.answers["get_queue_attributes"] = lambda **_: {
+        "Attributes": {"ApproximateNumberOfMessagesNotVisible": next(looking)}
+    }
+    assert [run.id for run in target.dead_letters()] == ["abc"]
+    target.bury(["abc"])
+    assert receipts(aws, "delete_message_batch") == ["r1"]

@@ -145,6 +145,7 @@ def test_a_retry_is_another_execution_of_the_same_run():
     target, aws = remote(
         get_execution_history=answered,
         start_execution={},
+        stop_execution={},
         get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
         describe_task_definition=described(),
     )
@@ -157,6 +158,8 @@ def test_a_retry_is_another_execution_of_the_same_run():
     assert target.find("abc--2").id == "abc"
     with pytest.raises(UserError, match="run abc has not ended"):
         target.retry("abc")
+    target.stop("abc")
+    assert aws.asked("stop_execution")[0]["executionArn"].endswith(":abc--2")
     books["nightly__abc--2"] = Book().scheduled().submitted(2).succeeded(task(2)).end(attempts=2)
     target, _ = remote(**aws.answers)
     run = target.find("abc")
@@ -526,7 +529,9 @@ def test_at_a_glance():
             nightly__a=Book().admitted(), nightly__b=Book().fail(reason="no"), report__e=Book().end("skipped", "busy")
         ),
         get_queue_url={"QueueUrl": "https://q"},
-        get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "3"}},
+        get_queue_attributes={
+            "Attributes": {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
+        },
         list_schedules=[],
         describe_stack_resource=AwsError("Resource does not exist", code="ValidationError"),
         get_metric_data=[],

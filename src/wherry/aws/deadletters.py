@@ -7,6 +7,7 @@ and then gives it back: at once, or `_HELD` seconds later when he is killed. Not
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -60,10 +61,17 @@ class DeadLetters:
         return history.ordered(found)[: limit if limit >= 0 else None]
 
     def bury(self, run_ids: Iterable[str]) -> None:
-        """Take all letters of these runs from the queue."""
+        """Take all letters of these runs from the queue; waits for those that somebody else looks at."""
         wanted = set(run_ids)
-        with self._held() as letters:
-            self._delete([letter for letter in letters if letter.run.id in wanted])
+        known = {letter.message_id for letter in self._seen or () if letter.run.id in wanted}
+        patient_until = time.monotonic() + _HELD
+        while True:
+            with self._held() as letters:
+                found = [letter for letter in letters if letter.run.id in wanted]
+                self._delete(found)
+            known -= {letter.message_id for letter in found}
+            if not known or not self._is_somebody_looking() or time.monotonic() > patient_until:
+                return  # what is not there any more somebody else has taken away
 
     def of(self, run_id: str) -> list[Letter]:
         """The letters of a run, as they were when the queue was last looked at."""
@@ -127,6 +135,11 @@ class DeadLetters:
             letters = {letter.message_id: letter for letter in map(self._reader.read, self._receive())}
             is_new = bool(letters.keys() - held.keys())
             held |= letters
+
+    def _is_somebody_looking(self) -> bool:
+        name = "ApproximateNumberOfMessagesNotVisible"
+        answer = self._site.aws.call("sqs", "get_queue_attributes", QueueUrl=self._url, AttributeNames=[name])
+        return int(answer["Attributes"].get(name, 0)) > 0
 
     def _receive(self) -> list[Mapping[str, Any]]:
         if self._url is None:
