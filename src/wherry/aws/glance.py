@@ -125,13 +125,13 @@ def _upcoming(site: Site, anchor: datetime, now: datetime) -> Iterator[Upcoming]
 
 
 def _dead_letters(site: Site) -> int:
-    """How many messages wait in the queue of dead letters, about."""
-    name = "ApproximateNumberOfMessages"
+    """How many messages are in the queue of dead letters, about; also those that somebody looks at just now."""
+    counted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     try:
         url = site.aws.call("sqs", "get_queue_url", QueueName=site.names.dead_letters)["QueueUrl"]
-        answer = site.aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])
+        answer = site.aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=counted)
     except AwsError as error:
         if "NonExistentQueue" in error.code or "QueueDoesNotExist" in error.code:
             return 0
         raise
-    return int(answer["Attributes"][name])
+    return sum(int(answer["Attributes"].get(name, 0)) for name in counted)
