@@ -140,13 +140,24 @@ def test_a_public_subnet_whose_tasks_get_no_public_address(sales):
     assert verified(sales)[f"subnet {subnet}"][1] == f"leads out through {gateway}, and its tasks get public addresses"
 
 
+def leads_out(ec2, vpc):
+    """A public subnet."""
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.2.0/24")["Subnet"]["SubnetId"]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    return subnet
+
+
 def test_a_private_subnet_with_a_nat_gateway(sales):
-    ec2, _, subnet, table, _ = network(sales)
-    assert (
-        "a task that is launched here fails to run: it has no outbound access" in failed(sales, f"subnet {subnet}")[1]
-    )
+    ec2, vpc, subnet, table, _ = network(sales)
+    said = "a task that is launched here fails to run: it has no outbound access"
+    assert failed(sales, f"subnet {subnet}")[1] == said
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
-    nat = ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    public = leads_out(ec2, vpc)
+    nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=address)["NatGateway"]["NatGatewayId"]
     ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
     assert verified(sales)[f"subnet {subnet}"][1] == f"leads out through {nat}"
     ec2.delete_nat_gateway(NatGatewayId=nat)

@@ -12,6 +12,7 @@ from wherry.model import EventTrigger, Job, JobFile, ScheduleTrigger
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 EVERYBODY = [{"CidrIp": "0.0.0.0/0"}]
+OUT = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-2", "State": "active"}
 HTTPS = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 OPEN = [
     {"RuleNumber": 100, "Egress": way, "Protocol": "-1", "RuleAction": "allow", "CidrBlock": "0.0.0.0/0"}
@@ -19,8 +20,12 @@ OPEN = [
 ]
 
 
-def seen(route=None, *, public_ip=False, **more):
-    """A VPC with one subnet, whose route table has this default route."""
+def nat(**more):
+    return {"nat-1": {"State": "available", "ConnectivityType": "public", "SubnetId": "subnet-2", **more}}
+
+
+def seen(route=None, *, public_ip=False, public=False, **more):
+    """A VPC with a subnet, whose route table has this default route; `public`: another subnet leads out."""
     routes = [{"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}]
     if route is not None:
         routes.append({"DestinationCidrBlock": "0.0.0.0/0", "State": "active", **route})
@@ -34,6 +39,7 @@ def seen(route=None, *, public_ip=False, **more):
         "tables": [
             {"RouteTableId": "rtb-main", "Associations": [{"Main": True}], "Routes": routes[:1]},
             {"RouteTableId": "rtb-1", "Associations": [{"SubnetId": "subnet-1"}], "Routes": routes},
+            *([{"Associations": [{"SubnetId": "subnet-2"}], "Routes": [OUT]}] if public else []),
         ],
         "nats": {},
         "endpoints": [],
@@ -74,8 +80,11 @@ ACL = {"NetworkAclId": "acl-1", "Associations": [{"SubnetId": "subnet-1"}]}
     [
         (seen({"GatewayId": "igw-1"}, public_ip=True), "OK", "through igw-1"),
         (seen({"GatewayId": "igw-1"}), "NG", "get no public address"),
-        (seen({"NatGatewayId": "nat-1"}, nats={"nat-1": "available"}), "OK", "through nat-1"),
-        (seen({"NatGatewayId": "nat-1"}, nats={"nat-1": "failed"}), "NG", "nat-1 is failed"),
+        (seen({"NatGatewayId": "nat-1"}, nats=nat(), public=True), "OK", "through nat-1"),
+        (seen({"NatGatewayId": "nat-1"}, nats=nat(State="failed"), public=True), "NG", "nat-1 is failed"),
+        (seen({"NatGatewayId": "nat-1"}, nats=nat(ConnectivityType="private"), public=True), "NG", "nat-1 is private"),
+        (seen({"NatGatewayId": "nat-1"}, nats=nat()), "NG", "stands in subnet-2, which does not lead out itself"),
+        (seen({"NatGatewayId": "nat-1"}), "NG", "nat-1 is gone"),
         (seen({"NatGatewayId": "nat-1", "State": "blackhole"}), "NG", "something that is gone"),
         (seen({"TransitGatewayId": "tgw-1"}), "SKIP", "through tgw-1, and who knows where"),
         (seen(), "NG", "it has no outbound access"),
@@ -132,6 +141,12 @@ def test_a_given_security_group(rules, verdict):
     groups = {"sg-1": {"GroupId": "sg-1", "IpPermissionsEgress": rules}}
     _, finding = egress.judge(seen({"GatewayId": "igw-1"}, public_ip=True, groups=groups))
     assert (finding.subject, finding.verdict.value) == ("security group sg-1", verdict)
+
+
+def test_a_subnet_without_a_free_address():
+    subnets = [{"SubnetId": "subnet-1", "CidrBlock": "10.0.1.0/24", "AvailableIpAddressCount": 0}]
+    first, _ = egress.judge(seen({"GatewayId": "igw-1"}, public_ip=True, subnets=subnets))
+    assert first.reason.endswith("it has no free address left")
 
 
 def test_a_network_that_resolves_no_names():

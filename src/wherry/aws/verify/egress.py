@@ -23,6 +23,8 @@ def judge(network: Network | None) -> Iterator[Finding]:
     if not network.resolves:
         yield ng("network", f"{network.given.vpc} resolves no names", _attribute(network, "enable-dns-support"))
     for subnet in network.subnets:
+        if subnet.get("AvailableIpAddressCount") == 0:
+            yield ng(f"subnet {subnet['SubnetId']}", f"{FAILS}it has no free address left", "name another one as well")
         yield rules.closed_by(network.acls, subnet["SubnetId"]) or _way_out(network, subnet)
     for group in network.given.security_groups:
         yield rules.out_of(network.groups[group])
@@ -31,28 +33,52 @@ def judge(network: Network | None) -> Iterator[Finding]:
 def _way_out(network: Network, subnet: Mapping[str, Any]) -> Finding:
     about = f"subnet {subnet['SubnetId']}"
     route = _default_route(_table_of(network, subnet["SubnetId"]))
+    trouble, hint = _trouble_of_route(network, route)
+    if trouble:
+        return _by_endpoints(network, subnet, trouble, hint)
+    target = next((str(route[key]) for key in _TARGETS if route.get(key)), "something else")
+    if target.startswith("igw-"):
+        return ok(about, f"leads out through {target}, and its tasks get public addresses")
+    if target.startswith("nat-"):
+        return ok(about, f"leads out through {target}")
+    return skip(about, f"leads out through {target}, and who knows where")
+
+
+#: What a route may lead to.
+_TARGETS = (
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "NetworkInterfaceId",
+    "InstanceId",
+    "VpcPeeringConnectionId",
+)
+
+
+def _trouble_of_route(network: Network, route: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a default route leads nowhere, and what to do about it; empty: it does, or nobody can tell."""
     gateway, nat = str(route.get("GatewayId", "")), str(route.get("NatGatewayId", ""))
-    if route.get("State") == "blackhole":
-        return _by_endpoints(network, subnet, "its default route leads to something that is gone")
-    if gateway.startswith("igw-") and not network.given.public_ip:
-        without = f"it leads out through {gateway}, and its tasks get no public address"
-        hint = "write `public_ip: true`, or choose a subnet that leads out through a NAT gateway"
-        return _by_endpoints(network, subnet, without, hint)
-    if nat and network.nats.get(nat) != "available":
-        return _by_endpoints(network, subnet, f"its NAT gateway {nat} is {network.nats.get(nat, 'gone')}")
     if not route:
-        return _by_endpoints(network, subnet, "it has no outbound access")
-    if gateway.startswith("igw-"):
-        return ok(about, f"leads out through {gateway}, and its tasks get public addresses")
-    target = next((str(route[key]) for key in _OTHERS if route.get(key)), "something else")
-    return (
-        ok(about, f"leads out through {nat}")
-        if nat
-        else skip(about, f"leads out through {target}, and who knows where")
-    )
+        return "it has no outbound access", ""
+    if route.get("State") == "blackhole":
+        return "its default route leads to something that is gone", ""
+    if gateway.startswith("igw-") and not network.given.public_ip:
+        hint = "write `public_ip: true`, or choose a subnet that leads out through a NAT gateway"
+        return f"it leads out through {gateway}, and its tasks get no public address", hint
+    trouble = _trouble_of_nat(network, nat) if nat else ""
+    return (f"its NAT gateway {nat} {trouble}", "") if trouble else ("", "")
 
 
-_OTHERS = ("TransitGatewayId", "NetworkInterfaceId", "InstanceId", "VpcPeeringConnectionId", "GatewayId")
+def _trouble_of_nat(network: Network, name: str) -> str:
+    """Why a NAT gateway leads nowhere; empty: it does (VPC User Guide, "NAT gateways")."""
+    nat = network.nats.get(name, {"State": "gone"})
+    if nat["State"] != "available":
+        return f"is {nat['State']}"
+    if nat.get("ConnectivityType") == "private":
+        return "is private: it leads to other networks alone"
+    if not str(_default_route(_table_of(network, nat["SubnetId"])).get("GatewayId", "")).startswith("igw-"):
+        return f"stands in {nat['SubnetId']}, which does not lead out itself"
+    return ""
 
 
 def _by_endpoints(network: Network, subnet: Mapping[str, Any], otherwise: str, hint: str = "") -> Finding:
@@ -75,8 +101,8 @@ def _by_endpoints(network: Network, subnet: Mapping[str, Any], otherwise: str, h
 
 def _trouble(network: Network, subnet: Mapping[str, Any], service: str) -> str:
     """Why a service is not reached by an endpoint; empty: it is."""
-    name = f"com.amazonaws.{network.region}.{service}"
-    mine = [each for each in network.endpoints if each["ServiceName"] == name and _is_ready(each)]
+    name = f"com.amazonaws.{network.region}.{service}"  # in China with `cn.` before it
+    mine = [each for each in network.endpoints if each["ServiceName"].endswith(name) and _is_ready(each)]
     table = _table_of(network, subnet["SubnetId"]).get("RouteTableId")
     if any(each["VpcEndpointType"] == "Gateway" and table in each.get("RouteTableIds", ()) for each in mine):
         return ""

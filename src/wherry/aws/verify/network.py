@@ -26,8 +26,8 @@ class Network:
     needs: Needs
     subnets: Sequence[Mapping[str, Any]]
     tables: Sequence[Mapping[str, Any]]
-    #: NAT gateway -> its state.
-    nats: Mapping[str, str]
+    #: NAT gateways, by id.
+    nats: Mapping[str, Mapping[str, Any]]
     endpoints: Sequence[Mapping[str, Any]]
     acls: Sequence[Mapping[str, Any]]
     #: Security groups, by id: those that are given (none: the stack's own lets everything out), and the endpoints'.
@@ -90,7 +90,7 @@ def look(site: Site) -> Network | None:
         needs=needs_of(site),
         subnets=subnets,
         tables=tables,
-        nats={nat["NatGatewayId"]: nat["State"] for nat in nats},
+        nats={nat["NatGatewayId"]: nat for nat in nats},
         endpoints=endpoints,
         acls=acls,
         groups=_groups(aws, sorted({*theirs, *given.security_groups})),
