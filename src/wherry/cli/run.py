@@ -64,7 +64,8 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     interrupted = False
     written = 0
     waits = _Waits(target, run_id)
-    take_as_interrupts()
+    # a closed terminal leaves the run to whoever executes it
+    take_as_interrupts(hangup=not target.has_engine())
     while True:
         try:
             known = written
@@ -117,9 +118,9 @@ class _Waits:
             output.note(f"{run.id} waits for a free place, or for another run of `{run.job}` to end")
 
 
-def take_as_interrupts() -> None:
-    """A closed terminal, `timeout`, a supervisor: from now on they are like Ctrl-C, and things are put in order."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+def take_as_interrupts(*, hangup: bool = True) -> None:
+    """`timeout`, a supervisor, with `hangup` a closed terminal: from now on like Ctrl-C, so that order is kept."""
+    for number in (signal.SIGTERM, signal.SIGHUP) if hangup else (signal.SIGTERM,):
         signal.signal(number, _interrupt)
 
 
