@@ -38,11 +38,13 @@ def listed(cloud, job):
     return json.loads(cloud.wherry("runs", "--job", job, "--limit", "100", "--json", "--env", "prod").stdout)
 
 
-def test_a_run_goes_on_when_the_laptop_is_closed_and_another_one_sees_it(cloud, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_run_goes_on_when_the_laptop_is_closed_and_another_one_sees_it(cloud, tmp_path, monkeypatch, number):
     process = cloud.begin("run", "long", "--env", "prod")
     assert process.stdout.readline() == "line 1\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == -number
     # another folder, another home: nothing is known here but the job file and the account
     home = tmp_path / "home"
     home.mkdir()

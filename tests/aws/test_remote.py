@@ -563,3 +563,46 @@ def test_at_a_glance_where_nothing_is_deployed():
     status = target.status()
     assert not status.running
     assert "not deployed, `wherry deploy --env prod` makes it" in status.engine
+
+
+@pytest.mark.parametrize(
+    ("book", "ending"),
+    [
+        (
+            Book().scheduled().submitted().add("ExecutionAborted", error="Stopped", cause="stopped on request"),
+            "stopped",
+        ),
+        (
+            Book().scheduled(timeout=9).submitted().add("TaskTimedOut", error="States.Timeout").fail("TimedOut"),
+            "timed_out",
+        ),
+        (
+            Book()
+            .scheduled()
+            .submitted()
+            .failed(
+                task(1, container(code=None), stop_code="TaskFailedToStart", StoppedReason="Capacity is unavailable")
+            )
+            .fail(reason="could not start"),
+            "could_not_start",
+        ),
+        (
+            Book().scheduled().failed("RESOURCE:ENI", "AmazonECS.Unknown").fail(reason="could not start"),
+            "could_not_start",
+        ),
+        (Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3"), "exited"),
+    ],
+)
+def test_what_ecs_has_forgotten_is_in_the_history(book, ending):
+    """Seven hours later: ECS knows a task for one hour, and is not asked."""
+    target, aws = remote(
+        get_execution_history=histories(nightly__abc=book),
+        describe_task_definition=described(),
+        get_log_events={"events": [{"message": "the last line"}], "nextForwardToken": "x", "nextBackwardToken": "x"},
+    )
+    run = target.find("abc")
+    assert run.attempts[-1].outcome.ending.value == ending
+    assert run.reason
+    written = b"".join(target.log(run, 1))
+    assert written in (b"the last line\n" * 2, b"the last line\n", b"")
+    assert aws.asked("describe_tasks") == []
