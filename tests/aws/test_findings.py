@@ -83,6 +83,10 @@ def test_a_run_that_ended_badly(more, text):
     assert found[0]["event"]["detail"]["job"] == "nightly"
 
 
+def test_a_run_that_somebody_has_stopped_is_not_told():
+    assert not said(findings.failed(NAMES), input=ended(error="Stopped"))
+
+
 def test_the_same_end_has_the_same_lock_and_another_round_has_another_one():
     first, again, later = (said(findings.failed(NAMES), input=ended(stopDate=date))[0]["lock"] for date in (1, 1, 2))
     assert first == again != later

@@ -28,6 +28,21 @@ def test_an_event_makes_one_run_however_often_it_comes(backend):
     assert len(backend.ended("job")) == 1
 
 
+def test_triggers_are_counted(backend):
+    """`status` tells how often each kind of trigger has fired within a day; what is started by hand is not counted."""
+    backend.deploy(
+        "job: {command: 'true', on: [{event: {source: [test]}}, {upload: {bucket: incoming}}]}",
+        "buckets: {incoming: {}}\n",
+    )
+    backend.emit({"n": 1}, {"n": 2})
+    backend.ended("job", 2)
+    backend.run("job")
+    assert backend.status()["triggers"] == [
+        {"job": "job", "trigger": "event", "fired": 2, "missed": 0},
+        {"job": "job", "trigger": "upload", "fired": 0, "missed": 0},
+    ]
+
+
 def test_a_delivery_may_repeat(backend):
     """What delivers events may do so twice: each still makes one run."""
     backend.deploy("job: {command: 'true', on: [{event: {source: [test]}}]}")

@@ -2,8 +2,9 @@
 
 CloudWatch publishes to the topics by itself. Each alarm costs $0.10 a month beyond the first ten of an account.
 
-Sources: EventBridge Scheduler User Guide, "Monitoring with CloudWatch" (dimension `ScheduleGroup`); Step Functions
-Developer Guide, "Monitoring with CloudWatch"; SQS Developer Guide, "Available CloudWatch metrics".
+Sources: EventBridge Scheduler User Guide, "Monitoring with CloudWatch" (dimension `ScheduleGroup`: if AWS called it
+otherwise, the alarm of silence would itself be silent; nobody here has seen it go off on AWS); Step Functions Developer
+Guide, "Monitoring with CloudWatch"; SQS Developer Guide, "Available CloudWatch metrics".
 """
 
 from __future__ import annotations

@@ -65,7 +65,11 @@ def waiting(before: Sequence[str]) -> str:
 
 
 def enabled(reason: str) -> str:
-    """A schedule's description, as whether its firing counts."""
+    """A schedule's description, as whether its firing counts.
+
+    Dates come as ISO texts in other integrations with SDKs; were they none here, the expression would fail, and the
+    firing be told.
+    """
     return f"""(
   $given := $states.input;
   $due := $toMillis($given.at) - ($exists($given.period) ? $given.period * 1000 : 0);
@@ -118,7 +122,7 @@ def stuck(names: Names, seconds: int) -> str:
 
 
 def failed(names: Names) -> str:
-    """The finding of a run that has ended badly."""
+    """The findings of a machine's end: none when somebody has stopped the task."""
     text = f"""{_who(names)} & $job & " " & $detail.status & ": " & $reason
       & " (run " & $detail.`run-id` & "; {_command(names, "explain ", "$detail.`run-id`")})\""""
     return f"""({_HASH}
@@ -132,7 +136,7 @@ def failed(names: Names) -> str:
   $said := $detail.reason != "" ? $detail.reason : $join($texts, ": ");
   $reason := $substring($said, 0, {_REASON});
   $fits := $length($string($detail.event)) <= {_EVENT};
-  [{{
+  $detail.status = "stopped" ? [] : [{{
     "lock": "failed-" & $short($ended.detail.executionArn & " " & $string($ended.detail.stopDate)),
     "subject": {_who(names)} & $job & " " & $detail.status,
     "text": {text},
