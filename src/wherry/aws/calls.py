@@ -79,7 +79,8 @@ USING: Mapping[str, str] = {
     "ecs:describe_tasks": "ecs:DescribeTasks",
     "events:put_events": "events:PutEvents",
     "logs:get_log_events": "logs:GetLogEvents",
-    "s3:get_object": "s3:GetObject",
+    # without the list a missing object looks forbidden
+    "s3:get_object": "s3:GetObject s3:ListBucket",
     "s3:put_object": "s3:PutObject s3:AbortMultipartUpload",
     # with tags
     "secretsmanager:create_secret": "secretsmanager:CreateSecret secretsmanager:TagResource",
