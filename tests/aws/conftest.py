@@ -76,6 +76,8 @@ def leftovers(account) -> list[str]:
         ("scheduler", "list_schedules", "Schedules", "Name"),
         ("scheduler", "list_schedule_groups", "ScheduleGroups", "Name"),
         ("sns", "list_topics", "Topics", "TopicArn"),
+        ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        ("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
         ("secretsmanager", "list_secrets", "SecretList", "Name"),
         ("ec2", "describe_security_groups", "SecurityGroups", "GroupName"),
     ):

@@ -61,6 +61,10 @@ class Account:
         """Have a schedule fire now (scheduled time `at`, ISO, default now): waiting a day is too slow."""
         self.standin.lever("fire", account=self.id, region=self.region, group=group, name=schedule, at=at)
 
+    def age(self, hours: float) -> None:
+        """All schedules and tasks were made so much earlier."""
+        self.standin.lever("age", account=self.id, region=self.region, hours=hours)
+
     def quota(self, code: str, value: float) -> None:
         """Have Fargate's quota of that code be so many vCPUs; new accounts have 6."""
         self.standin.lever("quota", account=self.id, code=code, value=value)

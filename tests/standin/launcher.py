@@ -35,12 +35,12 @@ def main() -> None:
 def _with_levers(app):
     """`POST /_standin/LEVER` is for tests, and gives JSON; everything else is MiniStack's.
 
-    `fire` lets them have a schedule's tick now, `asked` tells what IAM was asked about a principal, `quota` sets one.
+    `fire` lets them have a schedule's tick now, `age` makes all older, `asked` tells what IAM was asked about a principal, `quota` sets one.
     """
 
     from tests.standin import caller, events, quotas
 
-    levers = {"fire": events.fire, "asked": caller.asked, "quota": quotas.quota}
+    levers = {"fire": events.fire, "age": events.age, "asked": caller.asked, "quota": quotas.quota}
 
     async def answer(scope, receive, send):
         headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}

@@ -1,4 +1,4 @@
-"""What ECS asks IAM about: MiniStack asks about the cluster, AWS about the task definition or the task.
+"""What IAM is asked about. MiniStack asks about an ECS cluster where AWS asks about the task definition or the task.
 
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon ECS": RunTask is authorised on the
 task definition's revision, StopTask and DescribeTasks on the tasks; the cluster is the condition key `ecs:cluster`.
@@ -17,6 +17,10 @@ def install() -> None:
         body = next((each for each in (*arguments, *named.values()) if isinstance(each, bytes)), b"")
         if service == "logs":
             return _stream(_parsed(body), found)
+        if service == "scheduler":
+            return _schedule(
+                found, next((each for each in arguments if isinstance(each, dict) and "groupName" in each), {})
+            )
         if service == "ecr" and _parsed(body).get("repositoryNames"):
             return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
         return _resource(_parsed(body), found) if service == "ecs" else found
@@ -44,6 +48,12 @@ def _roles(definition_arn: str) -> list[str]:
 
     found = ecs._task_defs.get(definition_arn.rsplit("/", 1)[-1]) or {}
     return [found[key] for key in ("taskRoleArn", "executionRoleArn") if found.get(key)]
+
+
+def _schedule(found: str, asked: dict) -> str:
+    """A schedule's ARN names its group, which MiniStack takes for `default`."""
+    group = asked.get("groupName", "default")
+    return found.replace(":schedule/default/", f":schedule/{group if isinstance(group, str) else group[0]}/")
 
 
 def _stream(asked: dict, group: str) -> str:

@@ -28,22 +28,20 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
     return statement | ({"Condition": condition} if condition else {})
 
 
-def role(about: str, principal: str, source: Any, statements: Iterable[Statement]) -> dict[str, Any]:
-    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks."""
+def role(about: str, principal: str, source: Any | None, statements: Iterable[Statement]) -> dict[str, Any]:
+    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks.
+
+    None for Lambda, which does not say for whom it asks (Lambda Developer Guide, "Execution role": no such condition).
+    """
     found = list(statements)
+    condition = {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        "ArnLike": {"aws:SourceArn": source},
+    }
+    assume = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     trust = {
         "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": principal},
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
-                    "ArnLike": {"aws:SourceArn": source},
-                },
-            }
-        ],
+        "Statement": [assume | ({} if source is None else {"Condition": condition})],
     }
     document = {"Version": "2012-10-17", "Statement": found}
     policies = [{"PolicyName": "least", "PolicyDocument": document}] if found else []

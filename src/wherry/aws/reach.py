@@ -24,7 +24,7 @@ NO_RESOURCE = frozenset(
         "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
         "ec2:DescribeVpcEncryptionControls", "ec2:DescribeVpcs", "ec2:DescribeVpnGateways", "ec2:Get*",
         "ecr:GetAuthorizationToken", "ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition",
-        "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission",
+        "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission", "scheduler:ListSchedules",
         "events:RemovePermission", "logs:DescribeIndexPolicies", "logs:DescribeLogGroups",
         "logs:DescribeResourcePolicies", "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota",
         "servicequotas:ListServiceQuotas",
@@ -95,7 +95,11 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
         "lambda": [f"function:{stem}*"],
         "logs": [f"log-group:{names.log_group('*')}", *(f"log-group:{group}*" for group in groups)],
         "s3": [each for name in _buckets(place) for each in (name, f"{name}/*")],
-        "scheduler": [f"schedule-group/{names.schedules}", f"schedule/{names.schedules}/*"],
+        "scheduler": [
+            each
+            for group in (names.schedules, names.watches)
+            for each in (f"schedule-group/{group}", f"schedule/{group}/*")
+        ],
         # with the six characters that a secret's ARN ends in, and without them while there is no such secret
         "secretsmanager": [f"secret:{name}{more}" for name in secret_names(place.jobfile) for more in ("", "-??????")],
         "servicequotas": ["fargate/*"],

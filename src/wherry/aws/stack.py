@@ -102,7 +102,8 @@ class Stack:
         made = self._call(
             "create_change_set",
             StackName=self.name,
-            ChangeSetName=f"wherry-{secrets.token_hex(6)}",
+            ChangeSetName=(name := f"wherry-{secrets.token_hex(6)}"),
+            ClientToken=name,  # by which CloudFormation knows a repetition
             ChangeSetType="CREATE" if is_new else "UPDATE",
             Capabilities=_CAPABILITIES,
             Tags=self._tags,

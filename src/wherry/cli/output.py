@@ -42,11 +42,6 @@ def speak_of(environment: str) -> None:
     _environment = environment
 
 
-def is_elsewhere() -> bool:
-    """True when the environment that is spoken of is not this machine."""
-    return bool(_environment)
-
-
 def addressed(text: str) -> str:
     """The text with `--env` in the commands that it names, where they need it."""
     if not _environment:

@@ -106,6 +106,14 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
     return tag
 
 
+def copy_context(folder: str, into: str) -> None:
+    """Copy all that an image of the folder is built of, Dockerfile included, into a new folder; raises UserError."""
+    how, _, found = _sources(folder, PLATFORM)
+    with tempfile.TemporaryFile() as packed:
+        context.pack(found, {"Dockerfile": how.dockerfile.encode()}, packed)
+        context.unpack(packed, into)
+
+
 def has(tag: str) -> bool:
     """True when this machine's engine has an image of that name."""
     try:

@@ -12,6 +12,7 @@ from wherry.model.file import (
     Environment,
     EventTrigger,
     Helper,
+    InvokeTrigger,
     Job,
     JobFile,
     Keep,
@@ -24,7 +25,7 @@ from wherry.model.file import (
     UploadTrigger,
     did_you_mean,
 )
-from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status
+from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status, Usage
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "EventTrigger",
     "Helper",
+    "InvokeTrigger",
     "Job",
     "JobFile",
     "Keep",
@@ -52,6 +54,7 @@ __all__ = [
     "Status",
     "Trigger",
     "UploadTrigger",
+    "Usage",
     "complete_event",
     "did_you_mean",
     "iso_seconds",
