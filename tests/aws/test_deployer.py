@@ -75,6 +75,12 @@ def test_whoever_has_the_policies_can_deploy_use_and_destroy(sales):
     boss.wherry("deploy", "--yes")
     assert boss.wherry("plan").stdout.splitlines()[-1] == "no changes"
     use(operator)
+    told = operator.wherry("verify").stdout
+    assert (
+        "[SKIP] quota Fargate On-Demand vCPUs: the caller may not look: that needs servicequotas:GetServiceQuota"
+        in told
+    )
+    assert "[NG]" not in told
     assert "not authorized" in operator.wherry("plan", code=1).stderr
     assert "not authorized" in operator.wherry("destroy", "--yes", code=1).stderr
     sales.project.jobfile(JOBFILE.replace("rate(1 hour)", "rate(2 hours)"))

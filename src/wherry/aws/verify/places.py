@@ -11,7 +11,7 @@ from wherry.aws import found
 from wherry.aws.client import AwsError
 from wherry.aws.states import Need, State
 from wherry.aws.survey import Site
-from wherry.aws.verify.findings import Check, Finding, ng, ok
+from wherry.aws.verify.findings import Check, Finding, ng, ok, skip
 from wherry.model import Bucket, UploadTrigger
 
 
@@ -99,7 +99,9 @@ def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
 def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
     """A bucket that the job file owns. Pure."""
     how, is_deployed = seen
-    if how == "taken":
+    if how == "taken" and is_deployed:
+        yield skip(about, f"`{name}` may not be looked at by you: that needs s3:ListBucket")
+    elif how == "taken":
         yield ng(
             about,
             f"`{name}` is another account's, or closed to you",
