@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from wherry.aws import jobs, starting, storage, tasks, triggers
+from wherry.aws import alerting, dashboard, jobs, starting, storage, tasks, triggers
 from wherry.aws.given import Given
 from wherry.aws.names import Names
 from wherry.aws.network import network
@@ -54,12 +54,11 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     for job in jobfile.jobs.values():
         resources |= jobs.job_resources(jobfile, environment, given, job, ids[job.name], where)
     resources |= starting.starting(jobfile, environment, names, ids)
-    addresses = [str(address) for address in environment.alerts]
-    resources |= storage.alerts(names, addresses)
-    topics: list[Any] = [{"Ref": "Alerts"}] if "Alerts" in resources else []
-    topics += [address for address in addresses if address.startswith("arn:")]
+    resources |= alerting.alerting(jobfile, environment, names, ids)
     if jobfile.jobs:
-        resources["Failures"] = triggers.failures(names, topics)
+        resources["Failures"] = triggers.failures(names, told="Watch" in resources)
+    if environment.dashboard:
+        resources["Dashboard"] = dashboard.dashboard(jobfile, environment, names, ids)
     return _template(jobfile, environment, "jobs", resources)
 
 

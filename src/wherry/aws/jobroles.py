@@ -33,7 +33,7 @@ def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | 
         resources = [arn("logs", f"log-group:{group}:*") for group in groups]
         statements.append(policy.allow(["logs:CreateLogStream", "logs:PutLogEvents"], resources))
     images = [container.get("Image") for container in definition["ContainerDefinitions"]]
-    repositories = {found for image in images if (found := _repository_arn(image))}
+    repositories = {found for image in images if (found := repository_arn(image))}
     if own is not None:
         repositories.add(_ECR.format(region="${AWS::Region}", account="${AWS::AccountId}", name=own))
     if repositories:
@@ -75,7 +75,7 @@ def _secret(written: str) -> str:
     return found if re.search(r"-[A-Za-z0-9]{6}$", found) else f"{found}-??????"
 
 
-def _repository_arn(image: Any) -> str | None:
+def repository_arn(image: Any) -> str | None:
     """The ARN of an image's ECR repository, for `Fn::Sub`; None for images of other registries."""
     text = image["Fn::Sub"] if isinstance(image, dict) else str(image)
     host, _, rest = text.partition("/")

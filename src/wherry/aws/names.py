@@ -7,12 +7,15 @@ CloudFormation's `Fn::Sub`, and the plain one for whoever talks to AWS.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from wherry.model import Bucket, Environment, JobFile
 
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
+#: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
+_ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
 _BUCKET_STEM = 35
 _MACHINE_STEM = 80
@@ -63,21 +66,32 @@ class Names:
         return shorten(f"{self.prefix}{job}", _MACHINE_STEM)
 
     def rule(self, logical_id: str) -> str:
-        """A rule (EventBridge). CloudFormation's own names need not begin with the stack's when that is long."""
+        """A rule or a schedule. CloudFormation's own names need not begin with the stack's when that is long."""
         return shorten(f"{self.prefix}{logical_id}", _RULE)
 
     def machine_arn(self, job: str) -> str:
         """Its ARN."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.machine(job)}"
 
-    def execution_arn(self, job: str, run_id: str) -> str:
-        """The ARN of one run of a job."""
-        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{run_id}"
+    def execution_arn(self, job: str, run_id: str, round_number: int = 1) -> str:
+        """The ARN of the execution that is one round of a run of a job."""
+        name = execution_name(run_id, round_number)
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{name}"
+
+    @property
+    def dispatcher_arn(self) -> str:
+        """The ARN of the machine that every trigger starts."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.dispatcher}"
 
     @property
     def dispatcher(self) -> str:
         """The machine that every trigger starts. No job can have this name: they hold no underscore."""
         return shorten(f"{self.prefix}_dispatcher", _MACHINE_STEM)
+
+    @property
+    def watch(self) -> str:
+        """The machine that sees to it that silence is noticed, and tells."""
+        return shorten(f"{self.prefix}_watch", _MACHINE_STEM)
 
     def family(self, job: str) -> str:
         """A job's task definition."""
@@ -115,6 +129,15 @@ class Names:
         return shorten(self.stem, 64)
 
     @property
+    def watches(self) -> str:
+        """The schedule group of the watch. No other environment's can have this name: they hold no underscore."""
+        return f"{shorten(self.stem, 58)}_watch"
+
+    def alarm(self, about: str) -> str:
+        """An alarm (CloudWatch)."""
+        return f"{self.prefix}{about}"
+
+    @property
     def work_bucket_sub(self) -> str:
         """The bucket for what travels: large events, large templates. Nothing in it is meant to stay."""
         return self._bucket_sub("wherry")
@@ -148,6 +171,17 @@ def names_of(jobfile: JobFile, environment: str) -> Names:
 def run_id_of(job: str, cause: str) -> str:
     """The id of the one run that a job has of a cause; the dispatcher computes the same."""
     return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def execution_name(run_id: str, round_number: int) -> str:
+    """What the execution of a run's round is called: the first one's name is the run's id."""
+    return run_id if round_number == 1 else f"{run_id}--{round_number}"
+
+
+def round_of(execution: str) -> tuple[str, int]:
+    """The run's id and the number of the round, by the name of an execution."""
+    match = _ROUND.fullmatch(execution)
+    return (match[1], int(match[2])) if match else (execution, 1)
 
 
 def _not_ending_in_hyphens(part: str) -> str:

@@ -491,6 +491,11 @@ ENVIRONMENT: Final = Record(
             about="where failures are reported: e-mail addresses, https URLs, SNS topics, commands (`local` only)",
         ),
         Key(
+            name="dashboard",
+            kind=Boolean(),
+            about="whether CloudWatch has a page of graphs (false); the first three of an account cost nothing",
+        ),
+        Key(
             name="aws",
             kind=Choice(("inherit",)),
             about="`inherit`: jobs get the caller's own AWS configuration (`local` only)",

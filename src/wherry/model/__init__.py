@@ -25,7 +25,7 @@ from wherry.model.file import (
     UploadTrigger,
     did_you_mean,
 )
-from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status
+from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status, Usage
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -54,6 +54,7 @@ __all__ = [
     "Status",
     "Trigger",
     "UploadTrigger",
+    "Usage",
     "complete_event",
     "did_you_mean",
     "iso_seconds",

@@ -253,6 +253,8 @@ class Environment:
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Where failures are reported: e-mail addresses, https URLs, topics, commands.
     alerts: tuple[str | CommandAlert, ...] = ()
+    #: Whether there is a page of graphs in CloudWatch (AWS only).
+    dashboard: bool = False
     #: `inherit`: jobs get the caller's own AWS configuration instead of the gateway (local only).
     aws: str | None = None
     #: How much history is kept; of an environment on AWS only the age counts, for its logs.
