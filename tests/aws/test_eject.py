@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,11 @@ import yaml
 from tests.aws.conftest import Cloud, leftovers
 from tests.aws.lint import lint
 from tests.conftest import BIN, Project, wait_for
+from wherry import jobfile
+from wherry.aws.ejected import ejected
+from wherry.aws.handbook import handbook
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 JOBFILE = """
 app: leave
@@ -204,3 +210,17 @@ def test_it_never_writes_over_anything(project):
     done = project.wherry("eject", "out", code=2)
     assert "`out` is there already" in done.stderr
     assert os.listdir(project.folder / "out") == ["mine"]
+
+
+def test_whatever_a_job_file_says_can_be_ejected(monkeypatch):
+    """All that has a template has an ejected one, too, and a README of commands that a shell can read."""
+    monkeypatch.chdir(TEMPLATES)
+    made = {}
+    for path in sorted(TEMPLATES.glob("*.yaml")):
+        read = jobfile.load(path.name)
+        environment = read.environments["prod"]
+        made[path.stem] = ejected(read, environment)
+        text = handbook(read, environment, made[path.stem], {job: f"images/{job}" for job in made[path.stem].images})
+        commands = "".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+        subprocess.run(["bash", "-n"], input=commands, text=True, check=True)
+    assert lint({name: each.main for name, each in made.items()}) == []

@@ -25,13 +25,15 @@ machines = boto3.client("stepfunctions")
 
 def handler(payload: Any, context: Any) -> dict[str, Any]:
     """A call by the API is given the run; a request to the function's URL an answer in HTTP's terms."""
-    if not (isinstance(payload, dict) and "http" in (payload.get("requestContext") or {})):
+    request = payload.get("requestContext") if isinstance(payload, dict) else None
+    if not (isinstance(request, dict) and "http" in request):
         return start(payload, context)
-    if payload["requestContext"]["http"]["method"] != "POST":
+    if request["http"]["method"] != "POST":
         return answer(405, {"message": "a run is started by POST"})
+    body = payload.get("body") or "{}"
     try:
-        body = payload.get("body") or "{}"
-        return answer(200, start(json.loads(base64.b64decode(body) if payload["isBase64Encoded"] else body), context))
+        text = base64.b64decode(body) if payload.get("isBase64Encoded") else body
+        return answer(200, start(json.loads(text), context))
     except ValueError as error:
         return answer(400, {"message": str(error)})
 

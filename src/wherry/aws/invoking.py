@@ -8,7 +8,6 @@ Sources: AWS::Lambda::Function and AWS::Lambda::Url in the CloudFormation Templa
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
 
 from wherry.aws import policy
 from wherry.aws.names import Names
@@ -73,6 +72,6 @@ def function(job: Job, trigger: InvokeTrigger, names: Names, job_id: str, days: 
     return found
 
 
-def code() -> Any:
-    """The function's code: the module `function`, as it stands."""
-    return resources.files("wherry.aws").joinpath("function.py").read_text(encoding="utf-8")
+def code() -> str:
+    """The function's code: the module `function`, as it stands; without its last line's end it is a block in YAML."""
+    return resources.files("wherry.aws").joinpath("function.py").read_text(encoding="utf-8").rstrip("\n")
