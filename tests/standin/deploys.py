@@ -49,7 +49,7 @@ def install() -> None:
     handlers["AWS::ECS::ClusterCapacityProviderAssociations"] = {
         "create": _associate,
         "update": lambda _id, _old, new, stack: _associate("", new, stack),
-        "delete": lambda _id, _props: None,
+        "delete": lambda _id, props: _associate("", {**props, "CapacityProviders": []}, ""),
     }
     definition = handlers["AWS::ECS::TaskDefinition"]
     definition["create"], definition["update"] = _spelled(definition["create"]), _spelled(definition["update"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws import jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws import capacity, hosts, jobroles, jsonata, overrides, owntask, policy, tasks
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
@@ -65,14 +65,15 @@ def job_resources(
         statements,
     )
     main = owntask.main_of(own) if own else overrides.MAIN
+    on_instances = capacity.on_instances(environment)
     expressions = {name: jsonata.physical(text) for name, text in buckets.items()}
     around = Surroundings(
         cluster={"Fn::GetAtt": ["Cluster", "Arn"]},
         task_definition={"Ref": f"{job_id}Task"},
-        network=where,
+        network=capacity.network_of(environment, definition["NetworkMode"], where),
         work_bucket=sub(names.work_bucket_sub),
         work_bucket_expression=jsonata.physical(names.work_bucket_sub),
-        capacity=environment.capacity or "fargate",
+        capacity=names.capacity_provider if on_instances else environment.capacity or "fargate",
         main=main,
         containers=1 + len(job.helpers),
     )
@@ -85,6 +86,7 @@ def job_resources(
             "RoleArn": {"Fn::GetAtt": [f"{job_id}MachineRole", "Arn"]},
             "Definition": run_machine(job, around, overrides.plan_of(job, expressions, main=main)),
         },
+        **({"DependsOn": hosts.READY} if on_instances else {}),
     )
     return resources
 

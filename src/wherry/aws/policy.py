@@ -28,9 +28,16 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
     return statement | ({"Condition": condition} if condition else {})
 
 
-def role(about: str, principal: str, source: Any, statements: Iterable[Statement]) -> dict[str, Any]:
-    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks."""
+def role(
+    about: str, principal: str, source: Any, statements: Iterable[Statement], *, account: str | None = None
+) -> dict[str, Any]:
+    """A role that one service may assume, for one account alone, this one unless another is given.
+
+    `source` is the ARN (or pattern) of who asks; None for a service that does not say for whom.
+    """
     found = list(statements)
+    whose = account or {"Ref": "AWS::AccountId"}
+    condition = {"StringEquals": {"aws:SourceAccount": whose}, "ArnLike": {"aws:SourceArn": source}}
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -38,10 +45,7 @@ def role(about: str, principal: str, source: Any, statements: Iterable[Statement
                 "Effect": "Allow",
                 "Principal": {"Service": principal},
                 "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
-                    "ArnLike": {"aws:SourceArn": source},
-                },
+                **({} if source is None else {"Condition": condition}),
             }
         ],
     }

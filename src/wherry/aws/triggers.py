@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import causes, schedule
+from wherry.aws import buses
 from wherry.aws.firing import interval_of
 from wherry.aws.names import Names
 from wherry.aws.policy import arn
 from wherry.aws.storage import Resource, resource
-from wherry.model import AfterTrigger, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
+from wherry.model import AfterTrigger, Bus, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
 
 #: A day and 185 tries, the most there is (EventBridge and Scheduler API, RetryPolicy).
 _DAY = 86_400
@@ -53,9 +54,7 @@ def trigger_resource(
             logical_id = _id(ids[job.name], "Upload", trigger.label)
             return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
         case EventTrigger():
-            logical_id = _id(ids[job.name], "Event", json.dumps(trigger.pattern, sort_keys=True))
-            about = f"job {job.name}: events that match its pattern"
-            return {logical_id: _rule(names.rule(logical_id), about, dict(trigger.pattern), given, bus=environment.bus)}
+            return _events(job, trigger, environment.bus, names, ids, given)
         case AfterTrigger():
             theirs, ours = _ENDS[trigger.when]
             pattern = {
@@ -70,7 +69,23 @@ def trigger_resource(
     return {}
 
 
-def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
+def _events(
+    job: Job, trigger: EventTrigger, bus: Bus, names: Names, ids: Mapping[str, str], given: dict[str, Any]
+) -> dict[str, Resource]:
+    """The rule of a pattern, and where the bus is another account's the rule there that hands its events on."""
+    label = json.dumps(trigger.pattern, sort_keys=True)
+    logical_id = _id(ids[job.name], "Event", label)
+    about = f"job {job.name}: events that match its pattern"
+    pattern = dict(trigger.pattern)
+    found = {logical_id: _rule(names.rule(logical_id), about, pattern, given, bus=buses.reference(bus))}
+    if bus.is_elsewhere:
+        relayed = _id(ids[job.name], "Relay", label)
+        where = f"job {job.name}: its events on the bus of account {buses.account_of(bus)}"
+        found[relayed] = buses.relay(names.relay_sub(relayed), where, bus, _without_nulls(pattern))
+    return found
+
+
+def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: Any = "default") -> Resource:
     template = json.dumps({**given, "event": _EVENT}, ensure_ascii=False).replace(f'"{_EVENT}"', _EVENT)
     target = {
         "Id": "dispatcher",
