@@ -11,12 +11,14 @@ import json
 from typing import Any
 
 from wherry.aws import policy
-from wherry.aws.names import Names
+from wherry.aws.names import Names, shorten
 from wherry.aws.policy import allow, arn, sub
 from wherry.aws.storage import Resource, resource
 from wherry.model import Bus, Environment, EventTrigger, JobFile
 
 _PUT = "events:PutEvents"
+#: The id of a statement has at most so many characters (EventBridge API Reference, PutPermission).
+_STATEMENT = 64
 
 
 def buses(jobfile: JobFile, environment: Environment, names: Names) -> dict[str, Resource]:
@@ -34,9 +36,10 @@ def buses(jobfile: JobFile, environment: Environment, names: Names) -> dict[str,
         found["RelayRole"] = policy.role(
             f"what the rules on account {owner}'s event bus may do",
             "events.amazonaws.com",
-            sub(f"{bus.name.replace(':event-bus/', ':rule/')}/wherry-${{AWS::AccountId}}-*"),
+            # the rule is theirs by its ARN, and ours by its name
+            sub(f"{rules_of(bus)}/wherry-${{AWS::AccountId}}-*"),
             [allow([_PUT], {"Fn::GetAtt": ["Bus", "Arn"]})],
-            account=owner,
+            here=False,
         )
     if accounts:
         found["BusPolicy"] = resource(
@@ -44,7 +47,7 @@ def buses(jobfile: JobFile, environment: Environment, names: Names) -> dict[str,
             "AWS::Events::EventBusPolicy",
             {
                 "EventBusName": reference(bus),
-                "StatementId": f"wherry-{names.stem}"[:64],
+                "StatementId": shorten(f"wherry-{names.stem}", _STATEMENT),
                 "Statement": {
                     "Effect": "Allow",
                     "Principal": {"AWS": [sub(f"arn:${{AWS::Partition}}:iam::{each}:root") for each in accounts]},
@@ -89,6 +92,11 @@ def region_of(bus: Bus) -> str:
     return bus.name.split(":")[3]
 
 
+def rules_of(bus: Bus) -> str:
+    """What the ARNs of all rules on a bus that is given by its ARN begin with."""
+    return bus.name.replace(":event-bus/", ":rule/")
+
+
 def leave_for(bus: Bus, account: str) -> str:
     """The statement that another account's bus needs so that an account can make and remove rules of its own on it.
 
@@ -101,7 +109,7 @@ def leave_for(bus: Bus, account: str) -> str:
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:{bus.name.split(':')[1]}:iam::{account}:root"},
         "Action": [f"events:{action}" for action in actions],
-        "Resource": f"{bus.name.replace(':event-bus/', ':rule/')}/wherry-{account}-*",
+        "Resource": f"{rules_of(bus)}/wherry-{account}-*",
         "Condition": {"StringEqualsIfExists": {"events:creatorAccount": account}},
     }
     return json.dumps(statement)

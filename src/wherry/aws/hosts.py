@@ -35,8 +35,7 @@ ECS_RESERVED_MEMORY={RESERVED}
 ECS_AWSVPC_BLOCK_IMDS=true
 ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true
 ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=15m
-END
-"""
+END"""
 #: Seconds until a new instance counts: about what one needs to boot and to join.
 _WARMUP = 120
 

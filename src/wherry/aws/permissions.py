@@ -47,7 +47,7 @@ def grants(template: Template) -> frozenset[Grant]:
         elif resource["Type"] == "AWS::Events::EventBusPolicy":
             statement = properties["Statement"]
             for principal in _listed(statement["Principal"]["AWS"]):
-                found |= set(_of_document(f"account {text(principal).split(':')[4]}", {"Statement": statement}))
+                found |= set(_of_document(f"account {text(principal).split(':')[-2]}", {"Statement": statement}))
     return frozenset(found)
 
 

@@ -29,15 +29,15 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
 
 
 def role(
-    about: str, principal: str, source: Any, statements: Iterable[Statement], *, account: str | None = None
+    about: str, principal: str, source: Any, statements: Iterable[Statement], *, here: bool = True
 ) -> dict[str, Any]:
-    """A role that one service may assume, for one account alone, this one unless another is given.
+    """A role that one service may assume, for this account alone unless `here` is false.
 
     `source` is the ARN (or pattern) of who asks; None for a service that does not say for whom.
     """
     found = list(statements)
-    whose = account or {"Ref": "AWS::AccountId"}
-    condition = {"StringEquals": {"aws:SourceAccount": whose}, "ArnLike": {"aws:SourceArn": source}}
+    whose = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}} if here else {}
+    condition = {**whose, "ArnLike": {"aws:SourceArn": source}}
     trust = {
         "Version": "2012-10-17",
         "Statement": [

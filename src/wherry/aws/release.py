@@ -8,6 +8,7 @@ Sources: EC2 Auto Scaling User Guide, "Use instance scale-in protection"; API Re
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,15 @@ def release(site: Site, tell: Callable[[str], object], *, for_good: bool) -> Non
         pause = min(10.0, pause * 1.5)
     if for_good:
         _call(site, "update_auto_scaling_group", group, MinSize=0, MaxSize=0, DesiredCapacity=0)
+        _sign_off(site)
+
+
+def _sign_off(site: Site) -> None:
+    """A cluster that still lists an instance cannot be deleted, although the instance is gone."""
+    cluster = site.names.cluster
+    for each in site.aws.pages("ecs", "list_container_instances", "containerInstanceArns", cluster=cluster):
+        with contextlib.suppress(AwsError):  # it has signed off itself
+            site.aws.call("ecs", "deregister_container_instance", cluster=cluster, containerInstance=each, force=True)
 
 
 def _group(site: Site) -> str | None:
