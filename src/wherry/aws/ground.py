@@ -57,6 +57,11 @@ def refuse_bus(names: Names, environment: Environment, deployed: Template, *, is
             f"{where}: there is an event bus `{bus.name}` already, and it is not this environment's",
             hint=f"`bus: {bus.name}` listens on it as it is; or choose another name",
         )
+    elif not bus.is_owned and ours == bus.name:
+        raise UserError(
+            f"{where}: the event bus `{bus.name}` is its own, and goes when the job file does not make it any more",
+            hint=f"write `bus: {{name: {bus.name}}}`, or use another bus",
+        )
     elif not bus.is_owned and not is_there:
         raise NotFound(
             f"{where}: there is no event bus `{bus.name}` in {names.region}",

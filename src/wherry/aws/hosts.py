@@ -36,8 +36,8 @@ ECS_AWSVPC_BLOCK_IMDS=true
 ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true
 ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=15m
 END"""
-#: Seconds until a new instance counts: about what one needs to boot and to join.
-_WARMUP = 120
+#: Seconds until a new instance counts (ECS's own default); before it has booted and joined, ECS would ask for more.
+_WARMUP = 300
 
 
 def hosts(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from wherry.aws import capacity, instances, owntask, sizes
+from wherry.aws import capacity, instances, owntask, sizes, tasks
 from wherry.aws.instances import Instance
 from wherry.aws.sizes import Size
 from wherry.model import Environment, Job, JobFile
@@ -47,13 +48,15 @@ def of_size(jobfile: JobFile, environment: Environment, job: Job, instance: Inst
 
 def of_network(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:
     """A task that what it runs on cannot start, or from which there would be no way out."""
-    on_instances = capacity.on_instances(environment)
     if job.helpers and capacity.network_mode(environment) != "awsvpc":
         said = f"job `{job.name}`: on EC2 in public subnets a job and its helpers have no `localhost` in common"
         yield f"jobs.{job.name}.helpers", said, _PRIVATE
-    if job.task_definition is None:
-        return
-    definition = owntask.load(jobfile, job)
+    if job.task_definition is not None:
+        yield from _of_own_definition(environment, job, owntask.load(jobfile, job))
+
+
+def _of_own_definition(environment: Environment, job: Job, definition: Mapping[str, Any]) -> Iterator[Found]:
+    on_instances = capacity.on_instances(environment)
     path = f"jobs.{job.name}.task_definition"
     mode, wanted = owntask.network_mode(environment, definition), definition.get("requiresCompatibilities") or ()
     needed = capacity.compatibility(environment)
@@ -66,6 +69,14 @@ def of_network(jobfile: JobFile, environment: Environment, job: Job) -> Iterator
     elif on_instances and mode == "awsvpc" and capacity.is_public(environment):
         said = f"job `{job.name}`: on EC2 a task in `awsvpc` mode gets no public address, so it would reach nothing"
         yield path, said, f'write `"networkMode": "bridge"` into `{job.task_definition}`, or {_PRIVATE}'
+
+    platform = definition.get("runtimePlatform") or {}
+    system, processor = platform.get("operatingSystemFamily", "LINUX"), platform.get("cpuArchitecture")
+    ours = tasks.ARCHITECTURES[environment.platform]
+    if on_instances and (system != "LINUX" or processor not in (None, ours)):
+        theirs = f"{system} on {processor}" if processor else system
+        said = f"job `{job.name}`: its task definition is for {theirs}, and the instances are LINUX on {ours}"
+        yield path, said, f"change `runtimePlatform` in `{job.task_definition}`, or the environment's `platform`"
 
 
 _PRIVATE = "give subnets with a NAT gateway: `network: {subnets: [...], public_ip: false}`"

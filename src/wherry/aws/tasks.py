@@ -17,7 +17,8 @@ from wherry.aws.policy import sub
 from wherry.model import Environment, Helper, Job, JobFile
 
 _PREFIX = "run"
-_ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
+#: The platform of images -> what ECS calls its processors.
+ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
 
 
 def builds_image(job: Job) -> bool:
@@ -78,7 +79,7 @@ def task_definition(
         "NetworkMode": capacity.network_mode(environment),
         "RequiresCompatibilities": [capacity.compatibility(environment)],
         "RuntimePlatform": {
-            "CpuArchitecture": _ARCHITECTURES[environment.platform],
+            "CpuArchitecture": ARCHITECTURES[environment.platform],
             "OperatingSystemFamily": "LINUX",
         },
         "ContainerDefinitions": [main, *helpers],
