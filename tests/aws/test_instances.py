@@ -119,21 +119,22 @@ def test_check_knows_what_fits(heavy):
 def test_an_environment_moves_between_fargate_and_instances(heavy):
     heavy.write("network: own")
     heavy.wherry("deploy", "--yes")
-    assert heavy.wherry("run", "crunch", "--env", "prod", code=None)
+    assert heavy.wherry("run", "crunch", "--env", "prod").stdout == "crunched on AWS_ECS_FARGATE\n"
+    heavy.write()
+    heavy.wherry("deploy", "--yes")
+    assert heavy.wherry("run", "crunch", "--env", "prod").stdout == "crunched on AWS_ECS_EC2\n"
     running = heavy.begin("run", "slow", "--env", "prod")
     ecs = heavy.client("ecs")
     wait_for(lambda: ecs.list_tasks(cluster="heavy-prod")["taskArns"], "a task")
-    heavy.write()
+    heavy.write("network: own")
     refused = heavy.wherry("deploy", "--yes", code=2)
-    assert "moves to EC2 instances, and 1 task is running" in refused.stderr
+    assert "moves to Fargate, and 1 task is running" in refused.stderr
     (run,) = json.loads(heavy.wherry("runs", "--env", "prod", "--job", "slow", "--json").stdout)
     heavy.wherry("stop", run["id"], "--env", "prod")
     running.communicate(timeout=60)
     wait_for(lambda: not ecs.list_tasks(cluster="heavy-prod")["taskArns"], "its end")
-    heavy.wherry("deploy", "--yes")
-    assert heavy.wherry("run", "crunch", "--env", "prod").stdout == "crunched on AWS_ECS_EC2\n"
     appear(heavy)
-    heavy.write("network: own")
     heavy.wherry("deploy", "--yes")
     assert groups(heavy) == []
+    assert heavy.wherry("run", "crunch", "--env", "prod").stdout == "crunched on AWS_ECS_FARGATE\n"
     heavy.wherry("destroy", "--yes")

@@ -49,6 +49,7 @@ def install() -> None:
     handlers["AWS::ECS::ClusterCapacityProviderAssociations"] = {
         "create": _associate,
         "update": lambda _id, _old, new, stack: _associate("", new, stack),
+        # what is left is none, also of those that the cluster itself had named
         "delete": lambda _id, props: _associate("", {**props, "CapacityProviders": []}, ""),
     }
     definition = handlers["AWS::ECS::TaskDefinition"]

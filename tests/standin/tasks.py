@@ -400,7 +400,7 @@ def _placed(data, definition) -> str:
     """What RunTask refuses of network and provider (ECS Developer Guide, "API failures"; the words are partly ours)."""
     cluster = ecs._clusters[ecs._resolve_cluster_name(data.get("cluster", "default"))]
     for provider in (each["capacityProvider"] for each in data.get("capacityProviderStrategy") or ()):
-        if provider not in (*cluster["capacityProviders"], "FARGATE", "FARGATE_SPOT"):
+        if provider not in cluster["capacityProviders"]:
             return f"The specified capacity provider '{provider}' was not found."
     launch = ecs._task_capacity(data.get("launchType"), data.get("capacityProviderStrategy"))[0]
     if launch not in (definition.get("requiresCompatibilities") or [launch]):

@@ -46,7 +46,7 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     resources: dict[str, Resource] = {}
     parts, where = network(names.stem, given.network)
     resources |= parts
-    resources["Cluster"] = _cluster(names, environment)
+    resources |= _cluster(names, environment)
     resources |= _buckets(jobfile, environment, names)
     resources |= storage.dead_letters(names, names.bus(environment.bus))
     resources |= buses.buses(jobfile, environment, names)
@@ -85,11 +85,26 @@ def _template(jobfile: JobFile, environment: Environment, about: str, resources:
     return template
 
 
-def _cluster(names: Names, environment: Environment) -> Resource:
-    """The cluster; with instances its providers are another resource's, which must go before the instances do."""
-    on_fargate = {"CapacityProviders": ["FARGATE", "FARGATE_SPOT"]}
-    properties = {"ClusterName": names.cluster, **({} if capacity.on_instances(environment) else on_fargate)}
-    return resource("where the tasks run", "AWS::ECS::Cluster", properties)
+def _cluster(names: Names, environment: Environment) -> dict[str, Resource]:
+    """The cluster, and what it runs tasks on.
+
+    The latter is a resource of its own: it needs the provider, which needs the instances, which need the cluster.
+    Fargate is always among it, for runs that began before the environment had instances.
+    """
+    providers: list[Any] = ["FARGATE", "FARGATE_SPOT"]
+    providers += [{"Ref": hosts.PROVIDER}] if capacity.on_instances(environment) else []
+    return {
+        "Cluster": resource("where the tasks run", "AWS::ECS::Cluster", {"ClusterName": names.cluster}),
+        jobs.READY: resource(
+            "what the tasks run on",
+            "AWS::ECS::ClusterCapacityProviderAssociations",
+            {
+                "Cluster": {"Ref": "Cluster"},
+                "CapacityProviders": providers,
+                "DefaultCapacityProviderStrategy": [],
+            },
+        ),
+    }
 
 
 def _repositories(jobfile: JobFile, environment: Environment, resources: Mapping[str, Resource]) -> set[str]:

@@ -23,8 +23,8 @@ from wherry.model import Environment
 
 #: The group's logical id, by which a deploy and a destroy find it.
 GROUP = "Instances"
-#: What machines wait for: tasks can be placed once the cluster knows its provider.
-READY = "CapacityOfCluster"
+#: The provider's.
+PROVIDER = "Capacity"
 #: Resolved each time that an instance is launched, so that none begins with an old image.
 _IMAGES = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023{variant}/recommended/image_id"
 _VARIANTS = {"linux/amd64": "", "linux/arm64": "/arm64"}
@@ -45,8 +45,8 @@ def hosts(
 ) -> dict[str, Resource]:
     """The resources; `where` is the NetworkConfiguration of tasks, `repositories` ARNs for `Fn::Sub`.
 
-    What is deleted goes in the reverse of the order of references: the provider leaves the cluster, the group its
-    instances, and then the cluster, which must have none.
+    What is deleted goes in the reverse of the order of references: the provider, which has left the cluster before, the
+    group with its instances, and then the cluster, which must have none.
     """
     network = where["AwsvpcConfiguration"]
     return {
@@ -84,7 +84,7 @@ def hosts(
                 ],
             },
         ),
-        "Capacity": resource(
+        PROVIDER: resource(
             "as many instances as the tasks need",
             "AWS::ECS::CapacityProvider",
             {
@@ -101,16 +101,6 @@ def hosts(
                     "ManagedTerminationProtection": "ENABLED",
                     "ManagedDraining": "ENABLED",
                 },
-            },
-        ),
-        READY: resource(
-            "what the cluster runs tasks on",
-            "AWS::ECS::ClusterCapacityProviderAssociations",
-            {
-                "Cluster": {"Ref": "Cluster"},
-                # Fargate for runs that began before the environment had instances
-                "CapacityProviders": ["FARGATE", "FARGATE_SPOT", {"Ref": "Capacity"}],
-                "DefaultCapacityProviderStrategy": [],
             },
         ),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws import capacity, hosts, jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws import capacity, jobroles, jsonata, overrides, owntask, policy, tasks
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
@@ -14,6 +14,8 @@ from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
 from wherry.model import Environment, Job, JobFile
 
+#: What machines wait for, by its logical id: tasks can be placed once the cluster knows what on.
+READY = "CapacityOfCluster"
 #: What CloudWatch Logs accepts as retention, in days (PutRetentionPolicy).
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
@@ -86,7 +88,7 @@ def job_resources(
             "RoleArn": {"Fn::GetAtt": [f"{job_id}MachineRole", "Arn"]},
             "Definition": run_machine(job, around, overrides.plan_of(job, expressions, main=main)),
         },
-        **({"DependsOn": hosts.READY} if on_instances else {}),
+        DependsOn=READY,
     )
     return resources
 

@@ -69,7 +69,6 @@ def _of_own_definition(environment: Environment, job: Job, definition: Mapping[s
     elif on_instances and mode == "awsvpc" and capacity.is_public(environment):
         said = f"job `{job.name}`: on EC2 a task in `awsvpc` mode gets no public address, so it would reach nothing"
         yield path, said, f'write `"networkMode": "bridge"` into `{job.task_definition}`, or {_PRIVATE}'
-
     platform = definition.get("runtimePlatform") or {}
     system, processor = platform.get("operatingSystemFamily", "LINUX"), platform.get("cpuArchitecture")
     ours = tasks.ARCHITECTURES[environment.platform]

@@ -32,14 +32,13 @@ def has_instances(template: Template) -> bool:
 
 
 def refuse_while_busy(site: Site, old: Template, new: Template) -> None:
-    """Raise UserError where the environment moves to or from instances while tasks run, which hold what changes."""
-    if not old or has_instances(old) == has_instances(new):
+    """Raise UserError where the environment leaves its instances while tasks run on them."""
+    if not has_instances(old) or has_instances(new):
         return
     running = len(list(standstill.tasks(site)))
     if running:
-        to = "EC2 instances" if has_instances(new) else "Fargate"
         raise UserError(
-            f"`{site.names.stem}` moves to {to}, and {running} {'task is' if running == 1 else 'tasks are'} running",
+            f"`{site.names.stem}` moves to Fargate, and {running} {'task is' if running == 1 else 'tasks are'} running",
             hint=f"deploy when they have ended; `wherry runs --env {site.environment.name}` shows them",
         )
 
