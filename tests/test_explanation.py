@@ -229,3 +229,31 @@ def test_whatever_a_run_and_its_log_look_like_there_are_words_for_it(status, end
     assert explanation.what
     assert explanation.what.splitlines()[0].strip()
     assert all(explanation.advice)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "log", "advice"),
+    [
+        (
+            exited(1),
+            ["An error occurred (AccessDenied) when calling the PutObject operation"],
+            "`writes` of job `report`",
+        ),
+        (exited(1), ["botocore.exceptions.NoCredentialsError: Unable to locate credentials"], "`taskRoleArn`"),
+        (exited(1), ["Connect timeout on endpoint URL: https://s3.eu-west-1.amazonaws.com"], "NAT gateway"),
+        (exited(137), [], "raise `memory` of job `report`"),
+        (Outcome(ending=Ending.LOST, reason="States.Runtime"), [], "Step Functions itself"),
+        (Outcome(ending=Ending.COULD_NOT_START, reason="pull image: i/o timeout"), [], "NAT gateway"),
+        (Outcome(ending=Ending.COULD_NOT_START, reason="nobody has seen this"), [], "mend what is named above"),
+    ],
+)
+def test_on_aws_there_are_other_remedies(outcome, log, advice):
+    explanation = explain(a_run(Status.FAILED, outcome), JOB, log, on_aws=True)
+    assert advice in explanation.advice[0]
+    assert explain(a_run(Status.FAILED, outcome), JOB, log).advice[0] != explanation.advice[0] or "mend" in advice
+
+
+def test_what_was_cut_off_had_begun():
+    spot = Outcome(ending=Ending.COULD_NOT_START, exit_code=143, reason="AWS took the Spot capacity back", passing=True)
+    explanation = explain(a_run(Status.FAILED, spot), JOB, [], on_aws=True)
+    assert explanation.what == "AWS took the Spot capacity back"

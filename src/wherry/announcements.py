@@ -1,4 +1,4 @@
-"""The events that wherry makes: of schedules, of its runs (for patterns, `after`, alerts), of what was missed."""
+"""The events that wherry makes: of schedules, of calls, of its runs (for `after`, alerts), of what was missed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from wherry.model import (
 SOURCE = "wherry"
 STATE_CHANGE = "Wherry Run State Change"
 MISSED = "Wherry Run Missed"
+INVOCATION = "Invocation"
+#: The fields of an event that are text.
+_TEXTS = ("version", "id", "detail-type", "source", "account", "time", "region")
 
 #: `when` of an `after` trigger -> how the run before must have ended. A skipped run has not run, so nothing follows it.
 _ENDS: Mapping[str, Sequence[Status]] = {
@@ -47,6 +50,26 @@ def firing(job: str, trigger: ScheduleTrigger, start: datetime, end: datetime) -
         event_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{job} {trigger.label} {moment}")),
         resources=[f"arn:aws:events:{LOCAL_REGION}:{LOCAL_ACCOUNT}:rule/{job}"],
     )
+
+
+def invocation(payload: Any, *, request_id: str, resource: str, region: str, now: datetime) -> Event:
+    """The event of a call of a job's function: its detail is the payload, or the payload is (a part of) an event.
+
+    `aws/function.py` does the same on AWS. Raises ValueError telling the caller what is wrong with the payload.
+    """
+    given = {} if payload is None else payload
+    if not isinstance(given, dict):
+        raise ValueError("the payload must be a JSON object")  # noqa: TRY004 - its text is for the caller
+    if not given.keys() & {"source", "detail-type", "detail"}:
+        given = {"detail": given}
+    whole = new_event(SOURCE, INVOCATION, {}, now=now, event_id=request_id, resources=[resource], region=region)
+    document = {**whole.document, **given}
+    if not isinstance(document["detail"], dict):
+        raise ValueError("`detail` of an event must be a JSON object")  # noqa: TRY004
+    for field in _TEXTS:
+        if not isinstance(document[field], str) or not document[field]:
+            raise ValueError(f"`{field}` of an event must be text")
+    return Event(document=document)
 
 
 def state_change(run: Run, *, now: datetime) -> Event:

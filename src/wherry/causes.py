@@ -15,18 +15,29 @@ from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, JobFile, Upl
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
 
+#: How a resource begins that makes an event the same event again, however often it was put on a bus: each time it gets
+#: another id there.
+ONCE = "wherry:once/"
+
 #: What a bucket is called where the jobs run: events name it so.
 BucketName = Callable[[Bucket], str]
 
 
 def cause_of(event: Event) -> str:
-    """What makes an event the same event again: for an upload the object's version, for others the event's id."""
+    """What makes an event the same event again: an upload's version of the object, its sender's token, or its id."""
     if event.source == "aws.s3" and event.detail_type == "Object Created":
         detail = event.detail
         return (
             f"upload:{detail['bucket']['name']}/{detail['object']['key']}#{detail['object'].get('sequencer', event.id)}"
         )
-    return f"event:{event.id}"
+    resources = event.document.get("resources")
+    tokens = [one for one in resources if str(one).startswith(ONCE)] if isinstance(resources, list) else []
+    return f"event:{tokens[0].removeprefix(ONCE) if tokens else event.id}"
+
+
+def cause_of_call(event: Event) -> str:
+    """What makes a call of a job's function the same call again: the request's id, or the id that the caller gives."""
+    return f"invoke:{event.id}"
 
 
 def is_patient(cause: str) -> bool:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherry import lifecycle
+from wherry import lifecycle, reasons
 from wherry.model import Attempt, Ending, Job, Outcome, Run, Status
 
 _MEGABYTE = 1 << 20
@@ -63,18 +63,33 @@ _SIGNS: Sequence[tuple[str, str]] = (
 )
 
 
-def explain(run: Run, job: Job | None, log: Sequence[str], *, can_retry: bool = True) -> Explanation:
+def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = False) -> Explanation:
     """Explain a run; `job` is what the job file says of it now, `log` the last lines of its last attempt.
 
-    `can_retry` is False where the environment gives no run another round.
+    `on_aws`: why it could not start is said in AWS's words, which have a meaning of their own.
     """
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
-    advice = list(_advice(run, job, outcome, log))
+    meaning = _meaning(run, outcome) if on_aws else None
+    advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log, on_aws=on_aws)
+    if on_aws and outcome is not None and outcome.ending is Ending.COULD_NOT_START:
+        advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
-        again = f"`wherry retry {run.id}` goes on with this run, " if can_retry else ""
-        advice.append(f"then {again}`wherry replay {run.id}` makes a new one of it")
-    return Explanation(what=_what(run, last), facts=tuple(_facts(run, job, last)), advice=tuple(advice))
+        advice.append(
+            f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
+        )
+    what, facts = _what(run, last), _facts(run, job, last)
+    if meaning and outcome:
+        what = f"the job was never begun: {meaning.what}" if outcome.exit_code is None else meaning.what
+        facts.append(f"AWS says: {outcome.reason}")
+    return Explanation(what=what, facts=tuple(facts), advice=tuple(advice))
+
+
+def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
+    """What AWS's words mean for a run that failed because it could not start."""
+    if run.status is not Status.FAILED or outcome is None or outcome.ending is not Ending.COULD_NOT_START:
+        return None
+    return reasons.meaning(outcome.reason, run.job)
 
 
 def _what(run: Run, last: Attempt | None) -> str:
@@ -107,7 +122,7 @@ def _what_ended(outcome: Outcome) -> str:
         Ending.OUT_OF_MEMORY: f"it was killed for memory: {outcome.reason}",
         Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
         Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
-        Ending.STOPPED: outcome.reason,
+        Ending.STOPPED: outcome.reason or "somebody stopped it",
     }[outcome.ending]
 
 
@@ -132,12 +147,14 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
     return facts
 
 
-def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[str]) -> list[str]:
+def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[str], *, on_aws: bool) -> list[str]:
     if run.status is Status.SKIPPED:
         return ["`overlap: wait` would have run it afterwards; `concurrency: N` lets N go on at once"]
     if outcome is None or outcome.succeeded or run.status in (Status.STOPPED, Status.SUCCEEDED):
         return []
-    found = [advice for advice in (_by_ending(job, outcome), *_by_log(log)) if advice]
+    ending = _by_ending_on_aws(run, outcome) if on_aws else ""
+    named = [advice.replace("{job}", run.job) for advice in _by_log(log, reasons.LOG_SIGNS)] if on_aws else []
+    found = [advice for advice in (ending or _by_ending(job, outcome), *named, *_by_log(log, _SIGNS)) if advice]
     if found or outcome.ending is not Ending.EXITED:
         return found
     found.append("read the end of the log; the job's own words say more than its exit code")
@@ -163,10 +180,17 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
     }.get(outcome.ending, "")
 
 
-def _by_log(log: Sequence[str]) -> list[str]:
+def _by_ending_on_aws(run: Run, outcome: Outcome) -> str:
+    if outcome.ending is Ending.LOST:
+        return reasons.LOST
+    is_own = outcome.ending is Ending.EXITED and outcome.exit_code is not None
+    return reasons.CODES.get(outcome.exit_code or 0, "").format(job=run.job) if is_own else ""
+
+
+def _by_log(log: Sequence[str], signs: Sequence[tuple[str, str]]) -> list[str]:
     text = "\n".join(log)
     found = []
-    for sign, advice in _SIGNS:
+    for sign, advice in signs:
         match = re.search(sign, text)
         if match:
             found.append(advice.format(*match.groups()))

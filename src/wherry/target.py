@@ -36,6 +36,19 @@ class Missed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TriggerCount:
+    """How often the triggers of one kind of a job have fired within the last 24 hours."""
+
+    job: str
+    #: `schedule`, `upload`, `event`, `after`, `queue`.
+    trigger: str
+    #: Events that matched, and firings.
+    fired: int
+    #: Events that could not be delivered, and firings that were missed.
+    missed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """A run that a person asks for."""
 
@@ -72,6 +85,8 @@ class EnvironmentStatus:
     failures: tuple[Run, ...]
     #: What should have started within the last 24 hours and did not, the latest first.
     missed: tuple[Missed, ...]
+    #: One for each kind of trigger of each job.
+    triggers: tuple[TriggerCount, ...]
     dead_letters: int
     #: None where there is no disk of ours.
     disk: DiskUse | None
@@ -116,8 +131,8 @@ class Target(Protocol):
         """The newest runs, newest first."""
         ...
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these."""
         ...
 
     def dead_letters(

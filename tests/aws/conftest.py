@@ -76,12 +76,14 @@ def leftovers(account) -> list[str]:
         ("scheduler", "list_schedules", "Schedules", "Name"),
         ("scheduler", "list_schedule_groups", "ScheduleGroups", "Name"),
         ("sns", "list_topics", "Topics", "TopicArn"),
+        ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        ("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
         ("secretsmanager", "list_secrets", "SecretList", "Name"),
         ("ec2", "describe_security_groups", "SecurityGroups", "GroupName"),
     ):
         items = getattr(account.client(service), operation)().get(key, [])
         found += [f"{service} {item[name] if name else item}" for item in items]
-    always = {"scheduler default", "ec2 default", "iam AWSServiceRoleForEcs"}
+    always = {"scheduler default", "ec2 default", "iam AWSServiceRoleForECS"}
     return sorted(set(found) - always)
 
 

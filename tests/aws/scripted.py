@@ -46,6 +46,9 @@ class Scripted(Aws):
             raise answer
         return answer
 
+    def carefully(self, service, operation, is_done, **parameters):
+        self.call(service, operation, **parameters)
+
     def pages(self, service, operation, key, **parameters):
         yield from self.call(service, operation, **parameters)
 

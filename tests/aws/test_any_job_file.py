@@ -38,6 +38,7 @@ triggers = st.one_of(
         st.sampled_from(["data", "theirs"]),
         plain.map(lambda text: text.replace("*", "")).filter(str.strip),
     ),
+    st.sampled_from([{"invoke": {}}, {"invoke": {"url": True}}]),
     st.builds(lambda source: {"event": {"source": [source], "detail": {"n": [{"numeric": [">", 1]}]}}}, plain),
 )
 retries = st.fixed_dictionaries(
@@ -48,7 +49,7 @@ jobs = st.fixed_dictionaries(
     {"command": st.lists(plain | filled, min_size=1, max_size=3) | plain},
     optional={
         "image": st.sampled_from(["busybox:1", "ghcr.io/a/b@sha256:" + "0" * 64]),
-        "on": st.lists(triggers, max_size=3, unique_by=json.dumps),
+        "on": st.lists(triggers, max_size=3, unique_by=lambda each: "invoke" if "invoke" in each else json.dumps(each)),
         "env": st.dictionaries(st.sampled_from(["A", "B_C", "X1"]), plain | filled, max_size=3),
         "secrets": st.dictionaries(st.sampled_from(["S", "T"]), names, max_size=2),
         "reads": st.just(["data", "theirs"]),

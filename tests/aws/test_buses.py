@@ -55,7 +55,7 @@ def without_leave(cloud):
     iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(document))
 
 
-def test_named_accounts_may_put_events_on_the_environments_own_bus(cloud, docker_engine, standin, other):
+def test_an_account_that_is_named_starts_a_job(cloud, docker_engine, standin, other):
     write(cloud, f'{{name: shop, accounts: ["{other.id}"]}}', other)
     assert f"account {other.id}" in cloud.wherry("plan").stdout
     cloud.wherry("deploy", "--yes")

@@ -137,7 +137,7 @@ def test_the_first_cause_counts():
 def test_reasons_are_told_plainly():
     told = 'Resource handler returned message: "User: arn:x is not authorized to perform: iam:CreateRole (Service: Iam, Status Code: 403, Request ID: 1)" (RequestToken: 5, HandlerErrorCode: AccessDenied)'
     assert plain_reason(told) == "User: arn:x is not authorized to perform: iam:CreateRole"
-    assert remedy(told) == "whoever deploys needs that action"
+    assert remedy(told) == "whoever deploys needs that action: `wherry policy` prints all that it takes"
     assert remedy("nobody knows") is None
 
 

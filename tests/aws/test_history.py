@@ -377,3 +377,37 @@ def test_times_in_every_spelling():
     assert moment(None) is None
     assert moment("soon") is None
     assert moment(True) is None
+
+
+def test_a_further_round_is_another_execution():
+    """The first one was stopped in the middle of an attempt; its end settles that attempt also when another round follows."""
+    first = Book().scheduled().submitted()
+    first.add("ExecutionAborted", at=30, error="Stopped", cause="stopped on request")
+    second = Book(run="abc", earlier=1)
+    second.now = 100
+    second.scheduled().submitted(2).failed(task(2, container(code=3), stopped=120), at=121).fail(reason="exit code 3")
+    for event in second.events:
+        event["timestamp"] += timedelta(seconds=100)
+    reading = history.read([*first.events, *second.events], run_id="abc", job="nightly", spec=JOB)
+    run = reading.run
+    assert (reading.rounds, run.id, run.status, run.reason) == (2, "abc", Status.FAILED, "exit code 3")
+    assert (run.earlier_attempts, run.asked_at, run.created_at) == (1, at(100), START)
+    assert endings(run) == ["stopped", "exited"]
+    assert [attempt.number for attempt in run.attempts] == [1, 2]
+    assert run.attempts[0].ended_at == at(30)
+
+
+@pytest.mark.parametrize(
+    ("book", "expected"),
+    [
+        (Book().scheduled(), False),
+        (Book().scheduled().submitted().succeeded(task()).end(), False),
+        (Book().end("skipped", "busy"), True),
+        (Book().fail(reason="no"), True),
+        (Book().add("ExecutionTimedOut"), True),
+        (Book().add("ExecutionAborted"), True),
+    ],
+)
+def test_what_has_not_succeeded_may_have_gone_on(book, expected):
+    assert history.may_go_on(book.events) is expected
+    assert history.may_go_on([]) is False

@@ -39,7 +39,7 @@ def appear(cloud):
     assert instance["ProtectedFromScaleIn"]
 
 
-def test_a_job_runs_there_and_nothing_is_left(heavy):
+def test_a_job_runs_on_an_instance(heavy):
     heavy.write(jobfile=JOBFILE.replace("cpu: 1, memory: 3GB", "cpu: 1.5, memory: 1500MB"))  # Fargate has no such size
     heavy.wherry("deploy", "--yes")
     done = heavy.wherry("run", "crunch", "--env", "prod")

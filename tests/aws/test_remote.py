@@ -91,7 +91,11 @@ def test_a_cause_has_one_run():
     # a second start of the same name and input would be taken for the first one, repeated
     assert first != second["input"]
     aws.answers["start_execution"] = AwsError("exists", code="ExecutionAlreadyExists")
+    aws.answers["describe_execution"] = {"input": first}
     assert target.start(wish) is None
+    # its own start, whose first answer was lost
+    aws.answers["describe_execution"] = lambda **_: {"input": aws.asked("start_execution")[-1]["input"]}
+    assert target.start(wish) == run_id_of("nightly", "backfill: a/b")
 
 
 def test_nothing_is_deployed():
@@ -128,6 +132,68 @@ def test_stopping():
         target.stop("old")
     with pytest.raises(NotFound):
         target.stop("nixda")
+
+
+def test_a_retry_is_another_execution_of_the_same_run():
+    books = {
+        "nightly__abc": Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3"),
+    }
+
+    def answered(**given):
+        return histories(**books)(**given)
+
+    target, aws = remote(
+        get_execution_history=answered,
+        start_execution={},
+        stop_execution={},
+        get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
+        describe_task_definition=described(),
+    )
+    target.retry("abc")
+    [call] = aws.asked("start_execution")
+    document = json.loads(call["input"])
+    assert (call["name"], document["run"], document["earlier"]) == ("abc--2", "abc", 1)
+    assert (document["event"]["id"], document["cause"]) == ("e1", "event:e1")
+    books["nightly__abc--2"] = Book().scheduled()
+    assert target.find("abc--2").id == "abc"
+    with pytest.raises(UserError, match="run abc has not ended"):
+        target.retry("abc")
+    target.stop("abc")
+    assert aws.asked("stop_execution")[0]["executionArn"].endswith(":abc--2")
+    books["nightly__abc--2"] = Book().scheduled().submitted(2).succeeded(task(2)).end(attempts=2)
+    target, _ = remote(**aws.answers)
+    run = target.find("abc")
+    assert (run.status, run.earlier_attempts) == (Status.SUCCEEDED, 1)
+    assert [attempt.outcome.exit_code for attempt in run.attempts] == [3, 0]
+    with pytest.raises(UserError, match="run abc has succeeded") as caught:
+        target.retry("abc")
+    assert "wherry replay abc" in caught.value.hint
+
+
+def test_a_run_that_was_retried_is_one_run_of_a_listing():
+    failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
+    books = {"nightly__abc": failed, "nightly__abc--2": Book().scheduled(), "nightly__other": done()}
+    rows = {
+        None: [execution("abc--2", 1, "RUNNING"), execution("other", 5), execution("abc", 9, "FAILED")],
+        "RUNNING": [execution("abc--2", 1, "RUNNING")],
+        "FAILED": [execution("abc", 9, "FAILED")],
+    }
+    target, _ = remote(
+        list_executions=lambda stateMachineArn, statusFilter=None, **_: (
+            rows.get(statusFilter, []) if "nightly" in stateMachineArn else []
+        ),
+        get_execution_history=histories(**books),
+        describe_task_definition=described(),
+    )
+
+    def listed(*statuses):
+        found = target.runs(job=None, statuses=statuses or None, since=None, limit=9)
+        return sorted((run.id, run.status) for run in found)
+
+    assert listed() == [("abc", Status.STARTING), ("other", Status.SUCCEEDED)]
+    assert listed(Status.STARTING) == [("abc", Status.STARTING)]
+    assert listed(Status.FAILED) == []
+    assert target.find("ab").id == "abc"
 
 
 # -------------------------------------------------------------------------------------------------------------- finding
@@ -175,8 +241,8 @@ def test_the_run_of_a_cause():
     target, _ = remote(
         get_execution_history=histories(**{f"nightly__{run_id}": done()}), describe_task_definition=described()
     )
-    assert target.of_cause("nightly", "event:e1").id == run_id
-    assert target.of_cause("nightly", "event:e2") is None
+    found = target.of_causes("nightly", ["event:e1", "event:e2"])
+    assert {cause: run.id for cause, run in found.items()} == {"event:e1": run_id}
 
 
 def test_a_listing_costs_one_call_a_run_shown():
@@ -331,8 +397,14 @@ def test_following_to_the_end_and_a_little_longer():
 # --------------------------------------------------------------------------------------------------------------- events
 
 
+@pytest.fixture
+def token(monkeypatch):
+    monkeypatch.setattr("wherry.aws.bus.uuid.uuid4", lambda: "once")
+
+
+@pytest.mark.usefixtures("token")
 def test_emit_gives_the_runs_that_it_makes():
-    run_id = run_id_of("nightly", "event:e-1")
+    run_id = run_id_of("nightly", "event:once")
     target, aws = remote(
         put_events={"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}, {"EventId": "e-2"}]},
         get_execution_history=histories(**{f"nightly__{run_id}": Book()}),
@@ -342,6 +414,7 @@ def test_emit_gives_the_runs_that_it_makes():
     entry = aws.asked("put_events")[0]["Entries"][0]
     assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == ("shop", "order placed", "default")
     assert json.loads(entry["Detail"]) == {"order": 7}
+    assert entry["Resources"] == ["wherry:once/once"]
 
 
 def test_refused_events_are_named():
@@ -351,9 +424,10 @@ def test_refused_events_are_named():
         target.emit([ORDER, new_event("shop", "bad", {}, now=NOW)])
 
 
+@pytest.mark.usefixtures("token")
 def test_what_was_refused_for_a_moment_is_put_again():
     answers = iter([{"Entries": [{"ErrorCode": "ThrottlingException"}]}, {"Entries": [{"EventId": "e-1"}]}])
-    run_id = run_id_of("nightly", "event:e-1")
+    run_id = run_id_of("nightly", "event:once")
     target, aws = remote(
         put_events=lambda **_: next(answers), get_execution_history=histories(**{f"nightly__{run_id}": Book()})
     )
@@ -387,11 +461,11 @@ def test_buckets_by_either_name():
 
 
 def test_an_upload_is_counted_and_stays_open():
-    target, aws = remote()
-    aws.upload = lambda bucket, key, source, size: source.read()
+    target, aws = remote(put_object={})
     source = io.BytesIO(b"12345")
     assert target.put("landing", "a.csv", source) == 5
     assert not source.closed
+    assert aws.asked("put_object")[0]["Body"] == b"12345"
 
 
 @pytest.mark.parametrize(
@@ -455,7 +529,12 @@ def test_at_a_glance():
             nightly__a=Book().admitted(), nightly__b=Book().fail(reason="no"), report__e=Book().end("skipped", "busy")
         ),
         get_queue_url={"QueueUrl": "https://q"},
-        get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "3"}},
+        get_queue_attributes={
+            "Attributes": {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
+        },
+        list_schedules=[],
+        describe_stack_resource=AwsError("Resource does not exist", code="ValidationError"),
+        get_metric_data=[],
     )
     status = target.status()
     assert status.engine == "AWS eu-central-1, account 123456789012, stack sales-prod: UPDATE_COMPLETE"
@@ -473,7 +552,9 @@ def test_at_a_glance():
         ("nightly", 5, 0),
     ]
     assert (status.dead_letters, status.missed, status.disk) == (3, (), None)
-    assert len(aws.asked("get_execution_history")) == 3
+    # one for each run that Step Functions' word leaves open; of what has not succeeded also whether it was retried
+    assert len(aws.asked("get_execution_history")) == 5
+    assert target.access() == {"AWS_REGION": "eu-central-1"}
 
 
 def test_at_a_glance_where_nothing_is_deployed():
@@ -482,17 +563,3 @@ def test_at_a_glance_where_nothing_is_deployed():
     status = target.status()
     assert not status.running
     assert "not deployed, `wherry deploy --env prod` makes it" in status.engine
-
-
-def test_what_comes_later_is_said_by_name():
-    target, _ = remote()
-    for act, verb in (
-        (lambda: target.retry("abc"), "retry"),
-        (target.dead_letters, "dead-letters"),
-        (lambda: target.bury(["abc"]), "dead-letters"),
-    ):
-        with pytest.raises(
-            UserError, match=f"`wherry {verb}` against an environment on AWS comes with a later version"
-        ):
-            act()
-    assert target.access() == {"AWS_REGION": "eu-central-1"}

@@ -139,6 +139,34 @@ def test_sigterm_of_a_lone_run_ends_its_job(demo):
     assert runs(demo)[0]["status"] == "stopped"
 
 
+def test_a_closed_terminal_takes_a_lone_run_along(demo):
+    alone = begin(demo, "run", "polite")
+    wait_for((demo.folder / "ready").exists, "the job")
+    alone.send_signal(signal.SIGHUP)
+    alone.communicate(timeout=60)
+    assert alone.returncode == 130
+    assert runs(demo)[0]["status"] == "stopped"
+
+
+def test_a_closed_terminal_leaves_the_engines_runs_alone(demo):
+    demo.up()
+    watching = begin(demo, "run", "patient")
+    wait_for(lambda: began(demo), "the job")
+    watching.send_signal(signal.SIGHUP)
+    watching.communicate(timeout=60)
+    assert watching.returncode == -signal.SIGHUP
+    detached = demo.wherry("run", "hasty", "--detach").stdout.strip()
+    wait_for(lambda: json.loads(demo.wherry("show", detached, "--json").stdout)["status"] == "succeeded", "the other")
+    (demo.folder / "go").touch()
+    wait_for(lambda: {run["status"] for run in runs(demo)} == {"succeeded"}, "both")
+
+
+def test_nothing_is_left_to_itself_where_nobody_goes_on_with_it(demo):
+    refused = demo.wherry("run", "hasty", "-d", code=2)
+    assert "no engine runs here that would go on with the run" in refused.stderr
+    assert runs(demo) == []
+
+
 def test_a_redrive_goes_on_past_a_job_that_is_no_more(demo):
     demo.jobfile("app: demo\njobs:\n  a: {command: exit 3}\n  b: {command: exit 3}\n")
     for job in ("a", "b"):

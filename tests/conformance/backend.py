@@ -10,6 +10,8 @@ import subprocess
 import threading
 from typing import Any
 
+import boto3
+
 from tests.conftest import BIN, BUSYBOX, PYTHON, Project, wait_for
 
 #: What a backend can do beyond running jobs by hand.
@@ -127,6 +129,28 @@ class Process:
         """Put events of the source `test` on the bus, together; gives the ids of the runs they make."""
         events = [{"source": "test", "detail-type": "go", "detail": detail, **fields} for detail in details]
         return [run["id"] for run in json.loads(self.project.wherry("emit", json.dumps(events), "--json").stdout)]
+
+    def invoke(self, job: str, payload: Any, **more: str) -> dict[str, Any]:
+        """Call a job's function as any AWS client does; gives what it answers."""
+        functions = self.client("lambda")
+        answer = functions.invoke(FunctionName=self.function(job), Payload=json.dumps(payload).encode(), **more)
+        found: dict[str, Any] = json.loads(answer["Payload"].read() or b"{}")
+        return found
+
+    def function(self, job: str) -> str:
+        """What the function of a job is called."""
+        return job
+
+    def client(self, service: str) -> Any:
+        """A client of the environment's services, configured by what `wherry env` says."""
+        said = json.loads(self.project.wherry("env", "--json").stdout)
+        return boto3.client(
+            service,
+            endpoint_url=said["AWS_ENDPOINT_URL"],
+            aws_access_key_id=said["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=said["AWS_SECRET_ACCESS_KEY"],
+            region_name=said["AWS_REGION"],
+        )
 
     def runs(self, job: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
         """The runs, newest first."""
@@ -293,6 +317,9 @@ class Aws(Contained):
         if service not in self._clients:
             self._clients[service] = self.account.client(service)
         return self._clients[service]
+
+    def function(self, job: str) -> str:
+        return f"conformance-prod_{job}"
 
     def machine(self, job: str) -> str:
         return f"arn:aws:states:{self.account.region}:{self.account.id}:stateMachine:conformance-prod_{job}"

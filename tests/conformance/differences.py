@@ -17,10 +17,6 @@ class Difference:
     reason: str
 
 
-def _later(verb: str) -> Difference:
-    return Difference("not yet", f"`wherry {verb}` against AWS comes with the next version")
-
-
 _ENGINE = Difference("needs an engine", "triggers, and runs that go on by themselves, need an engine")
 _NO_ENGINE = Difference("no engine", "there is no engine that could be killed: Step Functions executes the runs")
 
@@ -54,12 +50,9 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
         "test_a_missing_program_is_explained": Difference(
             "exit code 127", "the attempt has begun, and ends with 127: that is what is explained"
         ),
-        "test_a_backfill_runs_each_interval_once": _later("retry"),
         "test_jobs_take_turns": Difference(
             "no places", "each task has a machine of its own: there are no places to share"
         ),
-        "test_a_run_is_retried": _later("retry"),
-        "test_dead_letters_are_listed_redriven_and_purged": _later("dead-letters"),
         "test_failures_are_reported": Difference(
             "by SNS",
             "alerts go by Amazon SNS, to mail addresses and `https://` URLs alone, which nothing here receives",

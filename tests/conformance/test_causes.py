@@ -110,6 +110,26 @@ def test_a_job_runs_after_another(backend):
     assert backend.runs("never") == []
 
 
+def test_a_call_starts_a_run_and_is_told_which(backend):
+    """`invoke`: whoever calls the job's function by Lambda's API is told of the run; its payload is the detail."""
+    backend.deploy("job: {command: [echo, '$.detail.n'], on: [{invoke: {}}]}")
+    told = backend.invoke("job", {"n": 7})
+    run = backend.ended("job")[0]
+    assert (told["id"], told["job"], told["cause"]) == (run["id"], "job", run["cause"])
+    assert (run["status"], run["trigger"], run["event"]["detail"]) == ("succeeded", "invoke", {"n": 7})
+    assert backend.log(run) == "7\n"
+
+
+def test_a_call_with_an_events_own_id_starts_one_run(backend):
+    """Callers repeat themselves, runs don't: who gives the event an id has one run of it."""
+    backend.deploy("job: {command: 'true', on: [{invoke: {}}]}")
+    told = [backend.invoke("job", {"id": "order-7", "detail": {"n": 7}})["id"] for _ in range(2)]
+    assert backend.invoke("job", {"detail": {"n": 7}}, InvocationType="Event") == {}
+    runs = backend.ended("job", 2)
+    assert {told[0], told[1]} < {run["id"] for run in runs}
+    assert told[0] == told[1]
+
+
 def test_event_patterns_watch_runs_without_going_round(backend):
     """Changes of state are events; a job is never started by what a run of its own has led to."""
     backend.deploy(

@@ -117,7 +117,7 @@ def test_an_interrupted_backfill_goes_on(backend):
 
 def explained(backend, run):
     said = " ".join(backend.project.wherry("explain", run["id"]).stdout.split())
-    assert f"`wherry {'replay' if backend.name == 'aws' else 'retry'} {run['id']}" in said
+    assert f"`wherry retry {run['id']}" in said
     return said
 
 

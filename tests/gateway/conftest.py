@@ -22,6 +22,14 @@ jobs:
     reads: [data]
     writes: [other]
     secrets: {TOKEN: api-token}
+  called:
+    command: [echo, "$.detail.order"]
+    on: [{invoke: {url: true}}]
+  unlisted:
+    command: "true"
+    on: [{invoke: {}}]
+environments:
+  prod: {region: eu-central-1}
 """
 
 

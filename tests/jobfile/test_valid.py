@@ -12,6 +12,7 @@ from wherry.model import (
     Bucket,
     Environment,
     EventTrigger,
+    InvokeTrigger,
     JobFile,
     Queue,
     QueueTrigger,
@@ -71,7 +72,8 @@ def test_sample(sales):
 
 def test_every_key(every):
     job = every.jobs["1"]
-    assert len(job.triggers) == 10
+    assert len(job.triggers) == 11
+    assert job.triggers[-1] == InvokeTrigger(url=True)
     assert job.triggers[5] == EventTrigger(
         pattern={
             "source": ["shop", None, True, 1.5, 10],

@@ -6,6 +6,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import ecs, scheduler
 from ministack.services import stepfunctions as sfn
 from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation.handlers import _ACTION_HANDLERS
 
 from tests.standin.left_out import LEFT_OUT
 
@@ -43,6 +44,8 @@ CREATE_ONLY = {
 def install() -> None:
     for kind, names in CREATE_ONLY.items():
         provisioners._REPLACING_PROPERTIES.setdefault(kind, names)
+    for action, token in (("CreateChangeSet", "ClientToken"), ("ExecuteChangeSet", "ClientRequestToken")):
+        _ACTION_HANDLERS[action] = _repeatable(_ACTION_HANDLERS[action], token)
     handlers = provisioners._RESOURCE_HANDLERS
     for kind in LEFT_OUT:
         handlers.setdefault(kind, _inert(kind))
@@ -58,6 +61,21 @@ def install() -> None:
     schedule["create"], schedule["update"] = _whole(schedule["create"]), _whole(schedule["update"])
     machine = handlers["AWS::StepFunctions::StateMachine"]
     machine["create"], machine["update"] = _read(machine["create"]), _read(machine["update"])
+
+
+def _repeatable(handler, token):
+    """A request that is repeated with its token is the same request (API_CreateChangeSet, API_ExecuteChangeSet)."""
+    answers = {}
+
+    def answered(params):
+        key = (get_account_id(), *params.get(token, ()))
+        if len(key) == 1:
+            return handler(params)
+        if key not in answers:
+            answers[key] = handler(params)
+        return answers[key]
+
+    return answered
 
 
 def _spelled(handler):

@@ -12,12 +12,12 @@ import threading
 import time
 import types
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from botocore.exceptions import ClientError
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import eventbridge, scheduler, sqs
+from ministack.services import cloudwatch, ecs, eventbridge, scheduler, sqs
 
 from tests.standin import roles
 
@@ -34,6 +34,10 @@ def install() -> None:
 
     def invoke(target, event, rule, view=None):
         """Off the server's loop, since delivering is a request to the server."""
+
+        # one target a rule, as wherry has them: what matched is what is delivered (EventBridge User Guide, "Monitoring")
+        for metric in ("TriggeredRules", "Invocations"):
+            _count(rule, metric)
 
         def deliver():
             _target.set((target, rule, event, view))
@@ -89,8 +93,15 @@ def _queue_lets(service: str, arn: str, source: str) -> bool:
     return bool(policy) and roles.service_may(policy, service, "sqs:SendMessage", arn, get_account_id(), source)
 
 
+def _count(rule, metric: str) -> None:
+    """A rule on the default bus is known by its name alone, another one by its bus, too."""
+    bus = {} if rule["EventBusName"] == "default" else {"EventBusName": rule["EventBusName"]}
+    cloudwatch.record_metric("AWS/Events", metric, 1, "Count", {**bus, "RuleName": rule["Name"]})
+
+
 def _bury_of_rule(target, rule, body: str, error: Undelivered) -> None:
     """A rule's dead letter: the event, and why in message attributes; the queue's policy must allow it (eb-rule-dlq)."""
+    _count(rule, "FailedInvocations")
     arn = (target.get("DeadLetterConfig") or {}).get("Arn")
     print(f"undelivered to {target['Arn']}: {error}", flush=True)
     if arn and _queue_lets("events.amazonaws.com", arn, rule["Arn"]):
@@ -187,6 +198,21 @@ def _bury_of_schedule(schedule, target, given: str, group: str, error: Exception
         _send(arn, given, {**about, "TARGET_ARN": target["Arn"]}, keys)
     except (roles.NotAssumed, ClientError) as lost:
         print(f"the dead letter is lost: {lost}", flush=True)
+
+
+def age(*, account: str, region: str, hours: float) -> bool:
+    """For tests: all schedules and tasks were made so much earlier."""
+    with request_scope(account, region):
+        for key, schedule in scheduler._schedules.items():
+            scheduler._schedule_last_fired[account, region, key] = time.time()  # what is older now has fired
+            schedule["CreationDate"] -= hours * 3600
+            schedule["LastModificationDate"] -= hours * 3600
+        for task in ecs._tasks.values():
+            made = datetime.fromisoformat(task["createdAt"]) if isinstance(task["createdAt"], str) else None
+            task["createdAt"] = (
+                task["createdAt"] - hours * 3600 if made is None else (made - timedelta(hours=hours)).isoformat()
+            )
+    return True
 
 
 def fire(*, account: str, region: str, group: str, name: str, at: str | None) -> bool:

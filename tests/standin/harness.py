@@ -61,6 +61,18 @@ class Account:
         """Have a schedule fire now (scheduled time `at`, ISO, default now): waiting a day is too slow."""
         self.standin.lever("fire", account=self.id, region=self.region, group=group, name=schedule, at=at)
 
+    def age(self, hours: float) -> None:
+        """All schedules and tasks were made so much earlier."""
+        self.standin.lever("age", account=self.id, region=self.region, hours=hours)
+
+    def quota(self, code: str, value: float) -> None:
+        """Have Fargate's quota of that code be so many vCPUs; new accounts have 6."""
+        self.standin.lever("quota", account=self.id, code=code, value=value)
+
+    def asked(self, access_key: str) -> list[tuple[str, str, dict]]:
+        """What IAM was asked about a principal, by its key: action, resource and condition keys."""
+        return [tuple(each) for each in self.standin.lever("asked", access_key=access_key)]
+
 
 class StandIn:
     """A running stand-in; `with StandIn() as standin`."""
@@ -97,12 +109,12 @@ class StandIn:
         """A new account: one per 12-digit access key."""
         return Account(self, f"{secrets.randbelow(9 * 10**11) + 10**11}")
 
-    def lever(self, lever: str, /, **arguments) -> None:
+    def lever(self, lever: str, /, **arguments):
         request = urllib.request.Request(
             f"{self.endpoint_url}/_standin/{lever}", data=json.dumps(arguments).encode(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=30):
-            pass
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
 
     def _start(self) -> None:
         self._ends.callback(shutil.rmtree, self.folder, ignore_errors=True)

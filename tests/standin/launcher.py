@@ -9,7 +9,8 @@ from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
 CORRECTIONS = (
-    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "instances", "network", "adoption", "sharing",
+    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "instances", "network", "adoption",
+    "sharing", "identities", "caller",
 )  # fmt: skip
 
 
@@ -32,23 +33,34 @@ def main() -> None:
 
 
 def _with_levers(app):
-    """`POST /_standin/fire` lets a test have a schedule's tick now; everything else is MiniStack's."""
+    """`POST /_standin/LEVER` is for tests, and gives JSON; everything else is MiniStack's.
+
+    `fire` lets them have a schedule's tick now, `age` makes all older, `asked` tells what IAM was asked about a principal, `quota` sets one.
+    """
+
+    from tests.standin import caller, events, quotas
+
+    levers = {"fire": events.fire, "age": events.age, "asked": caller.asked, "quota": quotas.quota}
 
     async def answer(scope, receive, send):
-        if scope["type"] != "http" or not scope["path"].startswith("/_standin/"):
+        headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}
+        is_lever = scope["type"] == "http" and scope["path"].startswith("/_standin/")
+        if not is_lever and not quotas.is_asked(headers):
             await app(scope, receive, send)
             return
-        from tests.standin import events
-
         body = b""
         while True:
             message = await receive()
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        found = await asyncio.to_thread(events.fire, **json.loads(body))
-        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
+        if is_lever:
+            found = await asyncio.to_thread(levers[scope["path"].rpartition("/")[2]], **json.loads(body))
+            status = 404 if found is False else 200
+        else:
+            status, found = quotas.answer(headers, body)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(found).encode()})
 
     return answer
 

@@ -1,4 +1,4 @@
-"""What ECS asks IAM about: MiniStack asks about the cluster, AWS about the task definition or the task.
+"""What IAM is asked about. MiniStack asks about an ECS cluster where AWS asks about the task definition or the task.
 
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon ECS": RunTask is authorised on the
 task definition's revision, StopTask and DescribeTasks on the tasks; the cluster is the condition key `ecs:cluster`.
@@ -17,6 +17,12 @@ def install() -> None:
         body = next((each for each in (*arguments, *named.values()) if isinstance(each, bytes)), b"")
         if service == "logs":
             return _stream(_parsed(body), found)
+        if service == "scheduler":
+            return _schedule(
+                found, next((each for each in arguments if isinstance(each, dict) and "groupName" in each), {})
+            )
+        if service == "ecr" and _parsed(body).get("repositoryNames"):
+            return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
@@ -42,6 +48,12 @@ def _roles(definition_arn: str) -> list[str]:
 
     found = ecs._task_defs.get(definition_arn.rsplit("/", 1)[-1]) or {}
     return [found[key] for key in ("taskRoleArn", "executionRoleArn") if found.get(key)]
+
+
+def _schedule(found: str, asked: dict) -> str:
+    """A schedule's ARN names its group, which MiniStack takes for `default`."""
+    group = asked.get("groupName", "default")
+    return found.replace(":schedule/default/", f":schedule/{group if isinstance(group, str) else group[0]}/")
 
 
 def _stream(asked: dict, group: str) -> str:
@@ -70,10 +82,10 @@ def _cluster_arn(name: str) -> str:
     return name if name.startswith("arn:") else _arn("cluster", name)
 
 
-def _arn(kind: str, name: str) -> str:
+def _arn(kind: str, name: str, service: str = "ecs") -> str:
     from ministack.core.responses import get_account_id, get_region
 
-    return f"arn:aws:ecs:{get_region()}:{get_account_id()}:{kind}/{name}"
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{kind}/{name}"
 
 
 def _parsed(body: bytes) -> dict:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from wherry.aws.patience import Patience, is_passing
 from wherry.errors import UserError, WherryError
 
 if TYPE_CHECKING:
@@ -15,15 +18,15 @@ if TYPE_CHECKING:
 
 #: Calls in all, the first one included; botocore waits between them, longer each time, with jitter.
 _MAX_ATTEMPTS = 8
-_FIRST_ATTEMPTS = 3
+_FIRST_ATTEMPTS = 5
 _CONNECT_SECONDS = 10
-_READ_SECONDS = 60
+#: AWS answers within a second or two; who waits longer waits for an answer that is lost.
+_READ_SECONDS = 20
+#: Seconds between two attempts at most, as botocore has it.
+_LONGEST_PAUSE = 20.0
 #: Calls at once; a client of botocore has as many connections.
 _AT_ONCE = 10
 _CHUNK = 1 << 20
-#: An upload has at most 10,000 parts.
-_LEAST_PART = 16 << 20
-_MOST_PARTS = 9_000
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -32,17 +35,33 @@ Answer = TypeVar("Answer")
 class AwsError(WherryError):
     """AWS refused a call, or could not be reached."""
 
-    def __init__(self, message: str, *, code: str = "", hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "", hint: str | None = None, call: str = "", passes: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         #: AWS's own name of the error, e.g. `ExecutionDoesNotExist`; empty when there was no answer.
         self.code = code
+        #: What was called, as `Aws.call` was given it: `ec2:describe_subnets`.
+        self.call = call
+        #: True for what may go better a moment later: throttling, a fault of AWS's, a lost answer.
+        self.passes = passes
+
+    @property
+    def is_denied(self) -> bool:
+        """The caller may not do that."""
+        return self.code.startswith(("AccessDenied", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized"))
 
 
 class Aws:
     """An account and region, as the caller's own configuration has them: profiles, SSO, AWS_ENDPOINT_URL and all."""
 
-    def __init__(self, *, region: str | None = None, profile: str | None = None) -> None:
-        """Raises UserError when boto3 is missing, no region is known or the profile does not exist."""
+    def __init__(
+        self, *, region: str | None = None, profile: str | None = None, tell: Callable[[str], None] | None = None
+    ) -> None:
+        """Raises UserError when boto3 is missing, no region is known or the profile does not exist.
+
+        `tell` is told when a call is tried again and again.
+        """
         try:
             import boto3
             import botocore.config
@@ -59,7 +78,8 @@ class Aws:
                 "no AWS region is known", hint="write `region:` under the environment, or give `--region eu-central-1`"
             )
         self._config = botocore.config.Config
-        self._clients: dict[str, botocore.client.BaseClient] = {}
+        self._clients: dict[tuple[str, bool], botocore.client.BaseClient] = {}
+        self._patience = Patience(tell)
         # clients may be used by many threads at once, but are made by one at a time
         self._making = threading.Lock()
 
@@ -72,6 +92,11 @@ class Aws:
     def caller(self) -> dict[str, Any]:
         """STS's GetCallerIdentity: Account, Arn, UserId."""
         return self.call("sts", "get_caller_identity")
+
+    def knows_region(self) -> bool:
+        """Whether there is such a region; asks nobody: botocore has a list."""
+        partitions = self._session.get_available_partitions()
+        return any(self.region in self._session.get_available_regions("ecs", name) for name in partitions)
 
     @property
     def account(self) -> str:
@@ -95,6 +120,27 @@ class Aws:
             raise self._translated(service, operation, error) from None
         return answer
 
+    def carefully(self, service: str, operation: str, is_done: Callable[[], bool], **parameters: Any) -> None:
+        """One call whose repetition would do harm: before it is repeated, `is_done` says whether it was done after all.
+
+        Raises AwsError.
+        """
+        client = self._client(service, is_once=True)
+        began = time.monotonic()
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            try:
+                getattr(client, operation)(**parameters)
+            except (self._errors.ClientError, self._errors.BotoCoreError) as error:
+                failed = self._translated(service, operation, error)
+            else:
+                return
+            if not failed.passes or attempt == _MAX_ATTEMPTS:
+                raise failed
+            self._patience.say(began, attempt, f"has not answered well ({failed.message})")
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 2.0**attempt)))  # noqa: S311 - jitter is no secret
+            if is_done():
+                return
+
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
         """The items of a listing, page by page as they are wanted; `key` names them in a page. Raises AwsError."""
         try:
@@ -111,16 +157,20 @@ class Aws:
         with ThreadPoolExecutor(min(_AT_ONCE, len(todo))) as pool:
             return list(pool.map(function, todo))
 
-    def upload(self, bucket: str, key: str, source: BinaryIO, *, size: int | None = None) -> None:
-        """Upload an object, in parts when it is large; `size` is a guess that chooses theirs. Raises AwsError."""
+    def upload_parts(
+        self, bucket: str, key: str, source: BinaryIO, *, part: int, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Upload an object in parts of so many bytes, several at once; raises AwsError."""
         import boto3.exceptions
         import boto3.s3.transfer
 
-        part = max(_LEAST_PART, (size or 0) // _MOST_PARTS)
         config = boto3.s3.transfer.TransferConfig(multipart_chunksize=part, multipart_threshold=part)
+        more = {"Metadata": dict(metadata or {})}
         try:
-            self._client("s3").upload_fileobj(source, bucket, key, Config=config)
-        except (self._errors.ClientError, self._errors.BotoCoreError, boto3.exceptions.S3UploadFailedError) as error:
+            self._client("s3").upload_fileobj(source, bucket, key, Config=config, ExtraArgs=more)
+        except boto3.exceptions.S3UploadFailedError as error:
+            raise self._translated("s3", "put_object", error.__cause__ or error.__context__ or error) from None
+        except (self._errors.ClientError, self._errors.BotoCoreError) as error:
             raise self._translated("s3", "put_object", error) from None
 
     def download(self, bucket: str, key: str) -> Iterator[bytes]:
@@ -133,27 +183,39 @@ class Aws:
         finally:
             body.close()
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, *, is_once: bool = False) -> Any:
         with self._making:
-            if service not in self._clients:
+            if (service, is_once) not in self._clients:
                 # the first question (who are we?) tells soon when nobody answers at all
                 attempts = _FIRST_ATTEMPTS if service == "sts" else _MAX_ATTEMPTS
                 config = self._config(
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    retries={"mode": "standard", "total_max_attempts": 1 if is_once else attempts},
                     connect_timeout=_CONNECT_SECONDS,
                     read_timeout=_READ_SECONDS,
                 )
-                self._clients[service] = self._session.client(service, config=config)
-            return self._clients[service]
+                client = self._session.client(service, config=config)
+                if not is_once:
+                    self._patience.watch(client)
+                self._clients[service, is_once] = client
+            return self._clients[service, is_once]
 
-    def _translated(self, service: str, operation: str, error: Exception) -> AwsError:
+    def _translated(self, service: str, operation: str, error: BaseException) -> AwsError:
         called = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
         response = getattr(error, "response", None)
         if response is None:
-            return AwsError(f"{called}: {error}", hint=_hint_without_answer(type(error).__name__, str(error)))
+            hint = _hint_without_answer(type(error).__name__, str(error))
+            passes = isinstance(error, self._errors.HTTPClientError)
+            return AwsError(f"{called}: {error}", hint=hint, call=f"{service}:{operation}", passes=passes)
         code = str(response.get("Error", {}).get("Code", ""))
         message = str(response.get("Error", {}).get("Message", "")) or code
-        return AwsError(f"{called}: {code}: {message}", code=code, hint=_hint(code))
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return AwsError(
+            f"{called}: {code}: {message}",
+            code=code,
+            hint=_hint(code),
+            call=f"{service}:{operation}",
+            passes=is_passing(status=status, code=code),
+        )
 
 
 def _hint(code: str) -> str | None:
@@ -162,7 +224,7 @@ def _hint(code: str) -> str | None:
     if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
         return "AWS does not know these credentials: `aws sts get-caller-identity` shows whose they are"
     if code.startswith(("AccessDenied", "UnauthorizedOperation")):
-        return "the credentials in use may not do that"
+        return "the credentials in use may not do that: `wherry policy` prints all that it takes"
     return None
 
 

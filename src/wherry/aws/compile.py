@@ -10,7 +10,19 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from wherry.aws import buses, capacity, hosts, jobroles, jobs, starting, storage, tasks, triggers
+from wherry.aws import (
+    alerting,
+    buses,
+    capacity,
+    dashboard,
+    hosts,
+    jobroles,
+    jobs,
+    starting,
+    storage,
+    tasks,
+    triggers,
+)
 from wherry.aws.given import Given
 from wherry.aws.names import Names
 from wherry.aws.network import network
@@ -55,12 +67,11 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     if capacity.on_instances(environment):
         resources |= hosts.hosts(names, environment, where, _repositories(jobfile, environment, resources))
     resources |= starting.starting(jobfile, environment, names, ids)
-    addresses = [str(address) for address in environment.alerts]
-    resources |= storage.alerts(names, addresses)
-    topics: list[Any] = [{"Ref": "Alerts"}] if "Alerts" in resources else []
-    topics += [address for address in addresses if address.startswith("arn:")]
+    resources |= alerting.alerting(jobfile, environment, names, ids)
     if jobfile.jobs:
-        resources["Failures"] = triggers.failures(names, topics)
+        resources["Failures"] = triggers.failures(names, told="Watch" in resources)
+    if environment.dashboard:
+        resources["Dashboard"] = dashboard.dashboard(jobfile, environment, names, ids)
     return _template(jobfile, environment, "jobs", resources)
 
 

@@ -103,7 +103,15 @@ def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
         if _is_there(site.aws, bucket):
             report.stage(f"bucket {bucket} goes, with all that is in it")
             empty(site.aws, bucket)
-            site.aws.call("s3", "delete_bucket", Bucket=bucket)
+            _delete_bucket(site.aws, bucket)
+
+
+def _delete_bucket(aws: Aws, bucket: str) -> None:
+    try:
+        aws.call("s3", "delete_bucket", Bucket=bucket)
+    except AwsError as error:
+        if error.code != "NoSuchBucket":  # it is gone: only the answer was lost
+            raise
 
 
 def _main(site: Site, report: Report) -> None:

@@ -6,7 +6,7 @@ job and the cause, so a second delivery finds that the execution exists (Step Fu
 
 from __future__ import annotations
 
-from wherry import announcements
+from wherry import announcements, causes
 from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.firing import BEFORE
 from wherry.aws.jsonata import expression, literal
@@ -14,6 +14,7 @@ from wherry.aws.names import RUN_ID_LENGTH
 
 #: Step Functions' word for how an execution ended -> ours; a failure's `error` tells more (`judgement`).
 _STATUSES = '{"SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "stopped"}'
+_EVENT, _AFTER = "$states.input.event", "$states.input.after"
 
 
 def dispatcher() -> State:
@@ -40,7 +41,7 @@ def dispatcher() -> State:
             "End": {
                 "Type": "Pass",
                 "Comment": "The end of another job's run, in wherry's words",
-                "Output": expression(_END),
+                "Output": expression(f'$merge([$states.input, {{"event": {end_event(_EVENT, _AFTER)}}}])'),
                 "Next": "Wanted",
             },
             "Wanted": {
@@ -77,19 +78,20 @@ def dispatcher() -> State:
 
 
 def _within(text: str) -> str:
-    """An expression with the cause: an upload's object and version, a schedule's tick, another event's id."""
+    """An expression with the cause: an upload's object and version, a schedule's tick, an event's token or id."""
     return f"""(
   $event := $states.input.event;
   $job := $states.input.job;
   $trigger := $states.input.trigger;
   $object := $event.detail.object;
+  $once := $event.resources[$substringBefore($, ONCE) = ""][0];
   $cause := $trigger = "schedule" ? $states.input.label & " " & $event.time
     : $event.source = "aws.s3" and $event.`detail-type` = "Object Created"
       ? "upload:" & $event.detail.bucket.name & "/" & $object.key & "#"
         & ($exists($object.sequencer) ? $object.sequencer : $event.id)
-    : "event:" & $event.id;
+    : "event:" & ($exists($once) ? $substringAfter($once, ONCE) : $event.id);
   {text.replace("ID", str(RUN_ID_LENGTH))}
-)"""
+)""".replace("ONCE", literal(causes.ONCE))
 
 
 _FIRING = f"""(
@@ -117,41 +119,44 @@ _FIRING = f"""(
   }}}}])
 )"""
 
-_END = f"""(
-  $given := $states.input;
-  $ended := $given.event.detail;
+
+def end_event(event: str, job: str) -> str:
+    """The end of an execution as wherry's own event; both are expressions: EventBridge's event, the job's name."""
+    return f"""(
+  $told := {event};
+  $ended := $told.detail;
   $input := $type($ended.input) = "string" ? $parse($ended.input) : {{}};
   $output := $type($ended.output) = "string" ? $parse($ended.output) : {{}};
-  $told := $type($ended.cause) = "string" and $substring($ended.cause, 0, 1) = "{{" ? $parse($ended.cause) : $output;
+  $said := $type($ended.cause) = "string" and $substring($ended.cause, 0, 1) = "{{" ? $parse($ended.cause) : $output;
   $iso := function($ms) {{ $substring($fromMillis($ms), 0, 19) & "Z" }};
   $status := $output.status = "skipped" ? "skipped"
     : $ended.error = "TimedOut" ? "timed_out"
     : $ended.error = "Stopped" ? "stopped"
     : $lookup({_STATUSES}, $ended.status);
   $before := $input.event.source = {literal(announcements.SOURCE)} ? $input.event.detail.chain : [];
-  $merge([$given, {{"event": {{
+  {{
     "version": "0",
-    "id": $given.event.id,
+    "id": $told.id,
     "detail-type": {literal(announcements.STATE_CHANGE)},
     "source": {literal(announcements.SOURCE)},
-    "account": $given.event.account,
-    "time": $given.event.time,
-    "region": $given.event.region,
+    "account": $told.account,
+    "time": $told.time,
+    "region": $told.region,
     "resources": [$ended.executionArn],
     "detail": {{
-      "run-id": $ended.name,
-      "job": $given.after,
+      "run-id": $exists($input.run) ? $input.run : $ended.name,
+      "job": {job},
       "status": $status,
-      "reason": $exists($told.reason) ? $told.reason
+      "reason": $exists($said.reason) ? $said.reason
         : $ended.status = "TIMED_OUT" ? "it ran into its deadline" : "",
       "trigger": $input.trigger,
       "cause": $input.cause,
-      "attempts": $exists($told.attempts) ? $told.attempts : 0,
-      "exit-code": $exists($told.`exit-code`) ? $told.`exit-code` : null,
+      "attempts": $exists($said.attempts) ? $said.attempts : 0,
+      "exit-code": $exists($said.`exit-code`) ? $said.`exit-code` : null,
       "created-at": $iso($ended.startDate),
       "ended-at": $iso($ended.stopDate),
-      "chain": [$before, $given.after],
+      "chain": [$before, {job}],
       "event": $input.event
     }}
-  }}}}])
+  }}
 )"""

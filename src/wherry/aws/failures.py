@@ -27,11 +27,11 @@ _REMEDIES = (
     ),
     (
         r"already exists|AlreadyExists",
-        "the name is taken in this account: remove what has it, or choose another",
+        "the name is taken in this account: remove what has it, or choose another; `wherry verify` lists such names",
     ),
     (
         r"not authorized|AccessDenied|Access Denied",
-        "whoever deploys needs that action",
+        "whoever deploys needs that action: `wherry policy` prints all that it takes",
     ),
     (r"Rate exceeded|Throttl", "AWS was asked too much at once: deploy again"),
     (r"service linked role", "AWS was still making its own role for ECS: deploy again"),

@@ -119,7 +119,7 @@ def existing_buckets(aws: Aws, jobfile: JobFile) -> list[str]:
 
     def look(bucket: Bucket) -> str | None:
         name = str(bucket.existing)
-        _check(aws, bucket)
+        check_bucket(aws, bucket)
         return name if bucket.name in watched and "EventBridgeConfiguration" not in notifications(aws, name) else None
 
     found = at_once(look, [bucket for bucket in jobfile.buckets.values() if bucket.existing])
@@ -146,7 +146,8 @@ def notifications(aws: Aws, bucket: str) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def _check(aws: Aws, bucket: Bucket) -> None:
+def check_bucket(aws: Aws, bucket: Bucket) -> None:
+    """Raises NotFound for an `existing` bucket that is not there, UserError for one of another account or region."""
     try:
         answer = aws.call("s3", "head_bucket", Bucket=bucket.existing)
     except AwsError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from wherry import schedule
-from wherry.aws import history
+from wherry.aws import counts, history, ledger
 from wherry.aws.client import AwsError
 from wherry.aws.rows import Row, rows
 from wherry.aws.runs import Runs
@@ -42,13 +42,18 @@ def glance(site: Site, runs: Runs) -> EnvironmentStatus:
         hint = f"`wherry deploy --env {site.environment.name}` makes it"
         return _status(engine=f"{where}: not deployed, {hint}")
     now = site.clock()
-    counts, failures = _last_day(site, runs, now)
+    since = now - _DAY
+    listed = _listed(site, since)
+    totals, failures = _last_day(site, runs, listed)
+    known = ledger.ledger(site, runs, listed, since=since, now=now)
     return _status(
         engine=f"{where}: {stack['StackStatus']}",
         running=True,
-        runs=counts,
+        runs=totals,
         upcoming=tuple(_upcoming(site, stack["CreationTime"], now)),
         failures=failures,
+        missed=tuple(known.missed),
+        triggers=counts.counts(site, known, since=since, now=now),
         dead_letters=_dead_letters(site),
     )
 
@@ -60,6 +65,7 @@ def _status(**known: Any) -> EnvironmentStatus:
         "upcoming": (),
         "failures": (),
         "missed": (),
+        "triggers": (),
         "dead_letters": 0,
         "disk": None,
     }
@@ -77,21 +83,27 @@ def _stack(site: Site) -> Mapping[str, Any] | None:
     return next((stack for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"), None)
 
 
-def _last_day(site: Site, runs: Runs, now: datetime) -> tuple[dict[Status, int], tuple[Run, ...]]:
+def _listed(site: Site, since: datetime) -> list[Row]:
+    """The latest executions."""
+    try:
+        return list(islice(rows(site, site.jobfile.jobs, since=since), _MOST_COUNTED))
+    except UserError:  # a stack without machines: its deployment goes on, or was rolled back
+        return []
+
+
+def _last_day(site: Site, runs: Runs, listed: Sequence[Row]) -> tuple[dict[Status, int], tuple[Run, ...]]:
     """How many runs stand where, and the latest that ended badly.
 
     A listing tells apart what Step Functions does; of the rest the latest are read.
     """
-    try:
-        listed = list(islice(rows(site, site.jobfile.jobs, since=now - _DAY), _MOST_COUNTED))
-    except UserError:  # a stack without machines: its deployment goes on, or was rolled back
-        return {}, ()
-    unclear = [row for row in listed if _is_unclear(site, row)][:_MOST_READ]
+    first = [row for row in listed if row.round_number == 1]
+    retried = {row.run_id for row in listed if row.round_number > 1}
+    unclear = [row for row in first if row.run_id in retried or _is_unclear(site, row)][:_MOST_READ]
     read = runs.read_all(unclear)
-    counts = Counter(run.status for run in read)
-    counts.update(_PLAIN.get(row.status, Status.FAILED) for row in set(listed) - set(unclear))
+    totals = Counter(run.status for run in read)
+    totals.update(_PLAIN.get(row.status, Status.FAILED) for row in set(first) - set(unclear))
     failures = [run for run in read if run.status in (Status.FAILED, Status.TIMED_OUT)]
-    return dict(counts), tuple(history.ordered(failures)[:_FAILURES])
+    return dict(totals), tuple(history.ordered(failures)[:_FAILURES])
 
 
 def _is_unclear(site: Site, row: Row) -> bool:
@@ -115,13 +127,13 @@ def _upcoming(site: Site, anchor: datetime, now: datetime) -> Iterator[Upcoming]
 
 
 def _dead_letters(site: Site) -> int:
-    """How many messages wait in the queue of dead letters, about."""
-    name = "ApproximateNumberOfMessages"
+    """How many messages are in the queue of dead letters, about; also those that somebody looks at just now."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     try:
         url = site.aws.call("sqs", "get_queue_url", QueueName=site.names.dead_letters)["QueueUrl"]
-        answer = site.aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])
+        answer = site.aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=names)
     except AwsError as error:
         if "NonExistentQueue" in error.code or "QueueDoesNotExist" in error.code:
             return 0
         raise
-    return int(answer["Attributes"][name])
+    return sum(int(answer["Attributes"].get(name, 0)) for name in names)

@@ -1,4 +1,4 @@
-"""The history of a Step Functions execution, read as a run. Pure.
+"""The histories of a run's executions, one a round, read as the run. Pure.
 
 Of a run machine's states `Run` matters here: each task that it schedules is one attempt; all else is waiting.
 The history holds all that is known: input, attempts, end; a listing costs one call a run and no more.
@@ -34,11 +34,24 @@ def read(
     spec: Job | None = None,
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Reading:
-    """A run of a job; `spec` is what the job file says of it, `tasks` what ECS says of tasks under way, by ARN."""
+    """A run of a job, by the events of all its rounds.
+
+    `spec` is what the job file says of the job, `tasks` what ECS says of tasks under way, by ARN.
+    """
     reader = _Reader(tasks or {}, spec)
     for event in events:
         reader.take(event)
-    return Reading(run=reader.run(run_id, job), visits=tuple(reader.visits))
+    run = reader.run(run_id, job)
+    return Reading(run=run, visits=tuple(reader.visits), given=reader.given, rounds=reader.rounds)
+
+
+def may_go_on(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a round may have been followed by another one: whatever has ended and not succeeded."""
+    last = events[-1] if events else None
+    if last is None or last["type"] not in _ENDS:
+        return False
+    end = endings.of(last, ())
+    return end is not None and end.status is not Status.SUCCEEDED
 
 
 class _Reader:
@@ -48,8 +61,9 @@ class _Reader:
         self.visits: list[Visit] = []
         self._tasks = tasks
         self._spec = spec
+        self.given: Mapping[str, Any] = {}
+        self.rounds = 0
         self._state = ""
-        self._input: Mapping[str, Any] = {}
         self._created: datetime | None = None
         self._asked: datetime | None = None
         self._earlier = 0
@@ -61,10 +75,13 @@ class _Reader:
         """Take the next event."""
         kind = str(event["type"])
         if kind == "ExecutionStarted":
-            self._created = self._asked = _when(event)
-            self._input = loaded(_details(event).get("input"))
-        elif kind == "ExecutionRedriven":
-            self._end, self._earlier, self._asked = None, len(self.visits), _when(event)
+            self.rounds += 1
+            if self._created is None:
+                self._created = _when(event)
+                self.given = loaded(_details(event).get("input"))
+            self._begin_round(event)
+        elif kind == "ExecutionRedriven":  # by somebody's hand: wherry does not
+            self._begin_round(event)
         elif kind.endswith("StateEntered"):
             self._state = str(event["stateEnteredEventDetails"]["name"])
             if self._state == _BACKOFF_STATE and self._wait is not None:
@@ -76,6 +93,19 @@ class _Reader:
             self._end = event
         elif self._state == RUN_STATE:
             self._take_task(kind, event)
+
+    def _begin_round(self, event: Mapping[str, Any]) -> None:
+        self._conclude()
+        self._end, self._earlier, self._asked, self._due = None, len(self.visits), _when(event), None
+
+    def _conclude(self) -> endings.End | None:
+        """The end of the present round, None while it goes on."""
+        ours = self.visits[self._earlier :]
+        deadline = self._spec.deadline if self._spec else None
+        end = endings.of(self._end, [visit.outcome for visit in ours], deadline)
+        if end is not None and ours:
+            self._settle(ours[-1], end)
+        return end
 
     def _take_task(self, kind: str, event: Mapping[str, Any]) -> None:
         details = _details(event)
@@ -126,20 +156,17 @@ class _Reader:
         """What it all comes to."""
         if self._created is None or self._asked is None:
             raise ValueError("the history has no beginning")
-        outcomes = [visit.outcome for visit in self.visits[self._earlier :]]
-        end = endings.of(self._end, outcomes, self._spec.deadline if self._spec else None)
-        if end is not None and self.visits:
-            self._settle(self.visits[-1], end)
+        end = self._conclude()
         status, reason, due_at = self._open(self._created) if end is None else (end.status, end.reason, self._created)
-        overrides = self._input.get("overrides") or {}
+        overrides = self.given.get("overrides") or {}
         command = overrides.get("command")
-        document = self._input.get("event")
+        document = self.given.get("event")
         event = Event(document=document) if isinstance(document, Mapping) and "id" in document else None
         return Run(
             id=run_id,
             job=job,
-            trigger=str(self._input.get("trigger") or "manual"),
-            cause=str(self._input.get("cause") or ""),
+            trigger=str(self.given.get("trigger") or "manual"),
+            cause=str(self.given.get("cause") or ""),
             event=event or new_event("wherry", "Manual Run", {}, now=self._created, event_id=run_id),
             status=status,
             created_at=self._created,

@@ -44,7 +44,7 @@ def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | 
 
 def repositories(containers: Sequence[Mapping[str, Any]]) -> set[str]:
     """The ARNs of the ECR repositories that containers' images come from, for `Fn::Sub`."""
-    return {found for container in containers if (found := _repository_arn(container.get("Image")))}
+    return {found for container in containers if (found := repository_arn(container.get("Image")))}
 
 
 def own_repository(name: str) -> str:
@@ -82,7 +82,7 @@ def _secret(written: str) -> str:
     return found if re.search(r"-[A-Za-z0-9]{6}$", found) else f"{found}-??????"
 
 
-def _repository_arn(image: Any) -> str | None:
+def repository_arn(image: Any) -> str | None:
     """The ARN of an image's ECR repository, for `Fn::Sub`; None for images of other registries."""
     text = image["Fn::Sub"] if isinstance(image, dict) else str(image)
     host, _, rest = text.partition("/")

@@ -1,4 +1,4 @@
-"""One job as resources: its logs, its roles, its task definition and its run machine. Pure."""
+"""One job as resources: its logs, its roles, its task definition, its run machine and its function. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws import capacity, jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws import capacity, invoking, jobroles, jsonata, overrides, owntask, policy, tasks
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
-from wherry.model import Environment, Job, JobFile
+from wherry.model import Environment, InvokeTrigger, Job, JobFile
 
 #: What machines wait for, by its logical id: tasks can be placed once the cluster knows what on.
 READY = "CapacityOfCluster"
@@ -90,20 +90,27 @@ def job_resources(
         },
         DependsOn=READY,
     )
+    for trigger in job.triggers:
+        if isinstance(trigger, InvokeTrigger):
+            resources |= invoking.function(job, trigger, names, job_id, _days(environment))
     return resources
+
+
+def _days(environment: Environment) -> int:
+    """How long logs are kept: the next length that CloudWatch has."""
+    wanted = environment.keep.age.total_seconds() / 86_400
+    return next((each for each in _RETENTIONS if each >= wanted), _RETENTIONS[-1])
 
 
 def _logs(
     environment: Environment, given: Given, job: Job, job_id: str, names: Names, own: Mapping[str, Any] | None
 ) -> dict[str, Resource]:
-    wanted = environment.keep.age.total_seconds() / 86_400
-    days = next((each for each in _RETENTIONS if each >= wanted), _RETENTIONS[-1])
     groups = [names.log_group(job.name)] if own is None else owntask.log_groups(own)
     return {
         f"{job_id}Logs{number or ''}": resource(
             f"job {job.name}: its logs",
             "AWS::Logs::LogGroup",
-            {"LogGroupName": group, "RetentionInDays": days},
+            {"LogGroupName": group, "RetentionInDays": _days(environment)},
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
         )

@@ -1,4 +1,4 @@
-"""The run machine: one execution is one run, one visit of `Run` one attempt.
+"""The run machine: one execution is one round of a run, one visit of `Run` one attempt.
 
 ::
 
@@ -9,6 +9,10 @@
 There is no `Retry` on the task: its Catch keeps the stopped task, and `Judge` tells what could not start from the job's
 own failure; the two have budgets of their own (Step Functions Developer Guide, "Handling errors"; the task has the
 shape of ECS's DescribeTasks in PascalCase).
+
+A further round is an execution of its own, whose input names the run and counts its earlier attempts: RedriveExecution
+goes on with the state that failed, here a `Fail` state, "reenters the Fail state and fails again" (Step Functions
+Developer Guide, "Redriving executions"), and would keep the definition with which the run has failed.
 """
 
 from __future__ import annotations
@@ -79,7 +83,7 @@ def _begin(plan: Plan) -> State:
         "Comment": "The run's input, and the values that the job takes of its event",
         "Assign": {
             "asked": expression("$toMillis($states.context.Execution.StartTime)"),
-            "attempt": 1,
+            "attempt": expression("$exists($states.input.earlier) ? $states.input.earlier + 1 : 1"),
             "failures": 0,
             "unstarted": 0,
             "ahead": 0,

@@ -7,16 +7,20 @@ CloudFormation's `Fn::Sub`, and the plain one for whoever talks to AWS.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from wherry.model import Bucket, Bus, Environment, JobFile
 
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
+#: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
+_ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
 _BUCKET_STEM = 35
 _MACHINE_STEM = 80
 _RULE = 64
+_FUNCTION = 64
 #: What stays of a long stem at the beginning of names that are matched by their beginning.
 _PREFIX = 50
 _CLUSTER = 255
@@ -79,29 +83,48 @@ class Names:
         return shorten(f"{self.prefix}{job}", _MACHINE_STEM)
 
     def rule(self, logical_id: str) -> str:
-        """A rule (EventBridge). CloudFormation's own names need not begin with the stack's when that is long."""
+        """A rule or a schedule. CloudFormation's own names need not begin with the stack's when that is long."""
         return shorten(f"{self.prefix}{logical_id}", _RULE)
 
     def machine_arn(self, job: str) -> str:
         """Its ARN."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.machine(job)}"
 
-    def execution_arn(self, job: str, run_id: str) -> str:
-        """The ARN of one run of a job."""
-        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{run_id}"
+    def execution_arn(self, job: str, run_id: str, round_number: int = 1) -> str:
+        """The ARN of the execution that is one round of a run of a job."""
+        name = execution_name(run_id, round_number)
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.machine(job)}:{name}"
+
+    @property
+    def dispatcher_arn(self) -> str:
+        """The ARN of the machine that every trigger starts."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{self.dispatcher}"
 
     @property
     def dispatcher(self) -> str:
         """The machine that every trigger starts. No job can have this name: they hold no underscore."""
         return shorten(f"{self.prefix}_dispatcher", _MACHINE_STEM)
 
+    @property
+    def watch(self) -> str:
+        """The machine that sees to it that silence is noticed, and tells."""
+        return shorten(f"{self.prefix}_watch", _MACHINE_STEM)
+
     def family(self, job: str) -> str:
         """A job's task definition."""
         return f"{self.stem}_{job}"
 
+    def function(self, job: str) -> str:
+        """The function (Lambda) of a job with an `invoke` trigger."""
+        return shorten(f"{self.prefix}{job}", _FUNCTION)
+
     def log_group(self, job: str) -> str:
         """A job's log group. The stream of a container is `run/NAME/TASK-ID`."""
         return f"/wherry/{self.app}/{self.environment}/{job}"
+
+    def function_log_group(self, job: str) -> str:
+        """The log group of a job's function."""
+        return f"{self.log_group(job)}/invoke"
 
     def repository(self, job: str) -> str:
         """The ECR repository of a job's image."""
@@ -121,6 +144,15 @@ class Names:
     def schedules(self) -> str:
         """The schedule group."""
         return shorten(self.stem, 64)
+
+    @property
+    def watches(self) -> str:
+        """The schedule group of the watch. No other environment's can have this name: they hold no underscore."""
+        return f"{shorten(self.stem, 58)}_watch"
+
+    def alarm(self, about: str) -> str:
+        """An alarm (CloudWatch)."""
+        return f"{self.prefix}{about}"
 
     @property
     def work_bucket_sub(self) -> str:
@@ -156,6 +188,17 @@ def names_of(jobfile: JobFile, environment: str) -> Names:
 def run_id_of(job: str, cause: str) -> str:
     """The id of the one run that a job has of a cause; the dispatcher computes the same."""
     return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def execution_name(run_id: str, round_number: int) -> str:
+    """What the execution of a run's round is called: the first one's name is the run's id."""
+    return run_id if round_number == 1 else f"{run_id}--{round_number}"
+
+
+def round_of(execution: str) -> tuple[str, int]:
+    """The run's id and the number of the round, by the name of an execution."""
+    match = _ROUND.fullmatch(execution)
+    return (match[1], int(match[2])) if match else (execution, 1)
 
 
 def _not_ending_in_hyphens(part: str) -> str:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import BinaryIO, NamedTuple
 
 from wherry.aws.client import AwsError
 from wherry.aws.site import Site
+from wherry.aws.uploads import upload
 from wherry.errors import NotFound
+
+
+class Entry(NamedTuple):
+    """An object, without its bytes."""
+
+    key: str
+    #: In bytes.
+    size: int
+    etag: str
 
 
 class Objects:
@@ -23,7 +34,7 @@ class Objects:
         name = self._site.bucket(bucket)
         counted = _Counted(source)
         try:
-            self._site.aws.upload(name, key, counted, size=_size_of(source))  # type: ignore[arg-type]  # it is read, no more
+            upload(self._site.aws, name, key, counted, size=_size_of(source))  # type: ignore[arg-type]  # it is read, no more
         except AwsError as error:
             raise self._meant(error, bucket, key) from None
         return counted.size
@@ -34,6 +45,24 @@ class Objects:
             yield from self._site.aws.download(self._site.bucket(bucket), key)
         except AwsError as error:
             raise self._meant(error, bucket, key) from None
+
+    def find(self, bucket: str, keys: Sequence[str]) -> list[Entry]:
+        """Those of these objects that there are, in that order; a key that ends with `/`, or none, means all below."""
+        name = self._site.bucket(bucket)
+
+        def look(key: str) -> list[Entry]:
+            try:
+                if not key or key.endswith("/"):
+                    listed = self._site.aws.pages("s3", "list_objects_v2", "Contents", Bucket=name, Prefix=key)
+                    return [Entry(one["Key"], one["Size"], one["ETag"].strip('"')) for one in listed]
+                found = self._site.aws.call("s3", "head_object", Bucket=name, Key=key)
+            except AwsError as error:
+                if error.code in ("404", "NoSuchKey"):
+                    return []
+                raise self._meant(error, bucket, key) from None
+            return [Entry(key, found["ContentLength"], found["ETag"].strip('"'))]
+
+        return list(chain.from_iterable(self._site.aws.together(look, keys)))
 
     def _meant(self, error: AwsError, bucket: str, key: str) -> Exception:
         if error.code == "NoSuchKey":

@@ -58,7 +58,10 @@ def _within(expression: str) -> str:
   $args := $exists($overrides.args) ? $overrides.args : [];
   $interval := $at($at($event, "detail"), "interval");
   $facts := $merge([
-    {{"WHERRY_RUN_ID": $states.context.Execution.Name, "WHERRY_TRIGGER": $states.input.trigger}},
+    {{
+      "WHERRY_RUN_ID": $exists($states.input.run) ? $states.input.run : $states.context.Execution.Name,
+      "WHERRY_TRIGGER": $states.input.trigger
+    }},
     $states.input.trigger = "schedule" ? {{"WHERRY_SCHEDULED_AT": $at($at($event, "detail"), "scheduled-time")}} : {{}},
     $exists($at($interval, "start")) and $exists($at($interval, "end"))
       ? {{"WHERRY_INTERVAL_START": $interval.start, "WHERRY_INTERVAL_END": $interval.end}} : {{}}

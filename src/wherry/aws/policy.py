@@ -29,25 +29,20 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
 
 
 def role(
-    about: str, principal: str, source: Any, statements: Iterable[Statement], *, here: bool = True
+    about: str, principal: str, source: Any | None, statements: Iterable[Statement], *, here: bool = True
 ) -> dict[str, Any]:
     """A role that one service may assume, for this account alone unless `here` is false.
 
-    `source` is the ARN (or pattern) of who asks; None for a service that does not say for whom.
+    `source` is the ARN (or pattern) of who asks; None for EC2 and Lambda, which do not say for whom they ask (Lambda
+    Developer Guide, "Execution role": no such condition).
     """
     found = list(statements)
     whose = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}} if here else {}
     condition = {**whose, "ArnLike": {"aws:SourceArn": source}}
+    assume = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     trust = {
         "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": principal},
-                "Action": "sts:AssumeRole",
-                **({} if source is None else {"Condition": condition}),
-            }
-        ],
+        "Statement": [assume | ({} if source is None else {"Condition": condition})],
     }
     document = {"Version": "2012-10-17", "Statement": found}
     policies = [{"PolicyName": "least", "PolicyDocument": document}] if found else []

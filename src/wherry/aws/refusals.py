@@ -6,7 +6,7 @@ import linecache
 from collections.abc import Iterator
 
 from wherry import announcements, pattern, schedule
-from wherry.aws import owntask, placing
+from wherry.aws import dashboard, owntask, placing
 from wherry.aws.instances import Instance
 from wherry.errors import Problem, ScheduleError, Unsupported
 from wherry.model import (
@@ -19,6 +19,7 @@ from wherry.model import (
 )
 
 _LATER = "take it out, or wait for the version of wherry that can"
+_MOST_TOPICS = 5
 #: Found: dotted path, what is said of it, what to do.
 Found = tuple[str, str, str]
 
@@ -36,7 +37,8 @@ def refuse_unsupported(jobfile: JobFile, environment: Environment, instance: Ins
 
     `instance` is what EC2 says of the instances' type, where it was asked.
     """
-    found = [*_of_environment(environment), *placing.of_instances(environment, instance)]
+    found = [*_of_environment(environment), *_of_dashboard(jobfile, environment)]
+    found += placing.of_instances(environment, instance)
     for job in jobfile.jobs.values():
         found += _of_job(jobfile, environment, job, instance)
     if found:
@@ -53,6 +55,31 @@ def _of_environment(environment: Environment) -> Iterator[Found]:
     for address in environment.alerts:
         if isinstance(address, str) and address.startswith("http://"):
             yield f"{base}.alerts", f"AWS cannot report to `{address}`, which is this machine", "use an `https://` URL"
+    yield from _of_topics(environment, f"{base}.alerts")
+
+
+def _of_dashboard(jobfile: JobFile, environment: Environment) -> Iterator[Found]:
+    if environment.dashboard and dashboard.size(jobfile) > dashboard.MOST:
+        said = f"a dashboard of CloudWatch has {dashboard.MOST:,} graphs at most; this one would have more"
+        yield (
+            f"environments.{environment.name}.dashboard",
+            said,
+            "take `dashboard` out, or put some jobs into another app",
+        )
+
+
+def _of_topics(environment: Environment, path: str) -> Iterator[Found]:
+    """Topics that the watch (in the region of the environment) or the alarms (five actions each) cannot reach."""
+    addresses = [str(address) for address in environment.alerts]
+    topics = [address for address in addresses if address.startswith("arn:")]
+    if len(topics) + any(not address.startswith("arn:") for address in addresses) > _MOST_TOPICS:
+        said = f"an alarm of CloudWatch reports to {_MOST_TOPICS} topics at most; addresses and URLs have one together"
+        yield path, said, "name fewer topics: one of them can have many subscribers"
+    for topic in topics:
+        if environment.region and topic.split(":")[3] != environment.region:
+            yield path, f"`{topic}` is in another region than the environment", f"use a topic in {environment.region}"
+        if topic.endswith(".fifo"):
+            yield path, f"CloudWatch cannot report to `{topic}`, a FIFO topic", "use a standard topic"
 
 
 def _of_job(jobfile: JobFile, environment: Environment, job: Job, instance: Instance | None) -> Iterator[Found]:

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.aws.runs import Runs
-from wherry.errors import UserError
 from wherry.model import Event, Run, Status
 
 if TYPE_CHECKING:
     from wherry.aws.bus import Bus
+    from wherry.aws.deadletters import DeadLetters
     from wherry.aws.logs import Logs
-    from wherry.aws.objects import Objects
+    from wherry.aws.objects import Entry, Objects
     from wherry.aws.secrets import Secrets
     from wherry.aws.site import Site
     from wherry.aws.starts import Starts
@@ -36,10 +36,13 @@ class Remote:
         """Nothing to see to: Step Functions executes every open run."""
 
     def retry(self, run_id: str) -> None:
-        """Not yet."""
-        raise self._later(
-            "retry", f"`wherry replay {run_id} --env {self._site.environment.name}` makes a new run of it"
-        )
+        """Give a run that ended badly another round, which goes on by itself; what was not delivered is so anew."""
+        letters = self._dead_letters.of(run_id)
+        if any(letter.round_number for letter in letters) or not letters:
+            self._starts.retry(run_id)
+        else:
+            self._dead_letters.deliver(letters[0])
+        self._dead_letters.settle(letters)
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
         """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
@@ -59,24 +62,24 @@ class Remote:
         """The newest runs, newest first."""
         return self._runs.listing(job=job, statuses=statuses, since=since, limit=limit)
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        return self._runs.of_cause(job, cause)
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these: their ids are known, some are asked for at once."""
+        return self._runs.of_causes(job, causes)
 
     def dead_letters(
         self,
         *,
-        job: str | None = None,  # noqa: ARG002 - the Protocol's
-        reason: str | None = None,  # noqa: ARG002
-        since: datetime | None = None,  # noqa: ARG002
-        limit: int = -1,  # noqa: ARG002
+        job: str | None = None,
+        reason: str | None = None,
+        since: datetime | None = None,
+        limit: int = -1,
     ) -> list[Run]:
-        """Not yet."""
-        raise self._later("dead-letters", f"the failed runs: `wherry runs --status failed --env {self._name}`")
+        """The runs that ended badly and what could not be delivered, newest first, as the queue has them."""
+        return self._dead_letters.listing(job=job, reason=reason, since=since, limit=limit)
 
-    def bury(self, run_ids: Sequence[str]) -> None:  # noqa: ARG002 - the Protocol's
-        """Not yet."""
-        raise self._later("dead-letters")
+    def bury(self, run_ids: Sequence[str]) -> None:
+        """Take them from the queue of dead letters."""
+        self._dead_letters.bury(run_ids)
 
     def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
         """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
@@ -93,6 +96,18 @@ class Remote:
     def get(self, bucket: str, key: str) -> Iterator[bytes]:
         """Download an object."""
         return self._objects.get(bucket, key)
+
+    def bucket_names(self) -> dict[str, str]:
+        """The buckets of the job file -> what they are called there."""
+        return {bucket.name: self._site.bucket_name(bucket) for bucket in self._site.jobfile.buckets.values()}
+
+    def objects(self, bucket: str, keys: Sequence[str]) -> list[Entry]:
+        """Those of these objects that there are; a key that ends with `/` means all below it."""
+        return self._objects.find(bucket, keys)
+
+    def secret(self, name: str) -> bytes:
+        """The value of a secret; raises NotFound."""
+        return self._secrets.get(name)
 
     def set_secret(self, name: str, value: bytes) -> None:
         """Set or replace a secret."""
@@ -120,15 +135,17 @@ class Remote:
         """The caller's own credentials are what leads there; all that is missing is the region."""
         return {"AWS_REGION": self._site.aws.region}
 
-    @property
-    def _name(self) -> str:
-        return self._site.environment.name
-
     @cached_property
     def _starts(self) -> Starts:
         from wherry.aws.starts import Starts
 
         return Starts(self._site, self._runs)
+
+    @cached_property
+    def _dead_letters(self) -> DeadLetters:
+        from wherry.aws.deadletters import DeadLetters
+
+        return DeadLetters(self._site, self._runs)
 
     @cached_property
     def _logs(self) -> Logs:
@@ -153,6 +170,3 @@ class Remote:
         from wherry.aws.secrets import Secrets
 
         return Secrets(self._site)
-
-    def _later(self, verb: str, hint: str | None = None) -> UserError:
-        return UserError(f"`wherry {verb}` against an environment on AWS comes with a later version", hint=hint)

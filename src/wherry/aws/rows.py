@@ -9,6 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from wherry.aws.client import AwsError
+from wherry.aws.names import round_of
 from wherry.aws.site import Site
 from wherry.model import Status
 
@@ -27,10 +28,11 @@ _LARGEST_PAGE = 1000
 
 
 class Row(NamedTuple):
-    """One execution of a listing."""
+    """One execution of a listing: a round of a run."""
 
     job: str
     run_id: str
+    round_number: int
     #: In Step Functions' words: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED.
     status: str
     started_at: datetime
@@ -54,6 +56,7 @@ def rows(
 
     The first pages are asked for at once. Raises UserError when none of the jobs is deployed.
     """
+    _ = site.names  # asked for once, not by each of those who then ask at once
     theirs = sorted({name for status in statuses for name in _THEIRS[status]}) if statuses is not None else [""]
     listings = [_Listing(site, job, status, since, min(page, _LARGEST_PAGE)) for job in jobs for status in theirs]
     beginnings = site.aws.together(_Listing.begin, listings)
@@ -94,9 +97,11 @@ class _Listing:
             **self._status,
         ):
             stopped = one.get("stopDate")
+            run_id, round_number = round_of(one["name"])
             row = Row(
                 job=self._job,
-                run_id=one["name"],
+                run_id=run_id,
+                round_number=round_number,
                 status=one["status"],
                 started_at=one["startDate"].astimezone(UTC),
                 stopped_at=stopped and stopped.astimezone(UTC),

@@ -1,17 +1,20 @@
-"""Runs of an environment on AWS: each is one execution of its job's machine, and its id is the execution's name."""
+"""Runs of an environment on AWS: each is an execution of its job's machine, whose name is the run's id.
+
+Each further round of it is another execution (`names.execution_name`).
+"""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from wherry.aws import history
 from wherry.aws.client import AwsError
-from wherry.aws.names import run_id_of
+from wherry.aws.names import round_of, run_id_of
 from wherry.aws.outcomes import pascal
 from wherry.aws.rows import Row, rows
 from wherry.aws.site import Site
@@ -43,10 +46,13 @@ class Runs:
         self._jobs: dict[str, str] = {}
         self._seen: dict[str, tuple[float, Reading]] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
+        #: How many rounds a run is known to have.
+        self._rounds: dict[str, int] = {}
 
-    def remember(self, run_id: str, job: str) -> None:
+    def remember(self, run_id: str, job: str, *, rounds: int = 1) -> None:
         """Know that a run is one of that job, whether Step Functions says so yet or not; look at it anew."""
         self._jobs[run_id] = job
+        self._rounds[run_id] = max(rounds, self._rounds.get(run_id, 1))
         self._seen.pop(run_id, None)
 
     def job_of(self, run_id: str) -> str:
@@ -67,10 +73,12 @@ class Runs:
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one; raises NotFound when none or several fit."""
+        reference, _ = round_of(reference)
         if reference not in self._jobs and not (_NAME.fullmatch(reference) and self._search(reference)):
             wanted = reference.lower()
             latest = rows(self._site, self._site.jobfile.jobs)
-            found = [row for row in islice(latest, self._most()) if row.run_id.startswith(wanted)]
+            fitting = (row for row in islice(latest, self._most()) if row.run_id.startswith(wanted))
+            found = list({(row.job, row.run_id): row for row in fitting}.values())
             if len(found) > 1:
                 several = ", ".join(row.run_id for row in found[:10])
                 raise NotFound(f"`{reference}` is the beginning of several runs: {several}", hint="type more of the id")
@@ -80,23 +88,23 @@ class Runs:
             self._jobs[reference] = found[0].job
         return self.resolved(self.get(reference))
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        reading = self.look_up(job, run_id_of(job, cause))
-        return self.resolved(reading) if reading else None
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these; a call or two each, as their ids are known."""
+        readings = self._site.aws.together(lambda cause: self.look_up(job, run_id_of(job, cause)), causes)
+        return {cause: self.resolved(found) for cause, found in zip(causes, readings, strict=True) if found}
 
     def listing(
         self, *, job: str | None, statuses: Sequence[Status] | None, since: datetime | None, limit: int
     ) -> list[Run]:
         """The newest runs, newest first. One call a run shown, and one for each hundred listed."""
         jobs = [self._site.jobfile.job(job).name] if job else list(self._site.jobfile.jobs)
-        latest = rows(self._site, jobs, statuses=statuses, since=since, page=max(_WINDOW, limit))
+        latest = _runs_in(rows(self._site, jobs, statuses=statuses, since=since, page=max(_WINDOW, limit)), statuses)
         found: list[Run] = []
         window = sorted(islice(latest, _WINDOW + 4 * limit), key=lambda row: row.started_at, reverse=True)
         while window and len(found) < limit:
             chosen, window = window[:limit], window[limit:] or list(islice(latest, limit))
             runs = self.read_all(chosen)
-            found += [run for run in runs if statuses is None or run.status in statuses]
+            found += [run for run in runs if statuses is None or _is_meant(run, statuses, since)]
         return history.ordered(found)[:limit]
 
     def read_all(self, listed: Sequence[Row]) -> list[Run]:
@@ -136,19 +144,22 @@ class Runs:
         patient_until = time.monotonic() + _PATIENCE
         while True:
             reading = self.look_up(self._jobs[run_id], run_id)
-            if reading or time.monotonic() > patient_until:
+            is_all = reading is not None and reading.rounds >= self._rounds.get(run_id, 1)
+            if is_all or time.monotonic() > patient_until:
                 return reading
             time.sleep(_PULSE)
 
     def look_up(self, job: str, run_id: str) -> Reading | None:
-        """Read a run's history; where it stands in the middle of an attempt, ask ECS, too. None: no such run."""
-        arn = self._site.names.execution_arn(job, run_id)
-        try:
-            events = list(self._events(arn))
-        except AwsError as error:
-            if error.code in ("ExecutionDoesNotExist", "StateMachineDoesNotExist"):
-                return None
-            raise
+        """Read a run's history, a call a round; where it stands in the middle of an attempt, ask ECS, too.
+
+        None: there is no such run. A round that has ended badly costs one more call: is there another?
+        """
+        events: list[Mapping[str, Any]] = []
+        for round_number in count(1):
+            more = self._events(job, run_id, round_number)
+            events += more
+            if not history.may_go_on(more):
+                break
         if not events:
             return None
         spec = self._site.jobfile.jobs.get(job)
@@ -161,14 +172,22 @@ class Runs:
         self._seen[run_id] = time.monotonic(), reading
         return reading
 
-    def _events(self, arn: str) -> Iterator[Mapping[str, Any]]:
-        return self._site.aws.pages(
-            "stepfunctions",
-            "get_execution_history",
-            "events",
-            executionArn=arn,
-            PaginationConfig={"PageSize": 1000},
-        )
+    def _events(self, job: str, run_id: str, round_number: int) -> list[Mapping[str, Any]]:
+        """The history of one round; empty when there is none."""
+        try:
+            return list(
+                self._site.aws.pages(
+                    "stepfunctions",
+                    "get_execution_history",
+                    "events",
+                    executionArn=self._site.names.execution_arn(job, run_id, round_number),
+                    PaginationConfig={"PageSize": 1000},
+                )
+            )
+        except AwsError as error:
+            if error.code in ("ExecutionDoesNotExist", "StateMachineDoesNotExist"):
+                return []
+            raise
 
     def _task(self, arn: str) -> Mapping[str, Any]:
         """What ECS knows of a task; empty when it has forgotten it, an hour after its end."""
@@ -176,3 +195,18 @@ class Runs:
         answer = self._site.aws.call("ecs", "describe_tasks", cluster=cluster, tasks=[arn])
         found: Mapping[str, Any] = pascal(next(iter(answer["tasks"]), {}))
         return found
+
+
+def _runs_in(listed: Iterable[Row], statuses: Sequence[Status] | None) -> Iterator[Row]:
+    """One row a run. A further round tells of an older run, which is listed itself unless some are left out."""
+    seen: set[tuple[str, str]] = set()
+    for row in listed:
+        run = row.job, row.run_id
+        if run not in seen and (statuses is not None or row.round_number == 1):
+            seen.add(run)
+            yield row
+
+
+def _is_meant(run: Run, statuses: Sequence[Status], since: datetime | None) -> bool:
+    """A row speaks of one round, this of the whole run."""
+    return run.status in statuses and (since is None or run.created_at >= since)

@@ -14,6 +14,7 @@ from wherry.target import SecretEntry
 TAG = "wherry:app"
 #: A removed secret can be brought back so long: Secrets Manager's shortest time.
 RECOVERY_DAYS = 7
+_EXISTS = "ResourceExistsException"
 _MISSING = "ResourceNotFoundException"
 
 
@@ -29,11 +30,27 @@ class Secrets:
         known = self._describe(name)
         if known is None:
             tags = [{"Key": TAG, "Value": self._site.jobfile.app}]
-            self._call("create_secret", Name=name, Tags=tags, **filled)
-            return
-        if known.get("DeletedDate"):
+            try:
+                self._call("create_secret", Name=name, Tags=tags, **filled)
+            except AwsError as error:
+                if error.code != _EXISTS:  # made a moment ago, by somebody else or by a call whose answer was lost
+                    raise
+            else:
+                return
+        elif known.get("DeletedDate"):
             self._call("restore_secret", SecretId=name)
         self._call("put_secret_value", SecretId=name, **filled)
+
+    def get(self, name: str) -> bytes:
+        """The value; raises NotFound for what is not there, or was removed."""
+        try:
+            answer = self._call("get_secret_value", SecretId=name)
+        except AwsError as error:
+            if error.code in (_MISSING, "InvalidRequestException"):
+                raise NotFound(f"there is no secret `{name}` on AWS") from None
+            raise
+        binary: bytes | None = answer.get("SecretBinary")
+        return str(answer["SecretString"]).encode() if binary is None else binary
 
     def remove(self, name: str) -> None:
         """Remove a secret; for a week it can be brought back. Raises NotFound."""

@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.found import at_once
@@ -18,6 +19,10 @@ from wherry.model import Environment, JobFile
 #: So many digits of the sum of the sources are the tag; the local image has the same.
 _TAG = 32
 _ECR_HOST = ".dkr.ecr."
+
+
+#: Looks at one image.
+Ask = Callable[[], "Image"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +43,20 @@ class Image:
 
 def survey(aws: Aws, jobfile: JobFile, environment: Environment, names: Names) -> Sequence[Image]:
     """All images as they are now; nothing is built. Raises UserError for folders that no image can be made of."""
+    return at_once(lambda pair: pair[1](), asks(aws, jobfile, environment, names))
+
+
+def asks(aws: Aws, jobfile: JobFile, environment: Environment, names: Names) -> list[tuple[str, Ask]]:
+    """For each image its key, and how it is looked at."""
     root = os.path.dirname(os.path.abspath(jobfile.path))
-    asks: list[Callable[[], Image]] = []
+    found: list[tuple[str, Ask]] = []
     for job in jobfile.jobs.values():
         if builds_image(job):
             folder = os.path.join(root, job.build or ".")
-            asks.append(lambda name=job.name, folder=folder: _built(aws, environment, names, name, folder))  # type: ignore[misc]
+            found.append((job.name, partial(_built, aws, environment, names, job.name, folder)))
         named = {job.name: job.image, **{f"{job.name}/{helper.name}": helper.image for helper in job.helpers}}
-        for key, image in named.items():
-            if image:
-                asks.append(lambda key=key, image=image: _pinned(aws, key, image))  # type: ignore[misc]
-    return at_once(lambda ask: ask(), asks)
+        found += [(key, partial(_pinned, aws, key, image)) for key, image in named.items() if image]
+    return found
 
 
 def ship(
@@ -101,12 +109,23 @@ def _of_ecr(aws: Aws, environment: Environment, names: Names, name: str, tag: st
 
 def _pinned(aws: Aws, key: str, image: str) -> Image:
     """Somebody else's image, by the digest that its registry gives it now."""
-    host = image.partition("/")[0]
     try:
-        known = images.pinned(image, _login(aws) if _ECR_HOST in host and aws.region in host else None)
+        known = images.pinned(image, _login(aws) if _is_in_ecr(aws, image) else None)
     except WherryError as error:
         return Image(key=key, reference=image, doubt=error.message)
     return Image(key=key, reference=known or image, doubt="" if known else "its registry does not tell its digest")
+
+
+def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str] | None:
+    """What an image is for, as its registry says (`images.platforms`); raises ImageFailed and AwsError."""
+    own = image.folder is not None and not environment.registry
+    return images.platforms(image.reference, _login(aws) if own or _is_in_ecr(aws, image.reference) else None)
+
+
+def _is_in_ecr(aws: Aws, reference: str) -> bool:
+    """In ECR, and in this region: our log-in is good for it."""
+    host = reference.partition("/")[0]
+    return _ECR_HOST in host and aws.region in host
 
 
 def _credentials(aws: Aws, environment: Environment) -> images.Credentials | None:

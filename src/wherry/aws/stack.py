@@ -102,7 +102,8 @@ class Stack:
         made = self._call(
             "create_change_set",
             StackName=self.name,
-            ChangeSetName=f"wherry-{secrets.token_hex(6)}",
+            ChangeSetName=(name := f"wherry-{secrets.token_hex(6)}"),
+            ClientToken=name,  # by which CloudFormation knows a repetition
             ChangeSetType="CREATE" if is_new else "UPDATE",
             Capabilities=_CAPABILITIES,
             Tags=self._tags,
@@ -111,7 +112,7 @@ class Stack:
             **self._body(template),
         )
         try:
-            described = self._described(made["Id"])
+            described = self._described(made["Id"], made["StackId"])
         except BaseException:
             with contextlib.suppress(AwsError):
                 self.withdraw(made["Id"], made["StackId"])
@@ -256,11 +257,12 @@ class Stack:
             )
         return {"TemplateURL": self._put_away(text.encode())}
 
-    def _described(self, change_set: str) -> dict[str, Any]:
-        """The whole change set, once AWS has worked it out."""
+    def _described(self, change_set: str, stack_id: str) -> dict[str, Any]:
+        """The whole change set, once AWS has worked it out. IAM asks about the stack: it is named, too."""
+        named = {"ChangeSetName": change_set, "StackName": stack_id}
         pause = 0.1
         while True:
-            first = self._call("describe_change_set", ChangeSetName=change_set)
+            first = self._call("describe_change_set", **named)
             if not first["Status"].endswith(("_IN_PROGRESS", "_PENDING")):
                 break
             time.sleep(pause)
@@ -268,7 +270,7 @@ class Stack:
         changes: list[Any] = list(first.get("Changes", ()))
         page = first
         while page.get("NextToken"):
-            page = self._call("describe_change_set", ChangeSetName=change_set, NextToken=page["NextToken"])
+            page = self._call("describe_change_set", **named, NextToken=page["NextToken"])
             changes += page.get("Changes", ())
         return {**first, "Changes": changes}
 

@@ -1,4 +1,4 @@
-"""What starts runs: the dispatcher, the triggers, and their roles. Pure."""
+"""What starts runs: the dispatcher, the triggers, and their roles. Pure. Functions start runs by themselves."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from wherry.aws.dispatcher import dispatcher
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
-from wherry.model import Environment, JobFile, ScheduleTrigger
+from wherry.model import Environment, InvokeTrigger, JobFile, ScheduleTrigger
 
 #: A role has 10,240 characters of policies (IAM quotas), and the name of a machine takes up to 140 of them.
 _MOST_NAMED = 60
 
 
 def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapping[str, str]) -> dict[str, Resource]:
-    """The dispatcher and the triggers; nothing when every job is started by hand."""
-    triggered = [job for job in jobfile.jobs.values() if job.triggers]
+    """The dispatcher and the triggers; nothing when every job is started by hand or by its function."""
+    dispatched = {
+        name: [trigger for trigger in job.triggers if not isinstance(trigger, InvokeTrigger)]
+        for name, job in jobfile.jobs.items()
+    }
+    triggered = [jobfile.jobs[name] for name, found in dispatched.items() if found]
     if not triggered:
         return {}
     machines = [arn("states", f"stateMachine:{names.machine(job.name)}") for job in triggered]
@@ -42,7 +46,7 @@ def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapp
         ),
     }
     start = policy.allow(["states:StartExecution"], {"Ref": "Dispatcher"})
-    kinds = [trigger for job in triggered for trigger in job.triggers]
+    kinds = [trigger for job in triggered for trigger in dispatched[job.name]]
     if any(not isinstance(trigger, ScheduleTrigger) for trigger in kinds):
         found["RulesRole"] = policy.role(
             "what the rules of this stack may do", "events.amazonaws.com", arn("events", "rule/*"), [start]
@@ -57,6 +61,6 @@ def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapp
         found["Schedules"] = resource("the schedules", "AWS::Scheduler::ScheduleGroup", {"Name": names.schedules})
     buckets = {each.name: sub(names.bucket_sub(each, environment)) for each in jobfile.buckets.values()}
     for job in triggered:
-        for trigger in job.triggers:
+        for trigger in dispatched[job.name]:
             found |= triggers.trigger_resource(job, trigger, environment, names, buckets, ids)
     return found

@@ -1,20 +1,21 @@
-"""Starts and stops executions of the run machines."""
+"""Starts executions of the run machines, gives runs further rounds, and ends them."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from wherry.aws import endings
 from wherry.aws.client import AwsError
-from wherry.aws.names import run_id_of
+from wherry.aws.names import execution_name, run_id_of
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.causes import is_patient
 from wherry.errors import UserError
 from wherry.ids import RunIds
-from wherry.model import Event, Overrides, complete_event
+from wherry.model import Event, Overrides, Status, complete_event
 from wherry.target import Wish
 
 #: Step Functions' limit for an execution's input, in bytes.
@@ -22,7 +23,7 @@ _LARGEST_INPUT = 262_144
 
 
 class Starts:
-    """Starts runs by hand, and ends them."""
+    """Starts runs by hand, retries and ends them."""
 
     def __init__(self, site: Site, runs: Runs) -> None:
         self._site = site
@@ -35,34 +36,62 @@ class Starts:
         now = self._site.clock()
         run_id = run_id_of(job.name, wish.cause) if wish.cause else self._ids.new(now)
         document = input_of(wish, wish.event or self._by_hand(complete_event({}, now=now)))
+        if not self._execute(job.name, run_id, document):
+            return None
+        self._runs.remember(run_id, job.name)
+        return run_id
+
+    def retry(self, run_id: str) -> None:
+        """Give a run that has not succeeded another round: an execution of the machine as it is deployed now."""
+        job = self._runs.job_of(run_id)
+        self._site.jobfile.job(job)
+        self._runs.remember(run_id, job)
+        reading = self._runs.get(run_id)
+        run = reading.run
+        if not run.status.ended:
+            raise UserError(f"run {run_id} has not ended", hint=f"it is {run.status}; `wherry stop {run_id}` ends it")
+        if run.status is Status.SUCCEEDED:
+            raise UserError(f"run {run_id} has succeeded", hint=f"to run its event once more: `wherry replay {run_id}`")
+        document = {**reading.given, "asked": str(uuid.uuid4()), "run": run_id, "earlier": len(run.attempts)}
+        if not self._execute(job, execution_name(run_id, reading.rounds + 1), document):
+            raise UserError(f"run {run_id} was retried by somebody else just now", hint=f"`wherry show {run_id}`")
+        self._runs.remember(run_id, job, rounds=reading.rounds + 1)
+
+    def _execute(self, job: str, name: str, document: Mapping[str, Any]) -> bool:
+        """Start an execution of a job's machine; False when somebody else has started it. Raises UserError."""
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         if (size := len(text.encode())) > _LARGEST_INPUT:
             raise UserError(
                 f"the run's input has {size:,} bytes, and Step Functions takes {_LARGEST_INPUT:,} at most",
                 hint="put what is large into a bucket, and its key into the event",
             )
-        arn = self._site.names.machine_arn(job.name)
+        arn = self._site.names.machine_arn(job)
         try:
-            self._site.aws.call("stepfunctions", "start_execution", stateMachineArn=arn, name=run_id, input=text)
+            self._site.aws.call("stepfunctions", "start_execution", stateMachineArn=arn, name=name, input=text)
         except AwsError as error:
             if error.code == "ExecutionAlreadyExists":
-                return None
+                # the first answer may have been lost, and the run may have ended since: it is ours all the same
+                return self._is_ours(f"{arn.replace(':stateMachine:', ':execution:')}:{name}", document["asked"])
             if error.code == "StateMachineDoesNotExist":
-                raise self._not_deployed(job.name) from None
+                raise self._not_deployed(job) from None
             raise
-        self._runs.remember(run_id, job.name)
-        return run_id
+        return True
 
     def stop(self, run_id: str) -> None:
-        """End an execution, and with it its task."""
+        """End a run's execution, and with it its task."""
         job = self._runs.job_of(run_id)
         self._runs.remember(run_id, job)
-        if self._runs.get(run_id).run.status.ended:
+        reading = self._runs.get(run_id)
+        if reading.run.status.ended:
             raise UserError(f"run {run_id} has ended already", hint=f"`wherry show {run_id}`")
-        arn = self._site.names.execution_arn(job, run_id)
+        arn = self._site.names.execution_arn(job, run_id, reading.rounds)
         said = endings.STOPPED
         self._site.aws.call("stepfunctions", "stop_execution", executionArn=arn, error="Stopped", cause=said)
         self._runs.remember(run_id, job)
+
+    def _is_ours(self, arn: str, asked: str) -> bool:
+        found = self._site.aws.call("stepfunctions", "describe_execution", executionArn=arn)
+        return bool(json.loads(found["input"]).get("asked") == asked)
 
     def _by_hand(self, event: Event) -> Event:
         """The event of a run without one says where it is."""

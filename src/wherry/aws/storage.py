@@ -1,9 +1,7 @@
-"""Buckets, the dead-letter queue and the topic of alerts. Pure."""
+"""Buckets, and the dead-letter queue. Pure."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 from wherry.aws.names import Names
@@ -106,50 +104,4 @@ def dead_letters(names: Names, bus: str) -> dict[str, Resource]:
                 },
             },
         ),
-    }
-
-
-def alerts(names: Names, addresses: Iterable[str]) -> dict[str, Resource]:
-    """A topic with its subscribers, and leave for EventBridge to publish; topics of others are targets themselves."""
-    own = [address for address in addresses if not address.startswith("arn:")]
-    if not own:
-        return {}
-    # not as a property of the topic: whether CloudFormation takes back what leaves that list is not documented
-    subscriptions = {
-        f"Alerts{hashlib.sha256(address.encode()).hexdigest()[:8]}": resource(
-            f"alerts to {address}",
-            "AWS::SNS::Subscription",
-            {
-                "TopicArn": {"Ref": "Alerts"},
-                "Protocol": "https" if address.startswith("https:") else "email",
-                "Endpoint": address,
-            },
-        )
-        for address in own
-    }
-    return {
-        "Alerts": resource(
-            "the topic of failures",
-            "AWS::SNS::Topic",
-            {"TopicName": names.topic},
-        ),
-        "AlertsPolicy": resource(
-            "who may report failures: EventBridge",
-            "AWS::SNS::TopicPolicy",
-            {
-                "Topics": [{"Ref": "Alerts"}],
-                "PolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "events.amazonaws.com"},
-                            "Action": "sns:Publish",
-                            "Resource": {"Ref": "Alerts"},
-                        }
-                    ],
-                },
-            },
-        ),
-        **subscriptions,
     }

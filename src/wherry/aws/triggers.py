@@ -42,46 +42,53 @@ def trigger_resource(
     ids: Mapping[str, str],
 ) -> dict[str, Resource]:
     """The resource of one trigger, under its logical id; `buckets` are values for patterns, `ids` those of jobs."""
-    given: dict[str, Any] = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", "trigger": trigger.kind}
+    given = {"job": job.name, "machine": f"${{{ids[job.name]}Machine}}", **told(job, trigger)}
+    found = logical_id(ids[job.name], trigger)
     match trigger:
         case ScheduleTrigger():
-            logical_id = _id(ids[job.name], "Schedule", trigger.label)
-            return {logical_id: _schedule(job, trigger, given)}
+            return {found: _schedule(job, trigger, names.rule(found), given)}
         case UploadTrigger():
             pattern = causes.upload_pattern("", trigger.prefix, trigger.suffix)
             pattern["detail"]["bucket"]["name"] = [buckets[trigger.bucket]]
             about = f"job {job.name}: uploads to {trigger.bucket}"
-            logical_id = _id(ids[job.name], "Upload", trigger.label)
-            return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
+            return {found: _rule(names.rule(found), about, pattern, given)}
         case EventTrigger():
-            return _events(job, trigger, environment.bus, names, ids, given)
+            return _events(job, trigger, environment.bus, names, found, given)
         case AfterTrigger():
-            theirs, ours = _ENDS[trigger.when]
+            theirs, _ = _ENDS[trigger.when]
             pattern = {
                 "source": ["aws.states"],
                 "detail-type": ["Step Functions Execution Status Change"],
                 "detail": {"stateMachineArn": [{"Ref": f"{ids[trigger.job]}Machine"}], "status": theirs},
             }
             about = f"job {job.name}: after {trigger.job} ({trigger.when})"
-            logical_id = _id(ids[job.name], "After", trigger.label)
-            given |= {"after": trigger.job, "statuses": ours}
-            return {logical_id: _rule(names.rule(logical_id), about, pattern, given)}
+            return {found: _rule(names.rule(found), about, pattern, given)}
     return {}
 
 
+def told(job: Job, trigger: Trigger) -> dict[str, Any]:
+    """What a trigger tells the dispatcher beside the event and the machine."""
+    given: dict[str, Any] = {"job": job.name, "trigger": trigger.kind}
+    match trigger:
+        case ScheduleTrigger():
+            given |= {"label": trigger.label, "schedule": trigger.expression, **interval_of(trigger)}
+            given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
+        case AfterTrigger():
+            given |= {"after": trigger.job, "statuses": _ENDS[trigger.when][1]}
+    return given
+
+
 def _events(
-    job: Job, trigger: EventTrigger, bus: Bus, names: Names, ids: Mapping[str, str], given: dict[str, Any]
+    job: Job, trigger: EventTrigger, bus: Bus, names: Names, logical_id: str, given: dict[str, Any]
 ) -> dict[str, Resource]:
     """The rule of a pattern, and where the bus is another account's the rule there that hands its events on."""
-    label = json.dumps(trigger.pattern, sort_keys=True)
-    logical_id = _id(ids[job.name], "Event", label)
     about = f"job {job.name}: events that match its pattern"
     pattern = dict(trigger.pattern)
     found = {logical_id: _rule(names.rule(logical_id), about, pattern, given, bus=buses.reference(bus))}
     if bus.is_elsewhere:
-        relayed = _id(ids[job.name], "Relay", label)
         where = f"job {job.name}: its events on the bus of account {buses.account_of(bus)}"
-        found[relayed] = buses.relay(names.relay_sub(relayed), where, bus, _without_nulls(pattern))
+        relayed = buses.relay(names.relay_sub(logical_id), where, bus, _without_nulls(pattern))
+        found[f"{logical_id}Relay"] = relayed
     return found
 
 
@@ -117,16 +124,14 @@ def _has_null(node: Any) -> bool:
     return node is None
 
 
-def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Resource:
+def _schedule(job: Job, trigger: ScheduleTrigger, name: str, given: dict[str, Any]) -> Resource:
     parsed = schedule.parse(trigger.expression)
-    given |= {"label": trigger.label, "schedule": trigger.expression}
-    given |= interval_of(trigger)
-    given["scheduled-time"] = "<aws.scheduler.scheduled-time>"
     late = _LATE if trigger.catch_up == "none" else _DAY
     return resource(
         f"job {job.name}: {trigger.expression} ({trigger.timezone})",
         "AWS::Scheduler::Schedule",
         {
+            "Name": name,
             "GroupName": {"Ref": "Schedules"},
             "ScheduleExpression": parsed.to_eventbridge(),
             "ScheduleExpressionTimezone": trigger.timezone,
@@ -143,17 +148,21 @@ def _schedule(job: Job, trigger: ScheduleTrigger, given: dict[str, Any]) -> Reso
     )
 
 
-def failures(names: Names, topics: list[Any]) -> Resource:
-    """The rule that every run that ends badly meets: into the dead letters, and to who wants to know."""
-    told = {
-        "InputPathsMap": {"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
-        "InputTemplate": '"Run <run> has failed (<status>): `wherry explain <run> --env '
-        f'{names.environment}` says why. Its machine: <machine>"',
-    }
-    targets = [{"Id": "dead-letters", "Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}]
-    targets += [
-        {"Id": f"alerts-{number}", "Arn": topic, "InputTransformer": told} for number, topic in enumerate(topics)
-    ]
+def failures(names: Names, *, told: bool) -> Resource:
+    """The rule that every run that ends badly meets: into the dead letters; and to the watch, which tells people."""
+    letters = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    targets: list[dict[str, Any]] = [{"Id": "dead-letters", "Arn": letters}]
+    if told:
+        targets.append(
+            {
+                "Id": "watch",
+                "Arn": {"Ref": "Watch"},
+                "RoleArn": {"Fn::GetAtt": ["WatchRulesRole", "Arn"]},
+                "InputTransformer": {"InputTemplate": f'{{"ended": {_EVENT}}}'},
+                "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
+                "DeadLetterConfig": {"Arn": letters},
+            }
+        )
     pattern = {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
@@ -171,9 +180,10 @@ def machines_arn(names: Names, end: str) -> Any:
     return arn("states", f"stateMachine:{names.prefix}{end}")
 
 
-def _id(job_id: str, kind: str, label: str) -> str:
-    """A logical id that stays when triggers are reordered."""
-    return f"{job_id}{kind}{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+def logical_id(job_id: str, trigger: Trigger, kind: str = "") -> str:
+    """The logical id of a trigger, which stays when triggers are reordered; `kind` of something that belongs to it."""
+    label = json.dumps(trigger.pattern, sort_keys=True) if isinstance(trigger, EventTrigger) else trigger.label
+    return f"{job_id}{kind or trigger.kind.capitalize()}{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def schedule_group_arn(name: str) -> Any:

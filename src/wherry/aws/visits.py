@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from wherry import lifecycle
 from wherry.aws.outcomes import main_of, moment
+from wherry.aws.usage import usage_of
 from wherry.model import Attempt, Job, Outcome, Run, Status
 
 #: A task that ECS says to be here has begun.
@@ -61,6 +63,10 @@ class Reading:
 
     run: Run
     visits: tuple[Visit, ...]
+    #: The run machine's input.
+    given: Mapping[str, Any] = field(default_factory=dict)
+    #: How many executions it had so far.
+    rounds: int = 1
 
     @property
     def unsettled(self) -> str:
@@ -73,12 +79,14 @@ class Reading:
 def attempt_of(number: int, visit: Visit) -> Attempt:
     """The attempt of that number."""
     started = moment(visit.task.get("StartedAt")) or visit.scheduled_at
+    ran = not lifecycle.could_not_start(visit.outcome)
     return Attempt(
         number=number,
         started_at=started,
         ended_at=visit.ended_at and max(visit.ended_at, started),
         outcome=visit.outcome,
         process=visit.arn,
+        usage=usage_of(visit.task, visit.parameters, asked_at=visit.scheduled_at if ran else None),
     )
 
 

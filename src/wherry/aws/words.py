@@ -19,6 +19,8 @@ _KINDS = {
     "AWS::ECS::TaskDefinition": "task definition",
     "AWS::StepFunctions::StateMachine": "state machine",
     "AWS::Scheduler::Schedule": "schedule",
+    "AWS::Lambda::Function": "function",
+    "AWS::Lambda::Url": "function's URL",
     "AWS::Scheduler::ScheduleGroup": "schedule group",
     "AWS::Events::Rule": "event rule",
     "AWS::SNS::Topic": "topic",

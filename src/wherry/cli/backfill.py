@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     trigger = _schedule_of(job, has_length=arguments.every is not None)
     found = _intervals(arguments, trigger)
     with open_target(arguments) as target:
-        plans = [_plan(target, job.name, trigger, interval, arguments) for interval in found]
+        plans = _plans(target, job.name, trigger, found, arguments)
         todo = [plan for plan in plans if not plan.is_done]
         output.note(f"{output.count(len(plans), 'interval')}, {len(plans) - len(todo)} done, {len(todo)} to do")
         if arguments.dry_run:
@@ -125,19 +125,31 @@ def _moment(text: str, zone: tzinfo | None) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _plan(
-    target: Target, job: str, trigger: ScheduleTrigger | None, interval: Interval, arguments: argparse.Namespace
-) -> Plan:
-    cause = intervals.cause(interval, arguments.tag)
-    run = target.of_cause(job, cause)
-    is_done = run is not None and run.status is Status.SUCCEEDED
-    if arguments.only_missing and not is_done:
-        others = [intervals.cause(interval, "")]
-        if trigger is not None:
-            others.append(intervals.firing_cause(trigger, interval))
-        found = [target.of_cause(job, other) for other in others]
-        is_done = any(other is not None and other.status is Status.SUCCEEDED for other in found)
-    return Plan(interval, cause, run, is_done)
+def _plans(
+    target: Target,
+    job: str,
+    trigger: ScheduleTrigger | None,
+    found: Sequence[Interval],
+    arguments: argparse.Namespace,
+) -> list[Plan]:
+    causes = {interval: intervals.cause(interval, arguments.tag) for interval in found}
+    runs = target.of_causes(job, list(causes.values()))
+    done = {interval for interval in found if _has_succeeded(runs.get(causes[interval]))}
+    if arguments.only_missing:
+        others = {interval: _other_causes(trigger, interval) for interval in found if interval not in done}
+        theirs = target.of_causes(job, [cause for each in others.values() for cause in each])
+        done |= {interval for interval, each in others.items() if any(_has_succeeded(theirs.get(one)) for one in each)}
+    return [Plan(interval, cause, runs.get(cause), interval in done) for interval, cause in causes.items()]
+
+
+def _other_causes(trigger: ScheduleTrigger | None, interval: Interval) -> list[str]:
+    """Under what else an interval may have been run: by a backfill without a tag, or by the schedule itself."""
+    plain = intervals.cause(interval, "")
+    return [plain] if trigger is None else [plain, intervals.firing_cause(trigger, interval)]
+
+
+def _has_succeeded(run: Run | None) -> bool:
+    return run is not None and run.status is Status.SUCCEEDED
 
 
 def _prospect(plan: Plan) -> str:
@@ -183,8 +195,7 @@ class _Backfill:
             wish = Wish(job=self._job, trigger="schedule", cause=plan.cause, event=event)
             run_id = self._target.start(wish)
             if run_id is None:  # another backfill was quicker
-                run = self._target.of_cause(self._job, plan.cause)
-                run_id = run.id if run else ""
+                run_id = self._target.of_causes(self._job, [plan.cause])[plan.cause].id
         else:
             run_id = plan.run.id
             if plan.run.status.ended:

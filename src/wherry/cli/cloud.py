@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wherry.cli import output
 from wherry.cli.context import LOCAL, jobfile_path, load_jobfile
 from wherry.errors import NotFound, UserError
 from wherry.model import Environment, JobFile, did_you_mean
@@ -58,7 +59,7 @@ def open_site(arguments: argparse.Namespace, *, checked: bool = True) -> Site:
 
     if checked:
         check(jobfile, environment)
-    return site_of(Aws(region=environment.region), jobfile, environment)
+    return site_of(Aws(region=environment.region, tell=output.note), jobfile, environment)
 
 
 def require_answer(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from wherry.errors import UserError, WherryError
 from wherry.model import JobFile
 
 if TYPE_CHECKING:
+    from wherry.aws.remote import Remote
     from wherry.local.crew import Host
     from wherry.local.worker import AccessFor
     from wherry.local.workspace import Workspace
@@ -83,7 +84,7 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
 
     output.speak_of("" if arguments.env == LOCAL else arguments.env)
     if arguments.env != LOCAL:
-        yield _open_remote(arguments)
+        yield open_remote(arguments)
         return
     from wherry.local.desk import Desk
 
@@ -96,7 +97,8 @@ def open_target(arguments: argparse.Namespace) -> Iterator[Target]:
         workspace.close()
 
 
-def _open_remote(arguments: argparse.Namespace) -> Target:
+def open_remote(arguments: argparse.Namespace) -> Remote:
+    """The environment on AWS that is meant; raises UserError."""
     jobfile = load_jobfile(jobfile_path(arguments))
     known = jobfile.environments
     if arguments.env not in known:
@@ -106,10 +108,11 @@ def _open_remote(arguments: argparse.Namespace) -> Target:
     from wherry.aws.client import Aws
     from wherry.aws.remote import Remote
     from wherry.aws.site import Site
+    from wherry.cli import output
     from wherry.local.clock import system_clock
 
     environment = known[arguments.env]
-    aws = Aws(region=arguments.region or environment.region)
+    aws = Aws(region=arguments.region or environment.region, tell=output.note)
     return Remote(Site(jobfile=jobfile, environment=environment, aws=aws, clock=system_clock))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_executor, add_json, open_target
-from wherry.cli.run import report
+from wherry.cli.run import report, take_as_interrupts
 from wherry.cli.runs import row, since_of
 from wherry.cli.show import show
 from wherry.errors import NotFound, UserError
@@ -45,6 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(f"`{arguments.action}` what?", hint="name runs, give --job, --reason or --since, or say --all")
     if arguments.action == "show" and not arguments.runs:
         raise UserError("`show` which?", hint="`wherry dead-letters` lists them")
+    take_as_interrupts()
     with open_target(arguments) as target:
         letters = _chosen(target, arguments)
         if arguments.json:
@@ -66,11 +67,17 @@ def _chosen(target: Target, arguments: argparse.Namespace) -> list[Run]:
     letters = target.dead_letters(job=arguments.job, reason=arguments.reason, since=since)
     if not arguments.runs:
         return letters
-    wanted = {target.find(reference).id for reference in arguments.runs}
+    wanted = {_meant(target, reference, letters) for reference in arguments.runs}
     missing = wanted - {run.id for run in letters}
     if missing:
         raise NotFound(f"run {min(missing)} is no dead letter", hint="`wherry dead-letters` lists them")
     return [run for run in letters if run.id in wanted]
+
+
+def _meant(target: Target, reference: str, letters: list[Run]) -> str:
+    """The id that a person means; what was never delivered is no run that could be found."""
+    found = [run.id for run in letters if run.id.startswith(reference.lower())]
+    return found[0] if len(found) == 1 else target.find(reference).id
 
 
 def _purge(target: Target, letters: list[Run]) -> int:

@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 from wherry.cli import output
-from wherry.cli.context import add_environment, add_json, jobfile_path, load_jobfile, open_target
+from wherry.cli.context import LOCAL, add_environment, add_json, jobfile_path, load_jobfile, open_target
 from wherry.cli.show import last_lines
 from wherry.explanation import explain
 from wherry.model import Status
@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with open_target(arguments) as target:
         run = target.find(arguments.run)
         log = last_lines(target, run, _LOG_LINES) if run.attempts else []
-    explanation = explain(run, jobs.get(run.job), log, can_retry=not output.is_elsewhere())
+    explanation = explain(run, jobs.get(run.job), log, on_aws=arguments.env != LOCAL)
     if arguments.json:
         output.say_json(vars(explanation) | {"run": run.id, "status": run.status.value, "log": log})
         return 0

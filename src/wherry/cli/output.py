@@ -31,7 +31,8 @@ _STATUS_COLOURS = {
 _environment = ""
 #: Commands within prose that take `--env`.
 _COMMAND = re.compile(
-    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets) ?[^`]*`"
+    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets|verify"
+    r"|policy) ?[^`]*`"
 )
 
 
@@ -39,11 +40,6 @@ def speak_of(environment: str) -> None:
     """From now on name commands as one types them for that environment."""
     global _environment  # noqa: PLW0603 - who speaks, and of what, is the same for a whole process
     _environment = environment
-
-
-def is_elsewhere() -> bool:
-    """True when the environment that is spoken of is not this machine."""
-    return bool(_environment)
 
 
 def addressed(text: str) -> str:

@@ -55,6 +55,7 @@ def show(plan: Plan) -> None:
     for line in _lines([*plan.base_changes, *plan.changes], templates):
         output.say(line)
     _permissions(plan)
+    _cost(plan)
     output.say(_sum([*plan.base_changes, *plan.changes]))
     if site.environment.bus.is_elsewhere:
         from wherry.aws.buses import leave_for
@@ -123,6 +124,12 @@ def _permissions(plan: Plan) -> None:
                 output.say(f"    {output.paint(sign, colour)} {row[1]}  {output.paint(row[2], 'grey')}")
 
 
+def _cost(plan: Plan) -> None:
+    from wherry.cli import difference
+
+    difference.show(plan)
+
+
 def _sum(changes: Sequence[Change]) -> str:
     counts = {word: sum(change.action == word for change in changes) for word in _SIGNS}
     words = {"add": "to make", "change": "to change", "remove": "to remove", "adopt": "to adopt"}
@@ -131,6 +138,7 @@ def _sum(changes: Sequence[Change]) -> str:
 
 def _as_json(plan: Plan) -> dict[str, Any]:
     from wherry.aws.words import about
+    from wherry.cli import difference
 
     templates = (plan.template, plan.survey.base, plan.survey.deployed, plan.survey.base_deployed)
 
@@ -163,4 +171,5 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "changes": [change(one) for one in plan.changes],
         "granted": grants(plan.granted),
         "revoked": grants(plan.revoked),
+        "cost": None if plan.is_empty else difference.as_json(plan),
     }

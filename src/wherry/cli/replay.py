@@ -21,10 +21,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "RUN may also be a file that `wherry show RUN --json` has written, here or elsewhere: "
-        "a failure of another machine runs again on this one."
+        "a failure of another machine runs again on this one. With `--env ENV --here` the objects that the run names "
+        "in buckets that the job reads are copied here first."
     )
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it, or a file with its JSON")
     parser.add_argument("--here", action="store_true", help="run it on this machine, wherever it ran first")
+    parser.add_argument(
+        "--with",
+        dest="objects",
+        metavar="s3://BUCKET/KEY",
+        action="append",
+        default=[],
+        help="with --here: copy this object, too, or all below a key that ends with /; may be repeated",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --here: copy without asking, also what is large")
     add_environment(parser)
     add_executor(parser)
 
@@ -33,6 +43,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the same event as a new run, show its log, and exit with its exit code."""
     if os.path.isfile(arguments.run):
         wish = _wish_of(_read(arguments.run))
+    elif arguments.here and arguments.env != LOCAL:
+        from wherry.cli.fetching import bring
+
+        wish = _wish_of(output.run_as_json(bring(arguments)))
     else:
         with open_target(arguments) as origin:
             wish = _wish_of(output.run_as_json(origin.find(arguments.run)))

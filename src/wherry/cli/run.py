@@ -41,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--event", metavar="EVENT", help="the event it gets: JSON, a file's name, or -")
     parser.add_argument("--command", metavar="TEXT", help="run this instead of the job's command")
+    parser.add_argument(
+        "-d", "--detach", action="store_true", help="print the run's id and leave: it goes on by itself"
+    )
     add_environment(parser)
     add_executor(parser)
 
@@ -55,8 +58,16 @@ def execute(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)  # noqa: TID251 - the edge
     event = event_of(read_json(arguments.event), now) if arguments.event else None
     with open_target(arguments) as target:
-        run_id = target.start(Wish(job=arguments.job, event=event, overrides=overrides))
-        return follow(target, str(run_id))
+        if arguments.detach and not target.has_engine():
+            raise UserError(
+                "no engine runs here that would go on with the run",
+                hint="start one with `wherry up`, or without --detach",
+            )
+        run_id = str(target.start(Wish(job=arguments.job, event=event, overrides=overrides)))
+        if arguments.detach:
+            output.write(f"{run_id}\n".encode())
+            return 0
+        return follow(target, run_id)
 
 
 def follow(target: Target, run_id: str, *, after: int = 0) -> int:
@@ -64,8 +75,7 @@ def follow(target: Target, run_id: str, *, after: int = 0) -> int:
     interrupted = False
     written = 0
     waits = _Waits(target, run_id)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, `timeout`, a supervisor: like Ctrl-C
-        signal.signal(number, _interrupt)
+    take_as_interrupts(needs_terminal=not target.has_engine())
     while True:
         try:
             known = written
@@ -118,6 +128,16 @@ class _Waits:
             output.note(f"{run.id} waits for a free place, or for another run of `{run.job}` to end")
 
 
+def take_as_interrupts(*, needs_terminal: bool = True) -> None:
+    """From now on `timeout`, or a supervisor, is like Ctrl-C, and things are put in order.
+
+    So is a closed terminal for what needs it: not after `nohup`, and not where somebody else goes on with the work.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    if needs_terminal and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's shape
     raise KeyboardInterrupt
 
@@ -130,8 +150,7 @@ def report(run: Run) -> None:
         return
     output.note(f"{output.paint(run.status.value, 'red', sys.stderr)}: {run.id} {run.job}: {run.reason}")
     if run.status is not Status.SKIPPED:
-        again = f"`wherry {'replay' if output.is_elsewhere() else 'retry'} {run.id}` tries again"
-        output.note(f"  `wherry explain {run.id}` says what to change, {again}")
+        output.note(f"  `wherry explain {run.id}` says what to change, `wherry retry {run.id}` tries again")
 
 
 def exit_code_of(run: Run) -> int:

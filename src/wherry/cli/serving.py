@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.aws.names import names_of
 from wherry.errors import UserError, WherryError
 from wherry.gateway.access import Guard, owner_credentials, run_credentials
 from wherry.gateway.context import Services
@@ -16,7 +17,8 @@ from wherry.local.crew import DOCKER, Host, executor_of
 from wherry.local.environment import AwsAccess
 from wherry.local.multipart import Multipart
 from wherry.local.workspace import Workspace
-from wherry.model import LOCAL_REGION, JobFile
+from wherry.model import LOCAL_REGION, Event, InvokeTrigger, Job, JobFile, Run
+from wherry.target import Wish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
         multipart=Multipart(workspace.buckets),
         secrets=workspace.secrets,
         put_events=workspace.intake.accept,
+        function=lambda name: _function(workspace.jobfile, name),
+        start_run=lambda job, cause, event: _start_run(workspace, job, cause, event),
         guard=Guard(key, lambda: workspace.jobfile, host.active_job, host.denied),
         clock=workspace.clock,
         region=region_of(jobfile),
@@ -64,6 +68,24 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
         )
     finally:
         gateway.stop()
+
+
+def _function(jobfile: JobFile, name: str) -> Job | None:
+    """The job whose function is meant: by the job's own name, or by what the function is called on AWS."""
+    for job in jobfile.jobs.values():
+        if any(isinstance(trigger, InvokeTrigger) for trigger in job.triggers):
+            there = (names_of(jobfile, environment).function(job.name) for environment in jobfile.environments)
+            if name in (job.name, *there):
+                return job
+    return None
+
+
+def _start_run(workspace: Workspace, job: str, cause: str, event: Event) -> Run:
+    wish = Wish(job=job, trigger=InvokeTrigger.kind, cause=cause, event=event)
+    run_id = workspace.intake.by_hand(wish)
+    found = workspace.history.get(run_id) if run_id else workspace.history.of_cause(job, cause)
+    assert found is not None  # noqa: S101 - a job has a run of a cause, or gets one
+    return found
 
 
 def _addresses(workspace: Workspace) -> list[str]:

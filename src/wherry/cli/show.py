@@ -9,6 +9,7 @@ import shlex
 from wherry import lifecycle
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
+from wherry.errors import UserError
 from wherry.model import Attempt, Run, Status
 from wherry.target import Target
 
@@ -43,8 +44,12 @@ def show(target: Target, run: Run) -> None:
 
 
 def last_lines(target: Target, run: Run, count: int = _LAST_LINES) -> list[str]:
-    """The last lines that the last attempt wrote; of a long log only its end is read."""
-    tail = b"".join(target.log(run, run.attempts[-1].number, last=_TAIL))
+    """The last lines that the last attempt wrote, none where its log is elsewhere. Of a long log its end is read."""
+    try:
+        tail = b"".join(target.log(run, run.attempts[-1].number, last=_TAIL))
+    except UserError as error:  # a task definition of one's own may log wherever it likes
+        output.note(error.message)
+        return []
     return tail.decode(errors="replace").splitlines()[-count:]
 
 

@@ -34,18 +34,7 @@ def _show(status: EnvironmentStatus) -> None:
     output.say(f"{output.paint('engine', 'grey')}    {status.engine}")
     counts = ", ".join(f"{count} {output.status(name)}" for name, count in sorted(status.runs.items()))
     output.say(f"{output.paint('last 24h', 'grey')}  {counts or 'no runs'}")
-    if status.upcoming:
-        output.say(output.paint("next", "grey"))
-        for firing in status.upcoming[:_MOST]:
-            output.say(f"  {output.moment(firing.at)}  {firing.job}")
-        if len(status.upcoming) > _MOST:
-            output.say(f"  and {len(status.upcoming) - _MOST} more")
-    if status.missed:
-        output.say(output.paint("missed: should have started within the last 24h and did not", "yellow"))
-        for missed in status.missed[:_MOST]:
-            output.say(f"  {output.moment(missed.fires_at)}  {missed.job}  {missed.reason}")
-        if len(status.missed) > _MOST:
-            output.say(f"  and {len(status.missed) - _MOST} more")
+    _show_triggers(status)
     if status.failures:
         output.say(output.paint("failures of the last 24h", "grey"))
         output.table(["RUN", "JOB", "TRIGGER", "STATUS", "CREATED", "TOOK", ""], [row(run) for run in status.failures])
@@ -59,6 +48,28 @@ def _show(status: EnvironmentStatus) -> None:
         output.say(f"{output.paint('disk', 'grey')}      {total} ({listed})")
 
 
+def _show_triggers(status: EnvironmentStatus) -> None:
+    """What will fire, what has, and what should have."""
+    if status.upcoming:
+        output.say(output.paint("next", "grey"))
+        for firing in status.upcoming[:_MOST]:
+            output.say(f"  {output.moment(firing.at)}  {firing.job}")
+        if len(status.upcoming) > _MOST:
+            output.say(f"  and {len(status.upcoming) - _MOST} more")
+    if status.missed:
+        output.say(output.paint("missed: should have started within the last 24h and did not", "yellow"))
+        for missed in status.missed[:_MOST]:
+            output.say(f"  {output.moment(missed.fires_at)}  {missed.job}  {missed.reason}")
+        if len(status.missed) > _MOST:
+            output.say(f"  and {len(status.missed) - _MOST} more")
+    if status.triggers:
+        output.say(output.paint("triggers of the last 24h", "grey"))
+        rows = [[each.job, each.trigger, str(each.fired), str(each.missed or "")] for each in status.triggers]
+        output.table(["JOB", "TRIGGER", "FIRED", "MISSED"], rows[:_MOST])
+        if len(rows) > _MOST:
+            output.say(f"  and {len(rows) - _MOST} more")
+
+
 def _as_json(status: EnvironmentStatus) -> dict[str, object]:
     return {
         "running": status.running,
@@ -70,6 +81,7 @@ def _as_json(status: EnvironmentStatus) -> dict[str, object]:
             {"job": missed.job, "fires_at": output.instant(missed.fires_at), "reason": missed.reason}
             for missed in status.missed
         ],
+        "triggers": [vars(each) for each in status.triggers],
         "dead_letters": status.dead_letters,
         "disk": vars(status.disk) if status.disk else None,
     }

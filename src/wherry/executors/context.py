@@ -113,6 +113,12 @@ def pack(found: Sequence[Entry], extra: dict[str, bytes], into: IO[bytes]) -> No
     into.seek(0)
 
 
+def unpack(packed: IO[bytes], into: str) -> None:
+    """Make a folder of a context that was packed here."""
+    with tarfile.open(fileobj=packed) as tar:
+        tar.extractall(into, filter="tar")
+
+
 def _header(name: str, *, size: int = 0, mode: int = 0o644) -> tarfile.TarInfo:
     header = tarfile.TarInfo(name)
     header.size, header.mode, header.mtime = size, mode, _TIME

@@ -17,7 +17,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from wherry.executors import context
 from wherry.executors.dockerd import DockerError, DockerFailure, NoDocker, address, ask_once
@@ -106,6 +106,14 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
     return tag
 
 
+def copy_context(folder: str, into: str) -> None:
+    """Copy all that an image of the folder is built of, Dockerfile included, into a new folder; raises UserError."""
+    how, _, found = _sources(folder, PLATFORM)
+    with tempfile.TemporaryFile() as packed:
+        context.pack(found, {"Dockerfile": how.dockerfile.encode()}, packed)
+        context.unpack(packed, into)
+
+
 def has(tag: str) -> bool:
     """True when this machine's engine has an image of that name."""
     try:
@@ -153,14 +161,32 @@ def remote_digest(reference: str, credentials: Credentials | None = None) -> str
 
     Raises ImageFailed when the registry cannot be asked.
     """
+    found = _described(reference, credentials)
+    return None if found is None else str(found["Descriptor"]["digest"])
+
+
+def platforms(reference: str, credentials: Credentials | None = None) -> frozenset[str] | None:
+    """What an image is for, as `linux/amd64`, so far as its registry says it; None when that has no such image.
+
+    Raises ImageFailed when the registry cannot be asked.
+    """
+    found = _described(reference, credentials)
+    if found is None:
+        return None
+    named = {f"{each.get('os')}/{each.get('architecture')}" for each in found.get("Platforms") or ()}
+    return frozenset(name for name in named if "unknown" not in name)  # attestations have no platform
+
+
+def _described(reference: str, credentials: Credentials | None) -> dict[str, Any] | None:
+    """What a registry says of an image (Docker Engine API, DistributionInspect); None: it has none of that name."""
     headers = {"X-Registry-Auth": _header(credentials or _stored(_registry_of(reference)))}
     try:
-        found = asyncio.run(ask_once("GET", f"/distribution/{reference}/json", headers))
+        found: dict[str, Any] = asyncio.run(ask_once("GET", f"/distribution/{reference}/json", headers))
     except DockerError as error:
         if error.status == 404 or any(word in error.message.lower() for word in _ABSENT):
             return None
         raise ImageFailed(f"the registry of `{reference}` does not answer: {error.message}") from None
-    return str(found["Descriptor"]["digest"])
+    return found
 
 
 def pinned(reference: str, credentials: Credentials | None = None) -> str | None:

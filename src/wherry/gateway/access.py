@@ -118,6 +118,17 @@ class Guard:
             "secrets",
         )
 
+    def may_invoke(self, caller: Caller, name: str) -> None:
+        """Raise AccessDenied for runs: on AWS their roles may not invoke functions either."""
+        job = caller.job
+        if job is None:
+            return
+        message = (
+            f"job `{job.name}` may not invoke `{name}`: let that job run `after` this one, or put an event on the bus"
+        )
+        self.note(caller, message)
+        raise AwsError("AccessDeniedException", message, 403)
+
     def note(self, caller: Caller, message: str) -> None:
         """Keep with a run what it was told, for `wherry show`."""
         if caller.run_id is not None:

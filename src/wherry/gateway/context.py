@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from wherry.local.buckets import Buckets
 from wherry.local.clock import Clock
 from wherry.local.multipart import Multipart
 from wherry.local.secrets import Secrets
-from wherry.model import Event
+from wherry.model import Event, Job, Run
 
 
 class PutEvents(Protocol):
@@ -20,6 +21,14 @@ class PutEvents(Protocol):
 
     def __call__(self, *events: Event) -> object:
         """Take them; they are on disk when this returns."""
+        ...
+
+
+class StartRun(Protocol):
+    """Starts the one run that a job has of a cause."""
+
+    def __call__(self, job: str, cause: str, event: Event) -> Run:
+        """Start it, or find it where it is there already; it is on disk when this returns."""
         ...
 
 
@@ -31,6 +40,9 @@ class Services:
     multipart: Multipart
     secrets: Secrets
     put_events: PutEvents
+    #: The job that a function's name means; None when there is none.
+    function: Callable[[str], Job | None]
+    start_run: StartRun
     guard: Guard
     clock: Clock
     region: str

@@ -1,7 +1,7 @@
 """The gateway: one port on loopback for every service that answers here.
 
-A request's signature says which service it means and who sends it. S3 speaks REST, STS the query protocol, the others
-JSON with the operation in `X-Amz-Target`.
+A request's signature says which service it means and who sends it. S3 and Lambda speak REST, STS the query protocol,
+the others JSON with the operation in `X-Amz-Target`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 from wherry import __version__
 from wherry.errors import WherryError
-from wherry.gateway import events, parameters, s3, sigv2, sigv4, sts
+from wherry.gateway import events, functions, parameters, s3, sigv2, sigv4, sts
 from wherry.gateway.answers import error_answer, json_answer
 from wherry.gateway.context import Call, Services
 from wherry.gateway.elsewhere import not_implemented
@@ -110,6 +110,8 @@ class Gateway:
 
     def _operate(self, call: Call) -> Response:
         request, service = call.request, call.signature.service
+        if service == "lambda":
+            return functions.handle(call)
         target = request.headers.get("x-amz-target")
         if target is None:
             action = dict(parse_qsl(call.body.decode(errors="replace"))).get("Action")

@@ -268,7 +268,7 @@ def _afters(job: Values) -> Iterator[tuple[int, str]]:
 
 
 #: Keys of environments on AWS that this machine has nothing of.
-_AWS_ONLY = ("capacity", "instances", "platform", "network", "registry", "bus", "buckets")
+_AWS_ONLY = ("capacity", "instances", "platform", "network", "registry", "bus", "buckets", "dashboard")
 
 
 def _check_environment(name: str, environment: Values, spot: Spot) -> None:

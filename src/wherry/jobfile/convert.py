@@ -20,6 +20,7 @@ from wherry.model import (
     EventTrigger,
     Helper,
     Instances,
+    InvokeTrigger,
     Job,
     JobFile,
     Keep,
@@ -118,6 +119,8 @@ def trigger(values: Values) -> Trigger:
             return QueueTrigger(queue=queue, batch=values.get("batch", 1), **_workers(values.get("workers", {})))
         case {"after": job}:
             return AfterTrigger(job=job, **_without(values, "after"))
+        case {"invoke": function}:
+            return InvokeTrigger(**function)
     raise KeyError("no kind of trigger")
 
 

@@ -98,6 +98,19 @@ UPLOAD: Final = Record(
     elsewhere=_elsewhere,
 )
 
+INVOKE: Final = Record(
+    noun="`invoke`",
+    keys=(
+        Key(
+            name="url",
+            kind=Boolean(),
+            about="whether the function has an URL as well, for requests that are signed (false)",
+        ),
+    ),
+    example="{}",
+    elsewhere=_elsewhere,
+)
+
 WORKERS: Final = Record(
     noun="`workers`",
     keys=(
@@ -195,6 +208,17 @@ TRIGGER: Final = Variants(
                 ),
             ),
         ),
+        (
+            "invoke",
+            _trigger(
+                Key(
+                    name="invoke",
+                    kind=INVOKE,
+                    about="when somebody calls the job's function (Lambda on AWS), who is told of the run",
+                    required=True,
+                ),
+            ),
+        ),
     ),
     example='schedule: "cron(0 5 * * ? *)"',
     mistaken=(
@@ -202,7 +226,8 @@ TRIGGER: Final = Variants(
         ("rate", 'write `- schedule: "rate(1 day)"`'),
         ("at", 'write `- schedule: "at(2026-03-01T10:00:00)"`'),
         ("manual", "every job can be run by hand: `wherry run JOB`"),
-        ("invoke", "every job can be invoked; there is nothing to declare"),
+        ("lambda", "write `- invoke: {}`"),
+        ("url", "write `- invoke: {url: true}`"),
         ("bucket", "write `- upload: {bucket: NAME}`"),
         ("suffix", "write `- upload: {bucket: NAME, suffix: .csv}`"),
         ("prefix", "write `- upload: {bucket: NAME, prefix: in/}`"),
@@ -511,6 +536,11 @@ ENVIRONMENT: Final = Record(
                 "addresses",
             ),
             about="where failures are reported: e-mail addresses, https URLs, SNS topics, commands (`local` only)",
+        ),
+        Key(
+            name="dashboard",
+            kind=Boolean(),
+            about="whether CloudWatch has a page of graphs (false); the first three of an account cost nothing",
         ),
         Key(
             name="aws",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,7 +21,7 @@ from wherry.model import Event, Run, Status, did_you_mean
 
 if TYPE_CHECKING:
     from wherry.local.solo import Serve, Solo
-    from wherry.target import EnvironmentStatus, Missed, SecretEntry, Upcoming, Wish
+    from wherry.target import EnvironmentStatus, Missed, SecretEntry, TriggerCount, Upcoming, Wish
 
 _CHUNK = 1 << 20
 _DAY = timedelta(days=1)
@@ -125,9 +126,9 @@ class Desk:
         """The run of an id or of the beginning of one."""
         return self._history.find(reference)
 
-    def of_cause(self, job: str, cause: str) -> Run | None:
-        """The run that a job has of a cause."""
-        return self._history.of_cause(job, cause)
+    def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
+        """The runs that a job has of causes, by these."""
+        return {cause: run for cause in causes if (run := self._history.of_cause(job, cause))}
 
     def dead_letters(
         self, *, job: str | None = None, reason: str | None = None, since: datetime | None = None, limit: int = -1
@@ -203,6 +204,7 @@ class Desk:
         now = self._workspace.clock()
         engine = engine_info(self._workspace.home)
         bad = [Status.FAILED, Status.TIMED_OUT]
+        missed = self._missed(now, engine is not None)
         return EnvironmentStatus(
             engine=f"running since {engine.started_at}, pid {engine.pid}, {engine.endpoint}"
             if engine
@@ -211,7 +213,8 @@ class Desk:
             runs=self._history.counts(now - _DAY),
             upcoming=tuple(self._upcoming(now)),
             failures=tuple(self._history.listing(statuses=bad, since=now - _DAY, limit=5)),
-            missed=tuple(self._missed(now, engine is not None)),
+            missed=tuple(missed),
+            triggers=self._triggers(missed, now),
             dead_letters=self._history.dead_count(),
             disk=disk_use(self._workspace),
         )
@@ -264,6 +267,22 @@ class Desk:
             return known
         found = overdue(self._workspace.jobfile, self._workspace.firings, now)
         return [Missed(job=job, fires_at=at, reason="no engine runs") for at, job in reversed(found)] + known
+
+    def _triggers(self, missed: Sequence[Missed], now: datetime) -> tuple[TriggerCount, ...]:
+        """How often each kind of trigger has fired; what is on the bus here is always delivered."""
+        from wherry.target import TriggerCount
+
+        fired = self._history.fired(now - _DAY)
+        lost = Counter(each.job for each in missed)
+        kinds = {
+            (job.name, trigger.kind): lost[job.name] if trigger.kind == "schedule" else 0
+            for job in self._workspace.jobfile.jobs.values()
+            for trigger in job.triggers
+        }
+        return tuple(
+            TriggerCount(job=job, trigger=kind, fired=fired.get((job, kind), 0), missed=count)
+            for (job, kind), count in kinds.items()
+        )
 
     def _pause(self, run: Run) -> None:
         """Wait a little; raise when nobody is there to execute the run."""

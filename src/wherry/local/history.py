@@ -81,6 +81,12 @@ class History:
             rows = connection.execute(self._sql["counts"], {"first": first_of(since) if since else ""})
             return {Status(row["status"]): row["runs"] for row in rows}
 
+    def fired(self, since: datetime) -> dict[tuple[str, str], int]:
+        """How many runs triggers have made since then: (job, kind of trigger) -> how many."""
+        with self._database.reading() as connection:
+            rows = connection.execute(self._sql["fired"], {"first": first_of(since)})
+            return {(row["job"], row["trigger"]): row["runs"] for row in rows}
+
     def _read(self, statement: str, parameters: Mapping[str, object]) -> list[Run]:
         with self._database.reading() as connection:
             rows: list[Row] = connection.execute(self._sql[statement], parameters).fetchall()

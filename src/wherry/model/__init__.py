@@ -14,6 +14,7 @@ from wherry.model.file import (
     EventTrigger,
     Helper,
     Instances,
+    InvokeTrigger,
     Job,
     JobFile,
     Keep,
@@ -26,7 +27,7 @@ from wherry.model.file import (
     UploadTrigger,
     did_you_mean,
 )
-from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status
+from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status, Usage
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -42,6 +43,7 @@ __all__ = [
     "EventTrigger",
     "Helper",
     "Instances",
+    "InvokeTrigger",
     "Job",
     "JobFile",
     "Keep",
@@ -56,6 +58,7 @@ __all__ = [
     "Status",
     "Trigger",
     "UploadTrigger",
+    "Usage",
     "complete_event",
     "did_you_mean",
     "iso_seconds",

@@ -121,7 +121,22 @@ class AfterTrigger:
         return f"after:{self.job}:{self.when}"
 
 
-Trigger = ScheduleTrigger | UploadTrigger | EventTrigger | QueueTrigger | AfterTrigger
+@dataclass(frozen=True, kw_only=True)
+class InvokeTrigger:
+    """A call: whoever may invoke the job's function starts a run and is told which."""
+
+    #: Whether the function has an URL as well, for callers with a signature (`AWS_IAM`).
+    url: bool = False
+
+    kind = "invoke"
+
+    @property
+    def label(self) -> str:
+        """The trigger's identity within its job; a job has one function."""
+        return "invoke"
+
+
+Trigger = ScheduleTrigger | UploadTrigger | EventTrigger | QueueTrigger | AfterTrigger | InvokeTrigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +285,8 @@ class Environment:
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Where failures are reported: e-mail addresses, https URLs, topics, commands.
     alerts: tuple[str | CommandAlert, ...] = ()
+    #: Whether there is a page of graphs in CloudWatch (AWS only).
+    dashboard: bool = False
     #: `inherit`: jobs get the caller's own AWS configuration instead of the gateway (local only).
     aws: str | None = None
     #: How much history is kept; of an environment on AWS only the age counts, for its logs.

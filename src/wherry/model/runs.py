@@ -66,6 +66,28 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What was set aside for an attempt on AWS, and how long: that is what AWS bills."""
+
+    #: ECS units: 1,024 are one vCPU.
+    cpu: int
+    #: MiB.
+    memory: int
+    #: GiB of ephemeral storage.
+    ephemeral: int = 20
+    arm: bool = False
+    #: `fargate`, `fargate-spot` or `ec2`.
+    capacity: str = "fargate"
+    public_ip: bool = False
+    #: From when on it is billed: the pull of its image began.
+    began_at: datetime
+    #: None while it goes on.
+    ended_at: datetime | None = None
+    #: False: counted from when the task was asked for, because nothing says when the pull began.
+    exact: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One process, container or ECS task of a run."""
 
@@ -79,6 +101,8 @@ class Attempt:
     peak_memory: int | None = None
     #: Seconds of processor time; None where they are not known.
     cpu_seconds: float | None = None
+    #: None where nothing is billed: here, and on AWS for a task that did not come so far.
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

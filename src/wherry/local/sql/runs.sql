@@ -109,3 +109,9 @@ select count(*) from runs where dead_ms is not null;
 
 -- name: counts
 select status, count(*) as runs from runs where id >= :first group by status;
+
+-- name: fired
+-- Runs that triggers have made, not those that a person has asked for: their causes begin otherwise.
+select job, trigger, count(*) as runs from runs
+where id >= :first and (cause like 'schedule:%' or cause like 'upload:%' or cause like 'event:%')
+group by job, trigger;

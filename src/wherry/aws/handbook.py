@@ -1,0 +1,266 @@
+"""The README of an ejected environment: what to type, with the AWS CLI and Docker alone. Pure.
+
+Its commands are for one shell and run from top to bottom, which a test does. Both versions of the AWS CLI know them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from wherry.aws import found
+from wherry.aws.ejected import Ejected, names_of_environment
+from wherry.aws.names import Names
+from wherry.model import Environment, InvokeTrigger, Job, JobFile, UploadTrigger
+
+
+def handbook(jobfile: JobFile, environment: Environment, made: Ejected, sources: Mapping[str, str]) -> str:
+    """The text; `sources` are the folders that images are built of, by job."""
+    names = names_of_environment(jobfile, environment)
+    parts = [
+        _head(names, jobfile, environment),
+        _secrets(jobfile),
+        _base(names),
+        *(_image(names, environment, made.images[job], job, folder) for job, folder in sources.items()),
+        _buckets(jobfile),
+        _stack(names, made),
+        *_use(names, jobfile),
+        _destroy(names, jobfile, environment),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def example_input(job: Job) -> str:
+    """What a run started by hand is given: the shape that the run machine reads."""
+    detail = {"bucket": {"name": "BUCKET"}, "object": {"key": "KEY"}} if _is_uploaded(job) else {}
+    event = {"version": "0", "id": "by-hand", "detail-type": "Manual Run", "source": "wherry", "resources": []}
+    time = {"account": "", "region": "", "time": "2026-01-01T00:00:00Z"}
+    document = {"job": job.name, "trigger": "manual", "cause": "manual", "event": {**event, **time, "detail": detail}}
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _is_uploaded(job: Job) -> bool:
+    return any(isinstance(trigger, UploadTrigger) for trigger in job.triggers)
+
+
+def _head(names: Names, jobfile: JobFile, environment: Environment) -> str:
+    region = environment.region or "${AWS_REGION:?say where}"
+    rows = "\n".join(
+        f"| {job.name} | `{names.machine(job.name)}` | `{names.log_group(job.name)}` | {_function(names, job)} |"
+        for job in jobfile.jobs.values()
+    )
+    return f"""\
+# {names.app} in {names.environment}, as plain CloudFormation
+
+Nothing here needs wherry: the AWS CLI, Docker and a POSIX shell do. The commands are for one shell, in this folder,
+from top to bottom. The stacks have the names that `wherry deploy` gives them; where they are there already, they are
+taken over.
+
+| job | state machine | logs | function |
+|---|---|---|---|
+{rows}
+
+```sh
+export AWS_REGION={region} AWS_DEFAULT_REGION={region}
+account=$(aws sts get-caller-identity --query Account --output text)
+partition=$(aws sts get-caller-identity --query Arn --output text | cut -d: -f2)
+machines=arn:$partition:states:$AWS_REGION:$account:stateMachine
+```
+"""
+
+
+def _function(names: Names, job: Job) -> str:
+    is_invoked = any(isinstance(trigger, InvokeTrigger) for trigger in job.triggers)
+    return f"`{names.function(job.name)}`" if is_invoked else ""
+
+
+def _secrets(jobfile: JobFile) -> str:
+    wanted = found.secret_names(jobfile)
+    if not wanted:
+        return ""
+    lines = "\n".join(
+        f"aws secretsmanager create-secret --name {name} --secret-string file://{name.replace('/', '-')}.secret"
+        for name in wanted
+    )
+    return f"""\
+## Secrets
+
+Put each value into a file (`NAME.secret`) first, and delete it afterwards. A new value comes with `put-secret-value`.
+
+```sh
+{lines}
+```
+"""
+
+
+def _tags(names: Names) -> str:
+    return f"--tags wherry:app={names.app} wherry:environment={names.environment} --no-fail-on-empty-changeset"
+
+
+def _base(names: Names) -> str:
+    return f"""\
+## What must be there first
+
+The repositories for images, and the work bucket. The role is in every account that has used ECS before.
+
+```sh
+aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com 2>/dev/null || true
+aws cloudformation deploy --stack-name {names.base_stack} --template-file base.yaml \\
+  {_tags(names)}
+work={names.work_bucket}
+```
+"""
+
+
+def _image(names: Names, environment: Environment, parameter: str, job: str, folder: str) -> str:
+    if environment.registry:
+        repository = f"repository={environment.registry}/{names.repository(job)}"
+    else:
+        repository = (
+            f"repository=$(aws ecr describe-repositories --repository-names {names.repository(job)} \\\n"
+            "  --query 'repositories[0].repositoryUri' --output text)\n"
+            'aws ecr get-login-password | docker login --username AWS --password-stdin "${repository%%/*}"'
+        )
+    return f"""\
+## The image of {job}
+
+`{folder}` is what it is made of. Build, push, and deploy the stack again to bring a new one.
+
+```sh
+{repository}
+docker build --platform {environment.platform} --tag "$repository:latest" {folder}
+docker push "$repository:latest"
+{parameter}=$(docker inspect --format '{{{{range .RepoDigests}}}}{{{{println .}}}}{{{{end}}}}' "$repository:latest" \\
+  | grep "^$repository@")
+```
+"""
+
+
+def _buckets(jobfile: JobFile) -> str:
+    """Buckets of somebody else tell EventBridge of uploads only when they are told to."""
+    triggers = [trigger for job in jobfile.jobs.values() for trigger in job.triggers]
+    watched = {trigger.bucket for trigger in triggers if isinstance(trigger, UploadTrigger)}
+    theirs = sorted(str(jobfile.buckets[name].existing) for name in watched if jobfile.buckets[name].existing)
+    if not theirs:
+        return ""
+    code = (
+        "import json,sys; print(json.dumps({**json.loads(sys.stdin.read() or '{}'), 'EventBridgeConfiguration': {}}))"
+    )
+    lines = "\n".join(
+        f"aws s3api put-bucket-notification-configuration --bucket {bucket} --skip-destination-validation \\\n"
+        "  --notification-configuration \\\n"
+        f'  "$(aws s3api get-bucket-notification-configuration --bucket {bucket} | python3 -c "{code}")"'
+        for bucket in theirs
+    )
+    return f"""\
+## Buckets that are there already
+
+They must tell EventBridge of uploads; what they tell others stays as it is.
+
+```sh
+{lines}
+```
+"""
+
+
+def _stack(names: Names, made: Ejected) -> str:
+    given = [f'{parameter}="${parameter}"' for parameter in (*made.network, *made.images.values())]
+    overrides = f" \\\n  --parameter-overrides {' '.join(given)}" if given else ""
+    look = []
+    if made.network:
+        look.append(
+            "Vpc=$(aws ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId' --output text)"
+        )
+    if "Subnets" in made.network:
+        look.append(
+            "Subnets=$(aws ec2 describe-subnets \\\n"
+            '  --filters "Name=vpc-id,Values=$Vpc" Name=default-for-az,Values=true \\\n'
+            "  --query 'Subnets[].SubnetId' --output text | tr -s '[:space:]' , | sed 's/,$//')"
+        )
+    where = (
+        "\nThe network is the default VPC's; any other subnets with a way to the registry will do.\n" if look else ""
+    )
+    commands = "".join(f"{line}\n" for line in look)
+    return f"""\
+## Everything that runs
+{where}
+```sh
+{commands}aws cloudformation deploy --stack-name {names.stack} --template-file stack.yaml \\
+  --s3-bucket "$work" --s3-prefix templates --capabilities CAPABILITY_IAM \\
+  {_tags(names)}{overrides}
+```
+"""
+
+
+def _use(names: Names, jobfile: JobFile) -> Iterator[str]:
+    job = next(iter(jobfile.jobs), None)
+    if job is None:
+        return
+    logs, machine = names.log_group(job), names.machine(job)
+    yield f"""\
+## Start a run
+
+`runs/JOB.json` is its input; the job sees what stands under `event`.
+
+```sh
+run=$(aws stepfunctions start-execution --state-machine-arn "$machines:{machine}" \\
+  --input file://runs/{job}.json --query executionArn --output text)
+```
+
+## Look at runs and logs
+
+```sh
+aws stepfunctions describe-execution --execution-arn "$run" --query '[status, error, cause]' --output text
+aws stepfunctions list-executions --state-machine-arn "$machines:{machine}" \\
+  --query 'executions[].[startDate, status, name]' --output text
+aws logs filter-log-events --log-group-name {logs} --query 'events[].message' --output text
+```
+
+## Stop a run
+
+```sh
+aws stepfunctions stop-execution --execution-arn "$run" --error Stopped --cause "stopped on request"
+```
+
+## Runs that failed, and running one again
+
+Failed runs, and events that could not be delivered, are in the queue of dead letters for two weeks. Running one again
+gives its input to its machine once more.
+
+```sh
+queue=$(aws sqs get-queue-url --queue-name {names.dead_letters} --query QueueUrl --output text)
+aws sqs receive-message --queue-url "$queue" --max-number-of-messages 10
+aws stepfunctions describe-execution --execution-arn "$run" --query input --output text > again.json
+machine=$(aws stepfunctions describe-execution --execution-arn "$run" --query stateMachineArn --output text)
+run=$(aws stepfunctions start-execution --state-machine-arn "$machine" --input file://again.json \\
+  --query executionArn --output text)
+```
+"""
+
+
+def _destroy(names: Names, jobfile: JobFile, environment: Environment) -> str:
+    machines = " ".join(names.machine(job) for job in jobfile.jobs)
+    own = [names.bucket(each, environment) for each in jobfile.buckets.values() if each.existing is None]
+    stays = [f'aws s3 rb --force "s3://{bucket}"' for bucket in own]
+    stays += [f"aws secretsmanager delete-secret --secret-id {name}" for name in found.secret_names(jobfile)]
+    listed = "\n".join(f"    {line}" for line in stays)
+    rest = f"\nWhat holds data stays. To remove that, too:\n\n{listed}\n" if stays else ""
+    return f"""\
+## Take it away
+
+```sh
+tasks=$(aws ecs list-tasks --cluster {names.cluster} --query 'taskArns[]' --output text)
+for machine in {machines}; do
+  for one in $(aws stepfunctions list-executions --state-machine-arn "$machines:$machine" --status-filter RUNNING \\
+      --query 'executions[].executionArn' --output text); do
+    aws stepfunctions stop-execution --execution-arn "$one"
+  done
+done
+[ -z "$tasks" ] || aws ecs wait tasks-stopped --cluster {names.cluster} --tasks $tasks
+aws cloudformation delete-stack --stack-name {names.stack}
+aws cloudformation wait stack-delete-complete --stack-name {names.stack}
+aws s3 rm --recursive "s3://$work"
+aws cloudformation delete-stack --stack-name {names.base_stack}
+aws cloudformation wait stack-delete-complete --stack-name {names.base_stack}
+```
+{rest}"""

@@ -1,0 +1,151 @@
+"""The stack, the buckets and the event bus: free or there, and whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from wherry.aws import found
+from wherry.aws.client import AwsError
+from wherry.aws.ground import has_bus
+from wherry.aws.states import Need, State
+from wherry.aws.survey import Site
+from wherry.aws.verify.findings import Check, Finding, ng, ok
+from wherry.model import Bucket, UploadTrigger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacks:
+    """The two stacks, and what the main one's template says of its maker."""
+
+    state: State
+    base_state: State
+    #: `Metadata.Wherry` of the template; empty where there is none.
+    maker: Mapping[str, Any]
+
+
+def checks(site: Site) -> list[Check]:
+    """The stack's name, buckets, the event bus."""
+    names, environment = site.names, site.environment
+    buckets = list(site.jobfile.buckets.values())
+    own = {f"bucket {each.name}": names.bucket(each, environment) for each in buckets if each.existing is None}
+    own["work bucket"] = names.work_bucket
+    listing = [
+        Check(
+            subject=f"stack {names.stack}",
+            look=partial(_stacks, site),
+            judge=partial(_stack, site.names.stack, site.tags),
+        ),
+        *(
+            Check(subject=about, look=partial(_own_bucket, site, name), judge=partial(bucket, about, name))
+            for about, name in own.items()
+        ),
+        *(
+            Check(
+                subject=f"bucket {each.name}",
+                look=partial(_others_bucket, site, each),
+                judge=partial(others_bucket, each, environment.name),
+            )
+            for each in buckets
+            if each.existing
+        ),
+    ]
+    bus = environment.bus
+    # one of the environment's own is made with it, and another account's is not for us to see
+    if bus.name != "default" and not (bus.is_owned or bus.is_elsewhere):
+        about = f"event bus {bus.name}"
+        listing.append(Check(subject=about, look=partial(has_bus, site.aws, bus), judge=partial(_has_bus, bus.name)))
+    return listing
+
+
+def _stacks(site: Site) -> Stacks:
+    template = site.main.template() or {}
+    return Stacks(
+        state=site.main.look(), base_state=site.base.look(), maker=template.get("Metadata", {}).get("Wherry", {})
+    )
+
+
+def _stack(name: str, tags: Mapping[str, str], stacks: Stacks) -> Iterator[Finding]:
+    about = f"stack {name}"
+    ours = {"app": tags["wherry:app"], "environment": tags["wherry:environment"]}
+    if not stacks.state.exists:
+        yield ok(about, "is not there yet: `wherry deploy` makes it")
+    elif not ours.items() <= stacks.maker.items():
+        yield ng(about, "was not made by wherry for this app: the name is taken", "choose another `app`")
+    elif stacks.state.need is Need.UPDATE:
+        yield ok(about, f"is there: {stacks.state.status}")
+    elif stacks.state.need is Need.WAIT:
+        yield ok(about, f"is being changed: {stacks.state.status}")
+    else:
+        yield ng(about, f"is {stacks.state.status}", "`wherry deploy` mends it")
+
+
+# ------------------------------------------------------------------------------------------------------------ buckets
+
+
+def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
+    """How a name stands (`free`, `ours`, `taken`), and whether the environment is deployed."""
+    is_deployed = site.base.look().exists
+    try:
+        site.aws.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=site.names.account)
+    except AwsError as error:
+        if error.code in ("404", "NoSuchBucket"):
+            return "free", is_deployed
+        if error.code in ("403", "AccessDenied", "301"):
+            return "taken", is_deployed
+        raise
+    return "ours", is_deployed
+
+
+def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
+    """A bucket that the job file owns. Pure."""
+    how, is_deployed = seen
+    if how == "taken":
+        yield ng(
+            about,
+            f"`{name}` is another account's, or closed to you",
+            "`buckets: {NAME: OTHER}` under the environment gives it another name",
+        )
+    elif how == "ours":
+        yield ok(about, f"`{name}` is there")
+    elif is_deployed:
+        yield ng(
+            about, f"`{name}` is gone: somebody has deleted it", "`wherry destroy`, then `wherry deploy`, makes it"
+        )
+    else:
+        yield ok(about, f"`{name}` is free")
+
+
+def _others_bucket(site: Site, one: Bucket) -> tuple[bool, bool, bool]:
+    """Whether its uploads start jobs, whether they are told to EventBridge, and whether the environment is deployed."""
+    found.check_bucket(site.aws, one)
+    is_watched = any(
+        isinstance(trigger, UploadTrigger) and trigger.bucket == one.name
+        for job in site.jobfile.jobs.values()
+        for trigger in job.triggers
+    )
+    is_told = is_watched and "EventBridgeConfiguration" in found.notifications(site.aws, str(one.existing))
+    return is_watched, is_told, site.main.look().exists
+
+
+def others_bucket(one: Bucket, environment: str, seen: tuple[bool, bool, bool]) -> Iterator[Finding]:
+    """A bucket of somebody else. Pure."""
+    is_watched, is_told, is_deployed = seen
+    about = f"bucket {one.name}"
+    if is_watched and not is_told and is_deployed:
+        hint = f"`wherry deploy --env {environment}` switches that on"
+        yield ng(about, f"`{one.existing}` does not tell EventBridge of uploads: no job starts for them", hint)
+    elif is_watched and not is_told:
+        yield ok(about, f"`{one.existing}` is there; the deploy lets it tell EventBridge of uploads")
+    else:
+        yield ok(about, f"`{one.existing}` is there{', and tells EventBridge of uploads' if is_watched else ''}")
+
+
+def _has_bus(name: str, is_there: bool) -> Iterator[Finding]:
+    about = f"event bus {name}"
+    if is_there:
+        yield ok(about, "is there")
+    else:
+        yield ng(about, "is not there: no event reaches a job", f"`aws events create-event-bus --name {name}`")
