@@ -6,6 +6,7 @@ import pytest
 from ministack.core import iam_evaluator
 
 from tests.conftest import wait_for
+from wherry.aws import deployer
 
 JOBFILE = """
 app: sales
@@ -67,23 +68,33 @@ def test_whoever_has_the_policies_can_deploy_use_and_destroy(sales):
     before = sales.leftovers()
     files = sales.wherry("policy", "--account", sales.account.id, "--to", "policies").stdout.split()
     documents = [json.loads((sales.project.folder / file).read_text()) for file in files]
-    deployer, operator = (As(sales, user(sales, *each)) for each in (documents, [printed(sales, "--for", "operate")]))
-    deployer.wherry("secrets", "set", "api-token", "--env", "prod", stdin="x")
-    deployer.wherry("plan")
-    assert "[NG]" not in deployer.wherry("verify").stdout
-    deployer.wherry("deploy", "--yes")
-    assert deployer.wherry("plan").stdout.splitlines()[-1] == "no changes"
+    boss, operator = (As(sales, user(sales, *each)) for each in (documents, [printed(sales, "--for", "operate")]))
+    boss.wherry("secrets", "set", "api-token", "--env", "prod", stdin="x")
+    boss.wherry("plan")
+    assert "[NG]" not in boss.wherry("verify").stdout
+    boss.wherry("deploy", "--yes")
+    assert boss.wherry("plan").stdout.splitlines()[-1] == "no changes"
     use(operator)
     assert "not authorized" in operator.wherry("plan", code=1).stderr
     assert "not authorized" in operator.wherry("destroy", "--yes", code=1).stderr
     sales.project.jobfile(JOBFILE.replace("rate(1 hour)", "rate(2 hours)"))
-    deployer.wherry("plan")
-    deployer.wherry("deploy", "--yes")
-    deployer.wherry("destroy", "--yes", "--with-data", "sales")
+    boss.wherry("plan")
+    boss.wherry("deploy", "--yes")
+    boss.wherry("destroy", "--yes", "--with-data", "sales")
     operator.wherry("secrets", "rm", "api-token", "--env", "prod")
     assert [each for each in sales.leftovers() if "api-token" not in each] == before
-    asked = [*sales.account.asked(deployer.key), *sales.account.asked(operator.key)]
-    assert needless(documents, asked) <= {"Cloudwatch"}  # nothing shows or alarms yet
+    asked = [*sales.account.asked(boss.key), *sales.account.asked(operator.key)]
+    assert needless(documents, asked) == set()
+
+
+def test_without_a_statement_the_deploy_says_what_is_missing(cloud):
+    cloud.project.jobfile("app: a\njobs: {x: {image: 'wherry-busybox:1'}}\nenvironments: {prod: {region: eu-west-1}}\n")
+    document = printed(cloud)
+    less = {**document, "Statement": [each for each in document["Statement"] if each["Sid"] != "Sqs"]}
+    told = As(cloud, user(cloud, *deployer.parts(less))).wherry("deploy", "--yes", code=1).stderr
+    queue = f"arn:aws:sqs:eu-west-1:{cloud.account.id}:a-prod-dead-letters"
+    assert f"is not authorized to perform: sqs:CreateQueue on resource: {queue}" in told
+    assert told.splitlines()[-1] == "  whoever deploys needs that action: `wherry policy` prints all that it takes"
 
 
 def needless(documents, asked) -> set[str]:

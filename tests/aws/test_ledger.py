@@ -25,7 +25,7 @@ UNKNOWN = AwsError("no", code="ExecutionDoesNotExist")
 
 
 def row(run_id, started_at, job="nightly", status="SUCCEEDED"):
-    return Row(job=job, run_id=run_id, status=status, started_at=started_at, stopped_at=None)
+    return Row(job=job, run_id=run_id, status=status, started_at=started_at, stopped_at=None, round_number=1)
 
 
 @settings(deadline=None, max_examples=150)

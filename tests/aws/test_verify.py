@@ -1,10 +1,10 @@
 """`wherry verify` against the stand-in: what can be wrong is made wrong, and the line says so."""
 
 import json
-import time
 
 import pytest
 
+from tests.aws.test_deploy import worked
 from tests.aws.test_deployer import user
 from wherry.aws import deployer
 from wherry.executors import images
@@ -53,9 +53,8 @@ def failed(cloud, subject):
 
 
 def test_everything_is_fine_before_and_after_the_deploy(sales):
-    began = time.monotonic()
-    before = verified(sales)
-    assert time.monotonic() - began < 6
+    took, before = min((worked(verified, sales) for _ in range(2)), key=lambda pair: pair[0])
+    assert took < 3
     assert {verdict for verdict, *_ in before.values()} == {"OK"}
     assert before["image of count"][1] == "is not built yet: the next deploy builds and pushes it"
     sales.wherry("deploy", "--yes")

@@ -83,20 +83,25 @@ ON_INSTANCES: Mapping[str, str] = {
 
 #: All that takes `--env` and is no deploying: `run`, `runs`, `logs`, `cp`, `secrets` and the rest.
 USING: Mapping[str, str] = {
+    "cloudformation:describe_stack_resource": "cloudformation:DescribeStackResource",
     "cloudformation:describe_stacks": "cloudformation:DescribeStacks",
-    "cloudwatch:describe_alarms": "cloudwatch:DescribeAlarms",
     "cloudwatch:get_metric_data": "cloudwatch:GetMetricData",
-    "cloudwatch:get_metric_statistics": "cloudwatch:GetMetricStatistics",
     "ecs:describe_task_definition": "ecs:DescribeTaskDefinition",
     "ecs:describe_tasks": "ecs:DescribeTasks",
     "events:put_events": "events:PutEvents",
     "logs:get_log_events": "logs:GetLogEvents",
     "s3:get_object": "s3:GetObject",
+    # without s3:ListBucket S3 does not tell what is not there from what is forbidden
+    "s3:head_object": "s3:GetObject s3:ListBucket",
+    "s3:list_objects_v2": "s3:ListBucket",
     "s3:put_object": "s3:PutObject s3:AbortMultipartUpload",
+    "scheduler:list_schedules": "scheduler:ListSchedules",
     # with tags
     "secretsmanager:create_secret": "secretsmanager:CreateSecret secretsmanager:TagResource",
     "secretsmanager:delete_secret": "secretsmanager:DeleteSecret",
     "secretsmanager:describe_secret": "secretsmanager:DescribeSecret",
+    # not granted: `replay --here` asks first, and who may read production's secrets is an administrator's to say
+    "secretsmanager:get_secret_value": "",
     "secretsmanager:list_secrets": "secretsmanager:ListSecrets",
     "secretsmanager:put_secret_value": "secretsmanager:PutSecretValue",
     "secretsmanager:restore_secret": "secretsmanager:RestoreSecret",
@@ -105,10 +110,10 @@ USING: Mapping[str, str] = {
     "sqs:get_queue_attributes": "sqs:GetQueueAttributes",
     "sqs:get_queue_url": "sqs:GetQueueUrl",
     "sqs:receive_message": "sqs:ReceiveMessage",
+    "stepfunctions:describe_execution": "states:DescribeExecution",
     "stepfunctions:describe_state_machine": "states:DescribeStateMachine",
     "stepfunctions:get_execution_history": "states:GetExecutionHistory",
     "stepfunctions:list_executions": "states:ListExecutions",
-    "stepfunctions:redrive_execution": "states:RedriveExecution",
     "stepfunctions:start_execution": "states:StartExecution",
     "stepfunctions:stop_execution": "states:StopExecution",
     "sts:get_caller_identity": "",

@@ -34,8 +34,8 @@ _ON_OTHERS = frozenset(
     ("s3:ListBucket", "s3:GetBucketNotification", "s3:PutBucketNotification", "s3:GetObject", "s3:PutObject",
      "s3:AbortMultipartUpload")
 )  # fmt: skip
-#: IAM knows a resource for these, and it is not known, or not asked for, when they are called.
-WIDE = frozenset(("cloudwatch:GetMetricData",))
+#: IAM knows a resource for these, but not when they are called for a list or a metric (DescribeAlarms asks for `*`).
+WIDE = frozenset(("cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"))
 
 
 def policy(place: Place, *, using_only: bool = False) -> Document:

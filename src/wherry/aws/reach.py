@@ -28,7 +28,8 @@ NO_RESOURCE = frozenset(
         "ecr:GetAuthorizationToken", "ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition",
         "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission", "events:RemovePermission",
         "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
-        "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota", "servicequotas:ListServiceQuotas",
+        "scheduler:ListSchedules", "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:ListServiceQuotas",
     )
 )  # fmt: skip
 #: CloudFormation shortens a stack's name in the names that it makes; roles have 64 characters at most.
@@ -97,7 +98,11 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
         "lambda": [f"function:{stem}*"],
         "logs": [f"log-group:{names.log_group('*')}", *(f"log-group:{group}*" for group in groups)],
         "s3": [each for name in _buckets(place) for each in (name, f"{name}/*")],
-        "scheduler": [f"schedule-group/{names.schedules}", f"schedule/{names.schedules}/*"],
+        "scheduler": [
+            each
+            for group in (names.schedules, names.watches)
+            for each in (f"schedule-group/{group}", f"schedule/{group}/*")
+        ],
         # with the six characters that a secret's ARN ends in, and without them while there is no such secret
         "secretsmanager": [f"secret:{name}{more}" for name in secret_names(place.jobfile) for more in ("", "-??????")],
         "servicequotas": ["fargate/*"],
