@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wherry.aws import standstill
@@ -48,21 +48,26 @@ def release(site: Site, tell: Callable[[str], object], *, for_good: bool) -> Non
     group = _group(site)
     if group is None:
         return
+    named = {"AutoScalingGroupName": group}
     if for_good:
-        _call(site, "update_auto_scaling_group", group, NewInstancesProtectedFromScaleIn=False)
+        with _unless_gone():
+            site.aws.call("autoscaling", "update_auto_scaling_group", **named, NewInstancesProtectedFromScaleIn=False)
     patient_until = time.monotonic() + _PATIENCE
     pause = 0.5
     while (left := _instances(site, group)) and time.monotonic() < patient_until:
         tell(f"{len(left)} {'instance goes' if len(left) == 1 else 'instances go'}")
         held = [each["InstanceId"] for each in left if each["ProtectedFromScaleIn"] and _is_settled(each)]
         for first in range(0, len(held), _BATCH):
-            batch = held[first : first + _BATCH]
-            _call(site, "set_instance_protection", group, InstanceIds=batch, ProtectedFromScaleIn=False)
-        _call(site, "set_desired_capacity", group, DesiredCapacity=0, HonorCooldown=False)
+            unprotected = {"InstanceIds": held[first : first + _BATCH], "ProtectedFromScaleIn": False}
+            with _unless_gone():
+                site.aws.call("autoscaling", "set_instance_protection", **named, **unprotected)
+        with _unless_gone():
+            site.aws.call("autoscaling", "set_desired_capacity", **named, DesiredCapacity=0, HonorCooldown=False)
         time.sleep(pause)
         pause = min(10.0, pause * 1.5)
     if for_good:
-        _call(site, "update_auto_scaling_group", group, MinSize=0, MaxSize=0, DesiredCapacity=0)
+        with _unless_gone():
+            site.aws.call("autoscaling", "update_auto_scaling_group", **named, MinSize=0, MaxSize=0, DesiredCapacity=0)
         _sign_off(site)
 
 
@@ -99,10 +104,11 @@ def _is_settled(instance: dict[str, Any]) -> bool:
     return instance["LifecycleState"] in ("InService", "Standby", "EnteringStandby")
 
 
-def _call(site: Site, operation: str, group: str, **parameters: Any) -> None:
-    """One call about the group; one that has just gone has nothing to be let go of."""
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """A group or an instance that has just gone, or is just going, has nothing to be let go of."""
     try:
-        site.aws.call("autoscaling", operation, AutoScalingGroupName=group, **parameters)
+        yield
     except AwsError as error:
         if error.code not in ("ValidationError", "ScalingActivityInProgress"):
             raise
