@@ -17,7 +17,7 @@ class Deployed:
         self._logs = client("logs")
         self._role = self._make_role()
         self._network = self._make_network()
-        client("ecs").create_cluster(clusterName=self.names.cluster)
+        client("ecs").create_cluster(clusterName=self.names.cluster, capacityProviders=["FARGATE"])
         self._make_stack()
 
     def _make_role(self):

@@ -64,19 +64,39 @@ jobs = st.fixed_dictionaries(
 environments = st.fixed_dictionaries(
     {"region": st.sampled_from(["us-east-1", "eu-central-1"])},
     optional={
-        "capacity": st.sampled_from(["fargate", "fargate-spot"]),
+        "capacity": st.sampled_from(["fargate", "fargate-spot", "ec2"]),
         "platform": st.sampled_from(["linux/amd64", "linux/arm64"]),
         "alerts": st.just(["ops@example.com", "https://example.com/x"]),
-        "bus": st.just("orders"),
+        "bus": st.sampled_from(
+            [
+                "orders",
+                {"name": "shop"},
+                {"name": "shop", "accounts": ["111122223333", "444455556666"]},
+                {"name": "default", "accounts": ["111122223333"]},
+                "arn:aws:events:us-east-1:111122223333:event-bus/partners/shop",
+            ]
+        ),
         "keep": st.just({"age": "45d"}),
     },
 )
+
+
+def on_instances(environment, jobs):
+    """With `capacity: ec2` what it needs: instances of the platform that are large enough, a network for helpers."""
+    if environment.get("capacity") != "ec2":
+        return environment
+    family = "m7g" if environment.get("platform") == "linux/arm64" else "m7i"
+    private = {"subnets": ["subnet-0a1b2c3d"], "public_ip": False}
+    helped = any("helpers" in job and job["helpers"] for job in jobs.values())
+    return {**environment, "instances": {"type": f"{family}.16xlarge"}} | ({"network": private} if helped else {})
+
+
 files = st.builds(
     lambda app, jobs, sizes, environment: {
         "app": app,
         "buckets": {"data": {}, "theirs": {"existing": "acme-landing"}},
         "jobs": {name: job | sizes for name, job in jobs.items()},
-        "environments": {"prod": environment},
+        "environments": {"prod": on_instances(environment, jobs)},
     },
     names,
     st.dictionaries(names, jobs, min_size=1, max_size=3),

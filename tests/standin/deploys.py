@@ -52,7 +52,8 @@ def install() -> None:
     handlers["AWS::ECS::ClusterCapacityProviderAssociations"] = {
         "create": _associate,
         "update": lambda _id, _old, new, stack: _associate("", new, stack),
-        "delete": lambda _id, _props: None,
+        # what is left is none, also of those that the cluster itself had named
+        "delete": lambda _id, props: _associate("", {**props, "CapacityProviders": []}, ""),
     }
     definition = handlers["AWS::ECS::TaskDefinition"]
     definition["create"], definition["update"] = _spelled(definition["create"]), _spelled(definition["update"])

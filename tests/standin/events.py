@@ -71,6 +71,11 @@ def install() -> None:
     scheduler._tick_schedules = tick
 
 
+def current() -> tuple:
+    """What is being delivered just now: the target, the rule, the event, its view."""
+    return _target.get()
+
+
 def _start(arn: str, payload: str, role: str, service: str, source: str) -> None:
     """StartExecution in the target's role; the execution's name is the service's own choice."""
     try:

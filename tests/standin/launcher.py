@@ -9,8 +9,8 @@ from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
 CORRECTIONS = (
-    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "network", "adoption", "identities",
-    "caller",
+    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "instances", "network", "adoption",
+    "sharing", "identities", "caller",
 )  # fmt: skip
 
 

@@ -4,7 +4,6 @@
 LEFT_OUT = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "nothing scales: MiniStack has no Application Auto Scaling in stacks",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "nothing scales, as above",
-    "AWS::ECS::CapacityProvider": "there are no EC2 hosts to provide",
     "AWS::Budgets::Budget": "no costs arise",
     "AWS::CloudWatch::CompositeAlarm": "no alarms are evaluated together",
 }

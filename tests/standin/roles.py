@@ -85,7 +85,7 @@ def service_may(
         action=action,
         resource_arn=resource,
         region="",
-        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": account},
+        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": _account_of(source_arn) or account},
         secure_transport=True,
     )
     statements = document.get("Statement", [])
@@ -104,6 +104,10 @@ def service_may(
             return False
         allowed = True
     return allowed
+
+
+def _account_of(arn: str) -> str:
+    return arn.split(":")[4] if arn.count(":") > 4 else ""
 
 
 def _everyone(principal) -> bool:

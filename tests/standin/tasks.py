@@ -1,4 +1,4 @@
-"""ECS tasks as Fargate runs them: one worker a task starts its containers, watches them and ends them.
+"""ECS tasks as Fargate and EC2 run them: one worker a task starts its containers, watches them and ends them.
 
 MiniStack starts containers side by side, each in a network of its own, keeps no order, no secrets' permissions, no stop
 signals. Sources: ecs.md (states, reasons, exit codes), LocalStack's recorded task descriptions.
@@ -81,7 +81,8 @@ class Task:
             wanted["_stream"], wanted["_secrets"] = stream, secrets[name]
         for volume in self.definition.get("volumes", []):
             self.volumes[volume["name"]] = self.docker.volumes.create(labels=self._labels()).name
-        if len(self.wanted) > 1:
+        # only in `awsvpc` mode do containers have a network in common (Developer Guide, "Task networking")
+        if len(self.wanted) > 1 and self.definition.get("networkMode") == "awsvpc":
             self.pause = self.docker.containers.run(
                 PAUSE_IMAGE, ["sleep", "2147483647"], detach=True, network=self.settings.network, labels=self._labels()
             )
@@ -193,7 +194,7 @@ class Task:
             "AWS_ENDPOINT_URL": self.settings.inside,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
+            "AWS_EXECUTION_ENV": f"AWS_ECS_{launch}",
             "ECS_CONTAINER_METADATA_URI_V4": f"http://{metadata.ADDRESS}/v4/{self.tokens[-1]}",
             "ECS_AGENT_URI": f"http://{metadata.ADDRESS}/api/{self.tokens[-1]}",
         }
@@ -388,10 +389,31 @@ def _run(data):
             return _refused(
                 f"Override for container named {override.get('name')} is not a container in the TaskDefinition."
             )
-    if definition.get("networkMode") == "awsvpc" and "networkConfiguration" not in data:
-        return _refused("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    refused = _placed(data, definition)
+    if refused:
+        return _refused(refused)
     data.setdefault("group", f"family:{definition['family']}")
     return _their_run(data)
+
+
+def _placed(data, definition) -> str:
+    """What RunTask refuses of network and provider (ECS Developer Guide, "API failures"; the words are partly ours)."""
+    cluster = ecs._clusters[ecs._resolve_cluster_name(data.get("cluster", "default"))]
+    for provider in (each["capacityProvider"] for each in data.get("capacityProviderStrategy") or ()):
+        if provider not in cluster["capacityProviders"]:
+            return f"The specified capacity provider '{provider}' was not found."
+    launch = ecs._task_capacity(data.get("launchType"), data.get("capacityProviderStrategy"))[0]
+    if launch not in (definition.get("requiresCompatibilities") or [launch]):
+        return f"Task definition does not support launch_type {launch}."
+    network = data.get("networkConfiguration")
+    if definition.get("networkMode") == "awsvpc":
+        if network is None:
+            return "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        if launch == "EC2" and network["awsvpcConfiguration"].get("assignPublicIp") == "ENABLED":
+            return "Assign public IP is not supported for this launch type."
+    elif network is not None:
+        return "Network Configuration is not valid for the given networkMode of this task definition."
+    return ""
 
 
 def _refused(message: str):

@@ -54,7 +54,7 @@ class Bus:
             "Source": event.source,
             "DetailType": event.detail_type,
             "Detail": json.dumps(event.detail, ensure_ascii=False),
-            "EventBusName": self._site.environment.bus,
+            "EventBusName": self._site.environment.bus.name,
             "Time": document["time"],
             "Resources": [str(one) for one in document["resources"]],
         }

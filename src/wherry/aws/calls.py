@@ -69,6 +69,18 @@ DEPLOYING: Mapping[str, str] = {
     "sts:get_caller_identity": "",  # IAM lets everybody ask
 }
 
+#: What deploying does besides where there are instances: it asks for their type, and lets them go before their group.
+ON_INSTANCES: Mapping[str, str] = {
+    "autoscaling:describe_auto_scaling_groups": "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:set_desired_capacity": "autoscaling:SetDesiredCapacity",
+    "autoscaling:set_instance_protection": "autoscaling:SetInstanceProtection",
+    "autoscaling:update_auto_scaling_group": "autoscaling:UpdateAutoScalingGroup",
+    "cloudformation:describe_stack_resource": "cloudformation:DescribeStackResource",
+    "ec2:describe_instance_types": "ec2:DescribeInstanceTypes",
+    "ecs:deregister_container_instance": "ecs:DeregisterContainerInstance",
+    "ecs:list_container_instances": "ecs:ListContainerInstances",
+}
+
 #: All that takes `--env` and is no deploying: `run`, `runs`, `logs`, `cp`, `secrets` and the rest.
 USING: Mapping[str, str] = {
     "cloudformation:describe_stack_resource": "cloudformation:DescribeStackResource",

@@ -7,15 +7,29 @@ before anything refers to them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-from wherry.aws import alerting, dashboard, jobs, starting, storage, tasks, triggers
+from wherry.aws import (
+    alerting,
+    buses,
+    capacity,
+    dashboard,
+    hosts,
+    jobroles,
+    jobs,
+    starting,
+    storage,
+    tasks,
+    triggers,
+)
 from wherry.aws.given import Given
 from wherry.aws.names import Names
 from wherry.aws.network import network
 from wherry.aws.policy import sub
 from wherry.aws.refusals import refuse_unsupported
 from wherry.aws.storage import Resource, resource
+from wherry.aws.template import refuse_too_large
 from wherry.model import Environment, Job, JobFile, UploadTrigger
 
 Template = dict[str, Any]
@@ -38,21 +52,20 @@ def base_template(jobfile: JobFile, environment: Environment) -> Template:
 
 def compile_template(jobfile: JobFile, environment: Environment, given: Given) -> Template:
     """Everything that runs. Raises Unsupported naming every part of the job file that AWS cannot express."""
-    refuse_unsupported(jobfile, environment)
+    refuse_unsupported(jobfile, environment, given.instance)
     names = Names(app=jobfile.app, environment=environment.name)
     ids = logical_ids(jobfile)
     resources: dict[str, Resource] = {}
     parts, where = network(names.stem, given.network)
     resources |= parts
-    resources["Cluster"] = resource(
-        "where the tasks run",
-        "AWS::ECS::Cluster",
-        {"ClusterName": names.cluster, "CapacityProviders": ["FARGATE", "FARGATE_SPOT"]},
-    )
+    resources |= _cluster(names, environment)
     resources |= _buckets(jobfile, environment, names)
-    resources |= storage.dead_letters(names, environment.bus)
+    resources |= storage.dead_letters(names, names.bus(environment.bus))
+    resources |= buses.buses(jobfile, environment, names)
     for job in jobfile.jobs.values():
         resources |= jobs.job_resources(jobfile, environment, given, job, ids[job.name], where)
+    if capacity.on_instances(environment):
+        resources |= hosts.hosts(names, environment, where, _repositories(jobfile, environment, resources))
     resources |= starting.starting(jobfile, environment, names, ids)
     resources |= alerting.alerting(jobfile, environment, names, ids)
     if jobfile.jobs:
@@ -73,12 +86,50 @@ def logical_ids(jobfile: JobFile) -> dict[str, str]:
 
 
 def _template(jobfile: JobFile, environment: Environment, about: str, resources: dict[str, Resource]) -> Template:
-    return {
+    template: Template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"{jobfile.app} in {environment.name}: {about} (made by wherry)",
         "Metadata": {"Wherry": {"app": jobfile.app, "environment": environment.name}},
         "Resources": resources,
     }
+    refuse_too_large(template)
+    return template
+
+
+def _cluster(names: Names, environment: Environment) -> dict[str, Resource]:
+    """The cluster, and what it runs tasks on.
+
+    The latter is a resource of its own: it needs the provider, which needs the instances, which need the cluster.
+    Fargate is always among it, for runs that began before the environment had instances.
+    """
+    providers: list[Any] = ["FARGATE", "FARGATE_SPOT"]
+    providers += [{"Ref": hosts.PROVIDER}] if capacity.on_instances(environment) else []
+    return {
+        "Cluster": resource("where the tasks run", "AWS::ECS::Cluster", {"ClusterName": names.cluster}),
+        jobs.READY: resource(
+            "what the tasks run on",
+            "AWS::ECS::ClusterCapacityProviderAssociations",
+            {
+                "Cluster": {"Ref": "Cluster"},
+                "CapacityProviders": providers,
+                "DefaultCapacityProviderStrategy": [],
+            },
+        ),
+    }
+
+
+def _repositories(jobfile: JobFile, environment: Environment, resources: Mapping[str, Resource]) -> set[str]:
+    """The ECR repositories that images of the stack's tasks come from; those that wherry pushes to are one pattern."""
+    names = Names(app=jobfile.app, environment=environment.name)
+    found: set[str] = set()
+    for job_id, job in zip(logical_ids(jobfile).values(), jobfile.jobs.values(), strict=True):
+        containers = resources[f"{job_id}Task"]["Properties"]["ContainerDefinitions"]
+        pulled = jobroles.repositories(containers)
+        if tasks.builds_image(job) and environment.registry is None:
+            pulled -= jobroles.repositories(containers[:1])
+            pulled.add(jobroles.own_repository(names.repository("*")))
+        found |= pulled
+    return found
 
 
 def _repository(names: Names, job: Job) -> Resource:

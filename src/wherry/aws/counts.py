@@ -50,7 +50,7 @@ def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tupl
             if isinstance(trigger, ScheduleTrigger):
                 continue
             name = site.names.rule(logical_id(ids[job.name], trigger))
-            dimensions = rule_dimensions(trigger, name, site.environment)
+            dimensions = rule_dimensions(trigger, name, site.names, site.environment)
             listed = [{"Name": key, "Value": value} for key, value in dimensions.items()]
             asked += [((job.name, trigger.kind), metric, _query(metric, listed)) for metric in _METRICS]
     for start in range(0, len(asked), _MOST):

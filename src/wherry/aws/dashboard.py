@@ -77,9 +77,9 @@ def size(jobfile: JobFile) -> int:
     return len(_RUNS) * len(jobfile.jobs) + len(_RULES) * events + len(_SCHEDULES) + 3
 
 
-def rule_dimensions(trigger: object, name: str, environment: Environment) -> dict[str, str]:
+def rule_dimensions(trigger: object, name: str, names: Names, environment: Environment) -> dict[str, str]:
     """By which a rule's metrics are found."""
-    bus = environment.bus.rpartition("/")[2]
+    bus = names.bus(environment.bus)
     elsewhere = isinstance(trigger, EventTrigger) and bus != "default"
     return {**({"EventBusName": bus} if elsewhere else {}), "RuleName": name}
 
@@ -90,7 +90,7 @@ def _rules(jobfile: JobFile, environment: Environment, names: Names, ids: Mappin
         for trigger in job.triggers:
             if not isinstance(trigger, ScheduleTrigger):
                 name = names.rule(triggers.logical_id(ids[job.name], trigger))
-                dimensions = rule_dimensions(trigger, name, environment)
+                dimensions = rule_dimensions(trigger, name, names, environment)
                 flat = [part for each in dimensions.items() for part in each]
                 yield [*flat, {"label": f"{job.name}: {trigger.kind}"}]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wherry.aws import found, permissions, shipment
+from wherry.aws import found, permissions, release, shipment
 from wherry.aws.changes import Change, Template, between
 from wherry.aws.client import AwsError
 from wherry.aws.events import Watch
@@ -73,6 +73,7 @@ _FIRST = {
 def plan(survey: Survey, *, keep: bool = False) -> Plan:
     """Work out what would change; leaves nothing behind, or with `keep` a change set that can be executed as it is."""
     template = survey.template()
+    release.refuse_while_busy(survey.site, survey.deployed, template)
     base_changes = between(survey.base_deployed, survey.base)
     to_ship = [image for image in survey.images if not image.is_there]
     needs = {survey.state.need, survey.base_state.need}
@@ -135,6 +136,8 @@ def carry_out(plan: Plan, report: Report) -> State:
     for bucket in survey.to_switch_on:
         report.stage(f"bucket {bucket}: its events are told to EventBridge from now on")
         found.switch_on(site.aws, bucket)
+    if release.has_instances(survey.deployed) and not release.has_instances(plan.template):
+        release.release(site, report.stage, for_good=False)
     state = _bring(site.main, lambda: survey.template(images), report, "the stack", plan.proposal)
     _bring(site.base, lambda: survey.base, report, "the base: what is no longer needed goes")
     return state

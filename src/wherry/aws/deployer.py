@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from wherry.aws import calls, handlers, reach
+from wherry.aws import calls, capacity, handlers, reach
 from wherry.aws.compile import base_template, compile_template
 from wherry.aws.given import Given, GivenNetwork
 from wherry.aws.reach import Place
@@ -74,7 +74,8 @@ def _actions(place: Place, *, using_only: bool) -> frozenset[str]:
     using = calls.actions_of(calls.USING)
     if using_only:
         return using
-    return using | calls.actions_of(calls.DEPLOYING) | handlers.actions_of(resource_types(place))
+    instances = calls.actions_of(calls.ON_INSTANCES) if capacity.on_instances(place.environment) else frozenset()
+    return using | instances | calls.actions_of(calls.DEPLOYING) | handlers.actions_of(resource_types(place))
 
 
 def _statements(place: Place, actions: frozenset[str]) -> Iterator[Statement]:

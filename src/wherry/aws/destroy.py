@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.aws import found, standstill
+from wherry.aws import found, release, standstill
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.deploy import Report, watching
@@ -121,6 +121,8 @@ def _main(site: Site, report: Report) -> None:
             break
         report.stage("the stack goes" if attempt == 0 else "the stack goes: another try, without what began meanwhile")
         standstill.halt(site, template, report.stage)
+        if release.has_instances(template):
+            release.release(site, report.stage, for_good=True)
         try:
             site.main.delete(watching(report, template))
         except StackFailed:

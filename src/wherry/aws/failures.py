@@ -43,6 +43,14 @@ _REMEDIES = (
     (r"bucket you tried to delete is not empty|BucketNotEmpty", "somebody put objects into it meanwhile: try again"),
     (r"ContainsTasks|ClusterContains|active [Tt]asks", "tasks are still ending: try again in a minute"),
     (
+        r"capacity provider is in use|associated with a cluster",
+        "tasks still run on the instances: try again when they have ended",
+    ),
+    (
+        r"ScalingActivityInProgress|protected from scale",
+        "instances are still going: try again in a few minutes",
+    ),
+    (
         r"dependent object|DependencyViolation|in use",
         "something outside the stack uses it: remove that and try again",
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wherry.aws.instances import Instance
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenNetwork:
@@ -27,5 +29,7 @@ class Given:
     secrets: Mapping[str, str] = field(default_factory=dict)
     #: Log groups that a user's own task definition names and that are there already, not of this stack.
     log_groups: frozenset[str] = frozenset()
+    #: What EC2 says of the environment's instance type; None: nobody was asked, or there are no instances.
+    instance: Instance | None = None
     #: None: the template makes a small VPC.
     network: GivenNetwork | None = None

@@ -187,7 +187,8 @@ ACTIONS: Mapping[str, str] = {
 #: Types that a job file comes to need as it grows: a policy that was handed over once goes on to do.
 USUAL = frozenset(
     (
-        "AWS::EC2::SecurityGroup", "AWS::ECR::Repository", "AWS::ECS::Cluster", "AWS::ECS::TaskDefinition",
+        "AWS::EC2::SecurityGroup", "AWS::ECR::Repository", "AWS::ECS::Cluster",
+        "AWS::ECS::ClusterCapacityProviderAssociations", "AWS::ECS::TaskDefinition",
         "AWS::Events::Rule", "AWS::IAM::Role", "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::SNS::Subscription",
         "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup", "AWS::StepFunctions::StateMachine",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wherry.aws import policy
@@ -32,17 +32,24 @@ def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | 
     if groups:
         resources = [arn("logs", f"log-group:{group}:*") for group in groups]
         statements.append(policy.allow(["logs:CreateLogStream", "logs:PutLogEvents"], resources))
-    images = [container.get("Image") for container in definition["ContainerDefinitions"]]
-    repositories = {found for image in images if (found := repository_arn(image))}
-    if own is not None:
-        repositories.add(_ECR.format(region="${AWS::Region}", account="${AWS::AccountId}", name=own))
-    if repositories:
-        statements += policy.pull([sub(each) for each in sorted(repositories)])
+    pulled = repositories(definition["ContainerDefinitions"]) | ({own_repository(own)} if own is not None else set())
+    if pulled:
+        statements += policy.pull([sub(each) for each in sorted(pulled)])
     if job.secrets:
         secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
         statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
     statements += [policy.allow([action], found) for action, found in _brought(definition, given, job) if found]
     return statements
+
+
+def repositories(containers: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The ARNs of the ECR repositories that containers' images come from, for `Fn::Sub`."""
+    return {found for container in containers if (found := repository_arn(container.get("Image")))}
+
+
+def own_repository(name: str) -> str:
+    """The ARN of a repository of this account and region, for `Fn::Sub`."""
+    return _ECR.format(region="${AWS::Region}", account="${AWS::AccountId}", name=name)
 
 
 def _brought(definition: Mapping[str, Any], given: Given, job: Job) -> Iterator[tuple[str, list[Any]]]:

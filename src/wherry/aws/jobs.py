@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws import invoking, jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws import capacity, invoking, jobroles, jsonata, overrides, owntask, policy, tasks
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
@@ -14,6 +14,8 @@ from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
 from wherry.model import Environment, InvokeTrigger, Job, JobFile
 
+#: What machines wait for, by its logical id: tasks can be placed once the cluster knows what on.
+READY = "CapacityOfCluster"
 #: What CloudWatch Logs accepts as retention, in days (PutRetentionPolicy).
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
@@ -65,14 +67,15 @@ def job_resources(
         statements,
     )
     main = owntask.main_of(own) if own else overrides.MAIN
+    on_instances = capacity.on_instances(environment)
     expressions = {name: jsonata.physical(text) for name, text in buckets.items()}
     around = Surroundings(
         cluster={"Fn::GetAtt": ["Cluster", "Arn"]},
         task_definition={"Ref": f"{job_id}Task"},
-        network=where,
+        network=capacity.network_of(environment, definition["NetworkMode"], where),
         work_bucket=sub(names.work_bucket_sub),
         work_bucket_expression=jsonata.physical(names.work_bucket_sub),
-        capacity=environment.capacity or "fargate",
+        capacity=names.capacity_provider if on_instances else environment.capacity or "fargate",
         main=main,
         containers=1 + len(job.helpers),
     )
@@ -85,6 +88,7 @@ def job_resources(
             "RoleArn": {"Fn::GetAtt": [f"{job_id}MachineRole", "Arn"]},
             "Definition": run_machine(job, around, overrides.plan_of(job, expressions, main=main)),
         },
+        DependsOn=READY,
     )
     for trigger in job.triggers:
         if isinstance(trigger, InvokeTrigger):

@@ -42,11 +42,12 @@ class Surroundings:
 
     cluster: Any
     task_definition: Any
+    #: None where tasks have no network of their own.
     network: Any
     #: The bucket for events that are too large for a task's overrides; and the same as an expression.
     work_bucket: Any
     work_bucket_expression: str
-    #: `fargate` or `fargate-spot`.
+    #: `fargate`, `fargate-spot`, or the name of a capacity provider.
     capacity: str
     #: The name of the container that decides.
     main: str
@@ -157,7 +158,7 @@ def _run(job: Job, around: Surroundings) -> State:
             "Cluster": around.cluster,
             "TaskDefinition": around.task_definition,
             "CapacityProviderStrategy": [{"CapacityProvider": _provider(job, around.capacity), "Weight": 1}],
-            "NetworkConfiguration": around.network,
+            **({} if around.network is None else {"NetworkConfiguration": around.network}),
             "Overrides": {"ContainerOverrides": expression(containers)},
         },
         **({} if job.timeout is None else {"TimeoutSeconds": seconds(job.timeout)}),
@@ -180,7 +181,7 @@ def _run(job: Job, around: Surroundings) -> State:
 def _provider(job: Job, capacity: str) -> str:
     """Spot, but for the last attempt, and when Spot was in vain again and again."""
     if capacity != "fargate-spot":
-        return "FARGATE"
+        return "FARGATE" if capacity == "fargate" else capacity
     on_demand = f"$unstarted >= {_PATIENCE_WITH_SPOT}"
     if job.retry.attempts > 1:
         on_demand += f" or $failures >= {job.retry.attempts - 1}"

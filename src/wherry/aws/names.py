@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from wherry.model import Bucket, Environment, JobFile
+from wherry.model import Bucket, Bus, Environment, JobFile
 
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
@@ -24,6 +24,7 @@ _FUNCTION = 64
 #: What stays of a long stem at the beginning of names that are matched by their beginning.
 _PREFIX = 50
 _CLUSTER = 255
+_BUS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,22 @@ class Names:
     def cluster(self) -> str:
         """The ECS cluster."""
         return shorten(self.stem, _CLUSTER)
+
+    @property
+    def capacity_provider(self) -> str:
+        """The ECS capacity provider of `capacity: ec2`; a name of one must not begin with `aws`, `ecs` or `fargate`."""
+        return shorten(f"wherry-{self.stem}", _CLUSTER)
+
+    def bus(self, bus: Bus) -> str:
+        """The bus in this account that rules of `event` triggers are on.
+
+        Events of another account's bus are relayed to one of the environment's own.
+        """
+        return shorten(self.stem, _BUS) if bus.is_elsewhere else bus.name
+
+    def relay_sub(self, logical_id: str) -> str:
+        """A rule on another account's bus, which many accounts may share: it says whose it is, for `Fn::Sub`."""
+        return f"wherry-${{AWS::AccountId}}-{shorten(f'{self.stem}_{logical_id}', _RULE - len('wherry-') - 13)}"
 
     @property
     def prefix(self) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from wherry.aws import overrides, tasks
+from wherry.aws import capacity, overrides, tasks
 from wherry.aws.given import Given
 from wherry.aws.names import Names
+from wherry.aws.sizes import Size
 from wherry.model import Environment, Job, JobFile
 
 #: What `describe-task-definition` adds and nobody may send.
@@ -51,14 +54,37 @@ def task_definition(
     definition = load(jobfile, job)
     found: dict[str, Any] = _spelled({key: value for key, value in definition.items() if key not in _OUTPUT_ONLY})
     found.setdefault("Family", Names(app=jobfile.app, environment=environment.name).family(job.name))
-    found.setdefault("NetworkMode", "awsvpc")
-    found.setdefault("RequiresCompatibilities", ["FARGATE"])
+    found.setdefault("NetworkMode", network_mode(environment, definition))
+    found.setdefault("RequiresCompatibilities", [capacity.compatibility(environment)])
     for name in ("Cpu", "Memory"):
         if name in found:
             found[name] = str(found[name])
     main = next(each for each in found["ContainerDefinitions"] if each["Name"] == main_of(definition))
     _complete(main, job, given, buckets)
     return found
+
+
+def network_mode(environment: Environment, definition: Mapping[str, Any]) -> str:
+    """The file's network mode, else the one that ECS takes: `bridge` on EC2; on Fargate there is but one."""
+    default = "bridge" if capacity.on_instances(environment) else "awsvpc"
+    return str(definition.get("networkMode") or default)
+
+
+def size_of(definition: Mapping[str, Any]) -> Size:
+    """What an instance must have room for: the task's own size, else its containers' together.
+
+    A container that names a `memoryReservation` needs no more to be placed (ECS API Reference, ContainerDefinition).
+    """
+    containers = definition.get("containerDefinitions", ())
+    cpu = _units(definition.get("cpu"), 1024) or sum(int(each.get("cpu") or 0) for each in containers)
+    parts = [int(each.get("memoryReservation") or each.get("memory") or 0) for each in containers]
+    return Size(cpu, _units(definition.get("memory"), 1024) or sum(parts))
+
+
+def _units(written: Any, scale: int) -> int:
+    """`"1024"`, `"1 vCPU"`, `"2GB"` as ECS units or MiB; 0 for nothing, or for what ECS will refuse itself."""
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(vcpu|gb)?\s*", str(written or ""), re.IGNORECASE)
+    return math.ceil(float(found[1]) * (scale if found[2] else 1)) if found else 0
 
 
 def log_groups(definition: Mapping[str, Any]) -> list[str]:

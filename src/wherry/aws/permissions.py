@@ -1,4 +1,4 @@
-"""Who may do what: read from the roles of a template. Pure."""
+"""Who may do what: read from the roles of a template, and from what other accounts may. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Grant(NamedTuple):
 
 
 def grants(template: Template) -> frozenset[Grant]:
-    """All that the roles of a template are allowed."""
+    """All that a template allows."""
     found: set[Grant] = set()
     resources: Mapping[str, Any] = template.get("Resources", {})
     for logical_id, resource in resources.items():
@@ -44,6 +44,10 @@ def grants(template: Template) -> frozenset[Grant]:
             for role in roles:
                 name = role.get("Ref", text(role)) if isinstance(role, Mapping) else str(role)
                 found |= set(_of_document(about(name, template), properties["PolicyDocument"]))
+        elif resource["Type"] == "AWS::Events::EventBusPolicy":
+            statement = properties["Statement"]
+            for principal in _listed(statement["Principal"]["AWS"]):
+                found |= set(_of_document(f"account {text(principal).split(':')[-2]}", {"Statement": statement}))
     return frozenset(found)
 
 

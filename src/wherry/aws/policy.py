@@ -28,16 +28,17 @@ def allow(actions: Sequence[str], resources: Any, condition: dict[str, Any] | No
     return statement | ({"Condition": condition} if condition else {})
 
 
-def role(about: str, principal: str, source: Any | None, statements: Iterable[Statement]) -> dict[str, Any]:
-    """A role that one service may assume, for this account alone: `source` is the ARN (or pattern) of who asks.
+def role(
+    about: str, principal: str, source: Any | None, statements: Iterable[Statement], *, here: bool = True
+) -> dict[str, Any]:
+    """A role that one service may assume, for this account alone unless `here` is false.
 
-    None for Lambda, which does not say for whom it asks (Lambda Developer Guide, "Execution role": no such condition).
+    `source` is the ARN (or pattern) of who asks; None for EC2 and Lambda, which do not say for whom they ask (Lambda
+    Developer Guide, "Execution role": no such condition).
     """
     found = list(statements)
-    condition = {
-        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
-        "ArnLike": {"aws:SourceArn": source},
-    }
+    whose = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}} if here else {}
+    condition = {**whose, "ArnLike": {"aws:SourceArn": source}}
     assume = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     trust = {
         "Version": "2012-10-17",

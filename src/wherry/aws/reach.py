@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wherry.aws import owntask
+from wherry.aws.buses import rules_of
 from wherry.aws.found import secret_names
 from wherry.aws.names import Names
 from wherry.model import Environment, JobFile
@@ -18,15 +19,16 @@ NO_RESOURCE = frozenset(
     (
         "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
         "application-autoscaling:DescribeScheduledActions", "autoscaling:Describe*",
-        "autoscaling:DescribeLifecycleHooks", "cloudwatch:GetMetricStatistics", "ec2:Describe*",
-        "ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeLaunchTemplates",
-        "ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
+        "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLifecycleHooks",
+        "cloudwatch:GetMetricStatistics", "ec2:Describe*", "ec2:DescribeInstanceTypes", "ec2:DescribeInstances",
+        "ec2:DescribeInternetGateways", "ec2:DescribeLaunchTemplates", "ec2:DescribeNatGateways",
+        "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
         "ec2:DescribeVpcEncryptionControls", "ec2:DescribeVpcs", "ec2:DescribeVpnGateways", "ec2:Get*",
         "ecr:GetAuthorizationToken", "ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition",
-        "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission", "scheduler:ListSchedules",
-        "events:RemovePermission", "logs:DescribeIndexPolicies", "logs:DescribeLogGroups",
-        "logs:DescribeResourcePolicies", "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota",
+        "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission", "events:RemovePermission",
+        "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+        "scheduler:ListSchedules", "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota",
         "servicequotas:ListServiceQuotas",
     )
 )  # fmt: skip
@@ -70,7 +72,8 @@ class Place:
 
 def resources(place: Place) -> Mapping[str, Sequence[str]]:
     """Service -> the ARN patterns that its actions are limited to, those of one environment."""
-    names, bus = place.names, place.environment.bus
+    names = place.names
+    bus = names.bus(place.environment.bus)
     stem, prefix = names.stem, names.prefix
     own = [owntask.load(place.jobfile, job) for job in place.jobfile.jobs.values() if job.task_definition]
     families = sorted({str(each["family"]) for each in own if each.get("family")})
@@ -88,7 +91,7 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
             *(f"{kind}/{names.cluster}/*" for kind in ("task", "service", "service-deployment", "container-instance")),
             f"task-definition/{names.family('*')}",
             *(f"task-definition/{family}:*" for family in families),
-            f"capacity-provider/{stem}*",
+            f"capacity-provider/{names.capacity_provider}",
         ],
         "events": rules if bus != "default" else [rules[0], *rules[2:]],
         "iam": [f"role/{roles_of(names)}*", f"instance-profile/{roles_of(names)}*"],
@@ -108,6 +111,8 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
         "states": [f"stateMachine:{prefix}*", f"execution:{prefix}*"],
     }
     found = {service: [place.arn(service, tail) for tail in each] for service, each in tails.items()}
+    if place.environment.bus.is_elsewhere:
+        found["events"] += [place.environment.bus.name, f"{rules_of(place.environment.bus)}/wherry-{place.account}-*"]
     found["cloudwatch"].append(f"arn:{place.partition}:cloudwatch::{place.account}:dashboard/{stem}*")
     found["ssm"] = [f"arn:{place.partition}:ssm:{place.region}::parameter/aws/service/*"]
     return found

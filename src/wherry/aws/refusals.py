@@ -6,8 +6,8 @@ import linecache
 from collections.abc import Iterator
 
 from wherry import announcements, pattern, schedule
-from wherry.aws import dashboard, owntask
-from wherry.aws.sizes import nearest, size_of
+from wherry.aws import dashboard, owntask, placing
+from wherry.aws.instances import Instance
 from wherry.errors import Problem, ScheduleError, Unsupported
 from wherry.model import (
     Environment,
@@ -25,18 +25,22 @@ Found = tuple[str, str, str]
 
 
 def refuse_sizes(jobfile: JobFile) -> None:
-    """Raise Unsupported naming the jobs that no environment of the file on Fargate has a size for."""
-    on_fargate = [each for each in jobfile.environments.values() if each.name != "local" and each.capacity != "ec2"]
-    found = [each for job in jobfile.jobs.values() for each in _of_size(job)] if on_fargate else []
+    """Raise Unsupported naming the jobs that an environment of the file on AWS has no size for."""
+    on_aws = [each for each in jobfile.environments.values() if each.name != "local"]
+    found = [each for job in jobfile.jobs.values() for one in on_aws for each in placing.of_size(jobfile, one, job)]
     if found:
-        raise Unsupported([_problem(jobfile, *each) for each in found])
+        raise Unsupported([_problem(jobfile, *each) for each in dict.fromkeys(found)])
 
 
-def refuse_unsupported(jobfile: JobFile, environment: Environment) -> None:
-    """Raise Unsupported naming everything that this environment would ignore or get wrong."""
+def refuse_unsupported(jobfile: JobFile, environment: Environment, instance: Instance | None = None) -> None:
+    """Raise Unsupported naming everything that this environment would ignore or get wrong.
+
+    `instance` is what EC2 says of the instances' type, where it was asked.
+    """
     found = [*_of_environment(environment), *_of_dashboard(jobfile, environment)]
+    found += placing.of_instances(environment, instance)
     for job in jobfile.jobs.values():
-        found += _of_job(jobfile, environment, job)
+        found += _of_job(jobfile, environment, job, instance)
     if found:
         raise Unsupported([_problem(jobfile, *each) for each in found])
 
@@ -48,8 +52,6 @@ def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:
 
 def _of_environment(environment: Environment) -> Iterator[Found]:
     base = f"environments.{environment.name}"
-    if environment.capacity == "ec2":
-        yield f"{base}.capacity", "`capacity: ec2` is not yet deployed", "use `fargate` or `fargate-spot`"
     for address in environment.alerts:
         if isinstance(address, str) and address.startswith("http://"):
             yield f"{base}.alerts", f"AWS cannot report to `{address}`, which is this machine", "use an `https://` URL"
@@ -80,7 +82,7 @@ def _of_topics(environment: Environment, path: str) -> Iterator[Found]:
             yield path, f"CloudWatch cannot report to `{topic}`, a FIFO topic", "use a standard topic"
 
 
-def _of_job(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:
+def _of_job(jobfile: JobFile, environment: Environment, job: Job, instance: Instance | None) -> Iterator[Found]:
     base = f"jobs.{job.name}"
     where = f"by environment `{environment.name}`"
     for number, trigger in enumerate(job.triggers):
@@ -95,14 +97,8 @@ def _of_job(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Fo
                 yield f"{path}.event", said, "`- after: JOB` starts a job when a run of another one has ended"
     if job.task_definition is not None:
         yield from _of_own_definition(jobfile, job)
-    yield from _of_size(job)
-
-
-def _of_size(job: Job) -> Iterator[Found]:
-    if job.task_definition is None and size_of(job) is None:
-        key = "memory" if job.memory is not None else "cpu"
-        said = f"job `{job.name}`: Fargate has no task of this size"
-        yield f"jobs.{job.name}.{key}", said, f"the nearest size is `{nearest(job)}`"
+    yield from placing.of_network(jobfile, environment, job)
+    yield from placing.of_size(jobfile, environment, job, instance)
 
 
 def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Found]:

@@ -1,7 +1,8 @@
-"""Fargate's sizes: which memory goes with which CPU (ECS API, RegisterTaskDefinition, `cpu`; ECS Developer Guide)."""
+"""The sizes of tasks, and which memory goes with which CPU on Fargate (ECS API Reference, RegisterTaskDefinition)."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from wherry.model import Job
@@ -32,6 +33,10 @@ class Size(NamedTuple):
         return f"cpu: {self.cpu / 1024:g}, memory: {memory}"
 
 
+#: What a job has that says nothing.
+_SMALLEST = Size(256, 512)
+
+
 def size_of(job: Job) -> Size | None:
     """The size of a job's tasks; None when Fargate has none like it.
 
@@ -47,6 +52,16 @@ def size_of(job: Job) -> Size | None:
         if memory in memories:
             return Size(units, memory)
     return None
+
+
+def on_instances(job: Job) -> Size:
+    """The size of a job's tasks on EC2, where any is possible; what the job leaves open is as on Fargate."""
+    size = size_of(job)
+    if size is not None:
+        return size
+    cpu = _SMALLEST.cpu if job.cpu is None else math.ceil(job.cpu * 1024)
+    memory = _SMALLEST.memory if job.memory is None else math.ceil(job.memory / _MIB)
+    return Size(cpu, memory)
 
 
 def nearest(job: Job) -> Size:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from wherry.aws import found, owntask, shipment
+from wherry.aws import found, ground, owntask, shipment
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws
 from wherry.aws.compile import base_template, compile_template
@@ -117,16 +117,20 @@ def survey(site: Site) -> Survey:
         "deployed": site.main.template,
         "base_deployed": site.base.template,
         "groups": partial(_log_groups, site),
+        "instance": partial(ground.instance_of, aws, environment),
+        "bus": partial(ground.has_bus, aws, environment.bus),
     }
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         futures = {name: pool.submit(ask) for name, ask in asks.items()}
         answers = {name: future.result() for name, future in futures.items()}
     deployed = answers["deployed"] if answers["state"].exists and answers["deployed"] else {}
     base_deployed = answers["base_deployed"] if answers["base_state"].exists and answers["base_deployed"] else {}
+    ground.refuse_bus(site.names, environment, deployed, is_there=answers["bus"])
     own = {resource.get("Properties", {}).get("LogGroupName") for resource in deployed.get("Resources", {}).values()}
     given = Given(
         secrets=answers["secrets"],
         network=answers["network"],
+        instance=answers["instance"],
         log_groups=frozenset(answers["groups"]) - {str(name) for name in own},
     )
     return Survey(

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import mapping
-from wherry.aws import overrides
+from wherry.aws import capacity, overrides, sizes
 from wherry.aws.given import Given
 from wherry.aws.jsonata import is_dynamic
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
-from wherry.aws.sizes import size_of
 from wherry.model import Environment, Helper, Job, JobFile
 
 _PREFIX = "run"
-_ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
+#: The platform of images -> what ECS calls its processors.
+ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
 
 
 def builds_image(job: Job) -> bool:
@@ -45,7 +45,7 @@ def task_definition(
     jobfile: JobFile, environment: Environment, given: Given, job: Job, buckets: Mapping[str, str]
 ) -> dict[str, Any]:
     """The properties of a job's task definition, without its roles; `buckets` are names for `Fn::Sub`."""
-    size = size_of(job)
+    size = sizes.on_instances(job) if capacity.on_instances(environment) else sizes.size_of(job)
     names = Names(app=jobfile.app, environment=environment.name)
     main = {
         "Name": overrides.MAIN,
@@ -76,10 +76,10 @@ def task_definition(
         "Family": names.family(job.name),
         "Cpu": str(size.cpu) if size else "256",
         "Memory": str(size.memory) if size else "512",
-        "NetworkMode": "awsvpc",
-        "RequiresCompatibilities": ["FARGATE"],
+        "NetworkMode": capacity.network_mode(environment),
+        "RequiresCompatibilities": [capacity.compatibility(environment)],
         "RuntimePlatform": {
-            "CpuArchitecture": _ARCHITECTURES[environment.platform],
+            "CpuArchitecture": ARCHITECTURES[environment.platform],
             "OperatingSystemFamily": "LINUX",
         },
         "ContainerDefinitions": [main, *helpers],

@@ -5,7 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from wherry.errors import UserError
+
+#: A stack has no more resources than this, and its template no more bytes (the guide says 1 MB).
+MOST_RESOURCES = 500
+MOST_BYTES = 1_000_000
 Template = dict[str, Any]
+
+
+def refuse_too_large(template: Template) -> None:
+    """Raise UserError for more than a stack may hold (CloudFormation User Guide, "CloudFormation quotas")."""
+    count, size = len(template["Resources"]), len(to_json(template).encode())
+    if count > MOST_RESOURCES:
+        raise UserError(
+            f"a stack has at most {MOST_RESOURCES} resources, and this would be one of {count}",
+            hint="divide the jobs between two job files, each with an `app` of its own",
+        )
+    if size > MOST_BYTES:
+        raise UserError(
+            f"a template has at most {MOST_BYTES:,} bytes, and this would be one of {size:,}",
+            hint="divide the jobs between two job files, each with an `app` of its own",
+        )
 
 
 def to_json(template: Template) -> str:

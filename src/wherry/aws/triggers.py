@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import causes, schedule
+from wherry.aws import buses
 from wherry.aws.firing import interval_of
 from wherry.aws.names import Names
 from wherry.aws.policy import arn
 from wherry.aws.storage import Resource, resource
-from wherry.model import AfterTrigger, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
+from wherry.model import AfterTrigger, Bus, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
 
 #: A day and 185 tries, the most there is (EventBridge and Scheduler API, RetryPolicy).
 _DAY = 86_400
@@ -52,8 +53,7 @@ def trigger_resource(
             about = f"job {job.name}: uploads to {trigger.bucket}"
             return {found: _rule(names.rule(found), about, pattern, given)}
         case EventTrigger():
-            about = f"job {job.name}: events that match its pattern"
-            return {found: _rule(names.rule(found), about, dict(trigger.pattern), given, bus=environment.bus)}
+            return _events(job, trigger, environment.bus, names, found, given)
         case AfterTrigger():
             theirs, _ = _ENDS[trigger.when]
             pattern = {
@@ -78,7 +78,21 @@ def told(job: Job, trigger: Trigger) -> dict[str, Any]:
     return given
 
 
-def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: str = "default") -> Resource:
+def _events(
+    job: Job, trigger: EventTrigger, bus: Bus, names: Names, logical_id: str, given: dict[str, Any]
+) -> dict[str, Resource]:
+    """The rule of a pattern, and where the bus is another account's the rule there that hands its events on."""
+    about = f"job {job.name}: events that match its pattern"
+    pattern = dict(trigger.pattern)
+    found = {logical_id: _rule(names.rule(logical_id), about, pattern, given, bus=buses.reference(bus))}
+    if bus.is_elsewhere:
+        where = f"job {job.name}: its events on the bus of account {buses.account_of(bus)}"
+        relayed = buses.relay(names.relay_sub(logical_id), where, bus, _without_nulls(pattern))
+        found[f"{logical_id}Relay"] = relayed
+    return found
+
+
+def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any], bus: Any = "default") -> Resource:
     template = json.dumps({**given, "event": _EVENT}, ensure_ascii=False).replace(f'"{_EVENT}"', _EVENT)
     target = {
         "Id": "dispatcher",

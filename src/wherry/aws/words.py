@@ -26,6 +26,13 @@ _KINDS = {
     "AWS::SNS::Topic": "topic",
     "AWS::SNS::Subscription": "subscription",
     "AWS::ECR::Repository": "image repository",
+    "AWS::Events::EventBus": "event bus",
+    "AWS::Events::EventBusPolicy": "event bus's policy",
+    "AWS::AutoScaling::AutoScalingGroup": "group of instances",
+    "AWS::EC2::LaunchTemplate": "launch template",
+    "AWS::ECS::CapacityProvider": "capacity provider",
+    "AWS::ECS::ClusterCapacityProviderAssociations": "capacity of the cluster",
+    "AWS::IAM::InstanceProfile": "instance profile",
     "AWS::EC2::VPC": "network",
     "AWS::EC2::SecurityGroup": "security group",
 }

@@ -57,6 +57,11 @@ def show(plan: Plan) -> None:
     _permissions(plan)
     _cost(plan)
     output.say(_sum([*plan.base_changes, *plan.changes]))
+    if site.environment.bus.is_elsewhere:
+        from wherry.aws.buses import leave_for
+
+        output.note("the bus is another account's, and needs this statement in its policy:")
+        output.note(leave_for(site.environment.bus, site.names.account))
     for image in plan.survey.images:
         if image.doubt:
             output.note(f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}")

@@ -268,7 +268,7 @@ def _afters(job: Values) -> Iterator[tuple[int, str]]:
 
 
 #: Keys of environments on AWS that this machine has nothing of.
-_AWS_ONLY = ("capacity", "platform", "network", "registry", "bus", "buckets", "dashboard")
+_AWS_ONLY = ("capacity", "instances", "platform", "network", "registry", "bus", "buckets", "dashboard")
 
 
 def _check_environment(name: str, environment: Values, spot: Spot) -> None:
@@ -281,19 +281,7 @@ def _check_environment(name: str, environment: Values, spot: Spot) -> None:
                     "delete it, or move it to an environment on AWS",
                 )
         return
-    if "aws" in environment:
-        spot.problem(
-            spot.key("aws").place,
-            f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
-            "delete it, or move it to `environments: local:`",
-        )
-    for key in ("runs", "logs"):
-        if key in environment.get("keep", {}):
-            spot.problem(
-                spot.key("keep").key(key).place,
-                f"`keep: {key}` is possible for the environment `local` alone; `{name}` is on AWS",
-                "`keep: {age: 30d}` says how long logs are kept there",
-            )
+    _check_on_aws(name, environment, spot)
     for alert in environment.get("alerts", ()):
         if isinstance(alert, dict):
             spot.problem(
@@ -303,3 +291,26 @@ def _check_environment(name: str, environment: Values, spot: Spot) -> None:
             )
     for bucket in environment.get("buckets", {}):
         check_reference("bucket", bucket, spot.key("buckets").key(bucket))
+
+
+def _check_on_aws(name: str, environment: Values, spot: Spot) -> None:
+    """Keys that mean nothing there, or nothing with what else is said."""
+    if "aws" in environment:
+        spot.problem(
+            spot.key("aws").place,
+            f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
+            "delete it, or move it to `environments: local:`",
+        )
+    if "instances" in environment and environment.get("capacity") != "ec2":
+        spot.problem(
+            spot.key("instances").place,
+            "`instances` are what `capacity: ec2` consists of",
+            "add `capacity: ec2`, or delete `instances`",
+        )
+    for key in ("runs", "logs"):
+        if key in environment.get("keep", {}):
+            spot.problem(
+                spot.key("keep").key(key).place,
+                f"`keep: {key}` is possible for the environment `local` alone; `{name}` is on AWS",
+                "`keep: {age: 30d}` says how long logs are kept there",
+            )

@@ -14,10 +14,12 @@ from wherry.errors import Place
 from wherry.model import (
     AfterTrigger,
     Bucket,
+    Bus,
     CommandAlert,
     Environment,
     EventTrigger,
     Helper,
+    Instances,
     InvokeTrigger,
     Job,
     JobFile,
@@ -82,11 +84,14 @@ def _environment(name: str, values: Values) -> Environment:
     arguments = dict(values)
     alerts = tuple(alert if isinstance(alert, str) else CommandAlert(**alert) for alert in arguments.pop("alerts", ()))
     network = arguments.pop("network", {})
+    bus = arguments.pop("bus", "default")
     return Environment(
         name=name,
         alerts=alerts,
         keep=Keep(**arguments.pop("keep", {})),
         network=Network(which=network) if isinstance(network, str) else Network(**network),
+        bus=Bus(name=bus) if isinstance(bus, str) else Bus(name=bus["name"], accounts=bus.get("accounts", ())),
+        instances=Instances(**arguments.pop("instances", {})),
         **arguments,
     )
 

@@ -425,6 +425,44 @@ NETWORK: Final = Record(
     elsewhere=_elsewhere,
 )
 
+INSTANCES: Final = Record(
+    noun="`instances`",
+    keys=(
+        Key(
+            name="type",
+            kind=Text("an EC2 instance type such as `m7i.large`", "m7i.large", pattern=r"[a-z0-9-]+\.[a-z0-9-]+"),
+            about="the EC2 instance type (m7i.large, or m7g.large for linux/arm64)",
+        ),
+        Key(name="max", kind=Integer(1, 1000, "4"), about="no more instances than this (4)"),
+    ),
+    example="{type: m7i.large, max: 4}",
+    elsewhere=_elsewhere,
+)
+
+BUS: Final = Record(
+    noun="`bus`",
+    keys=(
+        Key(
+            name="name",
+            kind=Text("the name of an event bus", "shop", pattern=r"[A-Za-z0-9._-]{1,256}"),
+            about="its name; it is made with the environment and goes with it",
+            required=True,
+        ),
+        Key(
+            name="accounts",
+            kind=ListOf(
+                Text("an AWS account, 12 digits in quotes", '"111122223333"', pattern="[0-9]{12}"),
+                "accounts",
+                '["111122223333"]',
+                most=50,
+            ),
+            about="the accounts that may put events on it besides this one (none)",
+        ),
+    ),
+    example='{name: shop, accounts: ["111122223333"]}',
+    elsewhere=_elsewhere,
+)
+
 ENVIRONMENT: Final = Record(
     noun="an environment",
     keys=(
@@ -443,6 +481,7 @@ ENVIRONMENT: Final = Record(
             kind=Choice(("fargate", "fargate-spot", "ec2")),
             about="what the tasks run on (fargate)",
         ),
+        Key(name="instances", kind=INSTANCES, about="the EC2 instances of `capacity: ec2`"),
         Key(
             name="platform",
             kind=Choice(("linux/amd64", "linux/arm64")),
@@ -466,8 +505,16 @@ ENVIRONMENT: Final = Record(
         ),
         Key(
             name="bus",
-            kind=Text("the name of an event bus", "orders", pattern=r"[A-Za-z0-9/._-]{1,256}"),
-            about="the event bus that `event` triggers listen on; it exists already (default)",
+            kind=Either(
+                Text(
+                    "the name of an event bus, or the ARN of another account's",
+                    "orders",
+                    pattern=r"[A-Za-z0-9/._-]{1,256}|arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9/._-]{1,256}",
+                ),
+                BUS,
+            ),
+            about="the event bus that `event` triggers listen on: one that exists, by name or ARN, or with "
+            "`{name, accounts}` one of the environment's own (default)",
         ),
         Key(
             name="buckets",

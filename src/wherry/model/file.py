@@ -235,6 +235,36 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Instances:
+    """The EC2 instances of an environment with `capacity: ec2`: none while nothing runs."""
+
+    #: Such as `m7i.large`; None: a type with two vCPUs and 8 GB for the environment's platform.
+    type: str | None = None
+    #: No more of them than this, so that the bill has a bound.
+    max: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bus:
+    """The event bus that `event` triggers listen on and `wherry emit` speaks to."""
+
+    #: Its name in this account, or the ARN of another account's.
+    name: str = "default"
+    #: The accounts that may put events on it besides this one; None: the bus is somebody else's, and stays as it is.
+    accounts: tuple[str, ...] | None = None
+
+    @property
+    def is_owned(self) -> bool:
+        """The bus comes and goes with the environment; the account's default bus is always there."""
+        return self.accounts is not None and self.name != "default"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """The bus is in another account."""
+        return self.name.startswith("arn:")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """Where jobs run: `local`, or a name under `environments`."""
 
@@ -242,13 +272,15 @@ class Environment:
     region: str | None = None
     #: `fargate`, `fargate-spot` or `ec2`.
     capacity: str | None = None
+    #: What `capacity: ec2` consists of (AWS only).
+    instances: Instances = Instances()
     #: What images are built for: `linux/amd64` or `linux/arm64` (AWS only).
     platform: str = "linux/amd64"
     #: Where images are pushed, without the image's own name; None: ECR (AWS only).
     registry: str | None = None
     network: Network = Network()
-    #: The event bus that `event` triggers listen on and `wherry emit` speaks to; it exists already (AWS only).
-    bus: str = "default"
+    #: The event bus (AWS only).
+    bus: Bus = Bus()
     #: Physical names of owned buckets, where the usual ones will not do (AWS only).
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Where failures are reported: e-mail addresses, https URLs, topics, commands.

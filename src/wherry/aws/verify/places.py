@@ -9,6 +9,7 @@ from typing import Any
 
 from wherry.aws import found
 from wherry.aws.client import AwsError
+from wherry.aws.ground import has_bus
 from wherry.aws.states import Need, State
 from wherry.aws.survey import Site
 from wherry.aws.verify.findings import Check, Finding, ng, ok, skip
@@ -51,9 +52,11 @@ def checks(site: Site) -> list[Check]:
             if each.existing
         ),
     ]
-    if environment.bus != "default":
-        about = f"event bus {environment.bus}"
-        listing.append(Check(subject=about, look=partial(_bus, site), judge=partial(_has_bus, environment.bus)))
+    bus = environment.bus
+    # one of the environment's own is made with it, and another account's is not for us to see
+    if bus.name != "default" and not (bus.is_owned or bus.is_elsewhere):
+        about = f"event bus {bus.name}"
+        listing.append(Check(subject=about, look=partial(has_bus, site.aws, bus), judge=partial(_has_bus, bus.name)))
     return listing
 
 
@@ -140,16 +143,6 @@ def others_bucket(one: Bucket, environment: str, seen: tuple[bool, bool, bool]) 
         yield ok(about, f"`{one.existing}` is there; the deploy lets it tell EventBridge of uploads")
     else:
         yield ok(about, f"`{one.existing}` is there{', and tells EventBridge of uploads' if is_watched else ''}")
-
-
-def _bus(site: Site) -> bool:
-    try:
-        site.aws.call("events", "describe_event_bus", Name=site.environment.bus)
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":
-            return False
-        raise
-    return True
 
 
 def _has_bus(name: str, is_there: bool) -> Iterator[Finding]:
