@@ -133,6 +133,18 @@ def test_tasks_that_hang_while_they_start(count):
     assert len({one["lock"] for one in found}) == count
 
 
+def test_a_web_hook_gets_what_it_gets_here_and_a_mail_its_text():
+    states = findings.telling(["arn:one", "arn:two"])
+    assert [states[f"Tell{place}"]["Next"] for place in (0, 1)] == ["Tell1", "Told"]
+    # a topic that cannot be reached does not keep a report from the others, and is not forgotten
+    assert {states[f"Tell{place}"]["Catch"][0]["Next"] for place in (0, 1)} == {"Tell1", "Told"}
+    found = said(findings.failed(NAMES), input=ended())[0]
+    message = states["Tell0"]["Arguments"]["Message"]
+    sent = json.loads(evaluate(message, states={"input": {"tell": found}}))
+    assert sent["default"] == found["text"]
+    assert json.loads(sent["https"]) == {"text": found["text"], "event": found["event"]}
+
+
 def many(jobs):
     triggers = (EventTrigger(pattern={"source": ["shop"]}), ScheduleTrigger(expression="rate(1 hour)"))
     environment = Environment(name="prod", region="eu-central-1", dashboard=True)
