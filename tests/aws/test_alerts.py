@@ -174,7 +174,7 @@ def test_a_firing_that_is_not_delivered_is_listed_with_the_reason(cloud):
         fire(cloud, "Lost", moment)
     found = wait_for(lambda: [one for one in missed(cloud) if "delivered" in one["reason"]], "the reason")
     assert [(one["job"], one["fires_at"]) for one in found] == [("lost", f"{moment:%Y-%m-%dT%H:%M:%S}.000Z")]
-    assert found[0]["reason"].startswith("it could not be delivered: AccessDenied")
+    assert found[0]["reason"].startswith("could not be delivered: AccessDenied")
     shown = cloud.wherry("status", "--env", "prod").stdout
     assert "missed: should have started within the last 24h and did not" in shown
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.aws.scripted import JOBFILE, NOW, Scripted, execution, site
+from tests.aws.scripted import JOBFILE, NOW, Scripted, site
 from tests.aws.test_firing import EXPRESSIONS, ZONES
 from wherry import lifecycle, schedule
 from wherry.aws import counts, ledger
@@ -21,6 +21,7 @@ DAY = timedelta(days=1)
 OLD = {"State": "ENABLED", "CreationDate": NOW - 9 * DAY, "LastModificationDate": NOW - 9 * DAY}
 NIGHTLY, HOURLY = "sales-prod_JobNightlySchedule", "sales-prod_JobReportSchedule"
 GONE = AwsError("Resource x does not exist for stack", code="ValidationError")
+FIRING = {"job": "nightly", "trigger": "schedule", "label": "schedule:cron(0 5 * * ? *)@UTC"}
 UNKNOWN = AwsError("no", code="ExecutionDoesNotExist")
 
 
@@ -89,18 +90,21 @@ def schedules(aws_names=("nightly",)):
 
 def test_it_says_why_a_firing_has_no_run():
     due = NOW.replace(hour=5)
-    body = {"job": "nightly", "label": "schedule:cron(0 5 * * ? *)@UTC", "scheduled-time": iso_seconds(due)}
+    body = {**FIRING, "scheduled-time": iso_seconds(due)}
     said = {"ERROR_CODE": {"StringValue": "AccessDenied"}, "ERROR_MESSAGE": {"StringValue": "not allowed"}}
-    letters = [{"Messages": [{"Body": "{}"}, {"Body": json.dumps(body), "MessageAttributes": said}]}, {}]
+    other = {"MessageId": "1", "ReceiptHandle": "1", "Body": "{}"}
+    letter = {"MessageId": "2", "ReceiptHandle": "2", "Body": json.dumps(body), "MessageAttributes": said}
+    letters = [{"Messages": [other, letter]}, {}]
     found, aws = look(
         {
             "list_schedules": schedules(),
             "describe_execution": UNKNOWN,
             "receive_message": lambda **_: letters.pop(0),
+            "change_message_visibility_batch": {},
         }
     )
     assert [(one.job, one.fires_at, one.reason) for one in found.missed] == [
-        ("nightly", due, "it could not be delivered: AccessDenied: not allowed")
+        ("nightly", due, "could not be delivered: AccessDenied: not allowed")
     ]
     assert found.fired == {"nightly": 0, "report": 0}
     wanted = run_id_of("nightly", f"{body['label']} {iso_seconds(due)}")
@@ -114,21 +118,23 @@ def test_a_run_that_no_listing_shows_yet_is_asked_for():
 
 def test_a_dispatcher_that_failed_says_why():
     due = NOW.replace(hour=5)
-    body = {"job": "nightly", "label": "schedule:cron(0 5 * * ? *)@UTC", "scheduled-time": iso_seconds(due)}
-    failed = {**execution("x", 60, "FAILED"), "executionArn": "arn:dispatcher:x"}
-    shown = {"error": "States.TaskFailed", "cause": "no such machine", "input": json.dumps(body)}
-    aws = Scripted(
-        describe_stack_resource=GONE,
-        list_schedules=schedules(),
-        list_executions=[failed],
-        describe_execution=lambda executionArn: (
-            shown if executionArn == "arn:dispatcher:x" else (_ for _ in ()).throw(UNKNOWN)
-        ),
-        get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
+    detail = {
+        "stateMachineArn": site(Scripted()).names.dispatcher_arn,
+        "input": json.dumps({**FIRING, "scheduled-time": iso_seconds(due)}),
+        "error": "States.TaskFailed",
+        "cause": "no such machine",
+    }
+    body = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+    letters = [{"Messages": [{"MessageId": "1", "ReceiptHandle": "1", "Body": json.dumps(body)}]}, {}]
+    found, _ = look(
+        {
+            "list_schedules": schedules(),
+            "describe_execution": UNKNOWN,
+            "receive_message": lambda **_: letters.pop(0),
+            "change_message_visibility_batch": {},
+        }
     )
-    asked = site(aws)
-    found = ledger.ledger(asked, Runs(asked), [], since=NOW - DAY, now=NOW)
-    assert [one.reason for one in found.missed] == ["its run could not be started: States.TaskFailed: no such machine"]
+    assert [one.reason for one in found.missed] == ["could not be delivered: States.TaskFailed: no such machine"]
 
 
 def test_a_schedule_that_the_stack_has_made_and_that_is_gone_has_missed_its_firings():

@@ -46,11 +46,11 @@ def status_change(machine, name, **detail):
 
 
 def rule_of(job):
-    from wherry.aws.triggers import logical_id_of
+    from wherry.aws.triggers import logical_id
     from wherry.model import EventTrigger
 
     trigger = next(one for one in JOBFILE.jobs[job].triggers if isinstance(one, EventTrigger))
-    name = NAMES.rule(logical_id_of(JOBFILE.jobs[job], trigger, logical_ids(JOBFILE)))
+    name = NAMES.rule(logical_id(logical_ids(JOBFILE)[job], trigger))
     return f"arn:aws:events:eu-central-1:123456789012:rule/{name}"
 
 

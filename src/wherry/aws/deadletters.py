@@ -80,6 +80,11 @@ class DeadLetters:
                 pass
         return [letter for letter in self._seen or () if letter.run.id == run_id]
 
+    def undelivered(self) -> dict[tuple[str, str], str]:
+        """Why what never became a run did not: (job, cause) -> reason."""
+        with self._held() as letters:
+            return {(each.run.job, each.run.cause): each.run.reason for each in letters if each.round_number == 0}
+
     def deliver(self, letter: Letter) -> None:
         """Hand the dispatcher what could not be delivered; it starts a run of it, if there is none by now."""
         if not letter.delivery:

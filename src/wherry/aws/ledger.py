@@ -14,9 +14,9 @@ from itertools import takewhile
 from typing import Any
 
 from wherry import lifecycle, schedule
-from wherry.aws import reasons
 from wherry.aws.client import AwsError
 from wherry.aws.compile import logical_ids
+from wherry.aws.deadletters import DeadLetters
 from wherry.aws.names import RUN_ID_LENGTH, run_id_of
 from wherry.aws.rows import Row
 from wherry.aws.runs import Runs
@@ -79,7 +79,7 @@ def ledger(site: Site, runs: Runs, listed: Sequence[Row], *, since: datetime, no
             absent += alone
             found.fired[job.name] += len(due) - len(alone)
             found.missed += _waiting(runs, due, begun)
-    why = reasons.of(site, since) if absent else {}
+    why = DeadLetters(site, runs).undelivered() if absent else {}
     found.missed += [
         Missed(job=firing.job, fires_at=firing.at, reason=why.get((firing.job, firing.cause), firing.otherwise))
         for firing in absent
