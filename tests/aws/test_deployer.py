@@ -103,6 +103,26 @@ def test_without_a_statement_the_deploy_says_what_is_missing(cloud):
     assert told.splitlines()[-1] == "  whoever deploys needs that action: `wherry policy` prints all that it takes"
 
 
+def test_it_covers_instances_and_buses(cloud, docker_engine):
+    """The group has an instance when it goes, as ECS would have had one launched."""
+    job = "{image: wherry-busybox:1, command: [echo, done], on: [{event: {source: [shop]}}]}"
+    bus = '{name: shop, accounts: ["111122223333"]}'
+    cloud.project.jobfile(
+        f"app: a\njobs: {{x: {job}}}\nenvironments: {{prod: {{region: eu-west-1, network: own, capacity: ec2, bus: {bus}}}}}\n"
+    )
+    boss = As(cloud, user(cloud, *deployer.parts(printed(cloud))))
+    assert "[NG]" not in boss.wherry("verify").stdout
+    boss.wherry("deploy", "--yes")
+    assert boss.wherry("run", "x", "--env", "prod").stdout == "done\n"
+    boss.wherry("status", "--env", "prod")
+    boss.wherry("cost", "--env", "prod")
+    autoscaling = cloud.client("autoscaling")
+    (group,) = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    autoscaling.set_desired_capacity(AutoScalingGroupName=group["AutoScalingGroupName"], DesiredCapacity=1)
+    boss.wherry("destroy", "--yes")
+    assert cloud.leftovers() == []
+
+
 def needless(documents, asked) -> set[str]:
     """The statements without which everything that was asked would be allowed all the same."""
     statements = [statement for document in documents for statement in document["Statement"]]

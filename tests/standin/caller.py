@@ -41,6 +41,7 @@ _NAMED = {
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "states:R:A:stateMachine:{}"),
     "AWS::Events::Rule": ("Name", "events:R:A:rule/{}"),
     "AWS::Events::EventBus": ("Name", "events:R:A:event-bus/{}"),
+    "AWS::Events::EventBusPolicy": ("EventBusName", "events:R:A:event-bus/{}"),
     "AWS::Scheduler::ScheduleGroup": ("Name", "scheduler:R:A:schedule-group/{}"),
     "AWS::Scheduler::Schedule": ("Name", "scheduler:R:A:schedule/GROUP/{}"),
     "AWS::SQS::Queue": ("QueueName", "sqs:R:A:{}"),
@@ -158,11 +159,19 @@ def _resources(kind: str, action: str, properties: dict, physical_id: str) -> li
         service = f"{kind.split('::')[1].lower()}.amazonaws.com"
         role = f"arn:aws:iam::{account}:role/aws-service-role/{service}/AWSServiceRoleFor"
         return [(role, {"iam:AWSServiceName": service})]
+    if action.startswith("ssm:"):  # the image that a group's launch template names
+        return [(f"arn:aws:ssm:{get_region()}::parameter/aws/service/ecs/optimized-ami", {})]
     if not has_resource(action):
         return [("*", {})]
+    if action == "ec2:RunInstances":  # asked of a group that could launch one
+        return [(f"arn:aws:ec2:{get_region()}:{account}:instance/*", {})]
+    if kind == "AWS::ECS::CapacityProvider" and action.startswith("autoscaling:"):
+        kind = "AWS::AutoScaling::AutoScalingGroup"
+        physical_id = properties["AutoScalingGroupProvider"]["AutoScalingGroupArn"]
     name, arn = _NAMED.get(kind, ("", ""))
     given = properties.get(name) or physical_id
     found = [str(each).rsplit("/" if kind.startswith("AWS::SQS") else ":", 1)[-1] for each in _listed(given)]
+    found = [each.removeprefix("instance-profile/") for each in found]
     if kind == "AWS::Events::Rule" and properties.get("EventBusName"):
         found = [f"{properties['EventBusName']}/{each}" for each in found]
     spelled = arn.replace(":R:", f":{get_region()}:").replace(":A:", f":{account}:")

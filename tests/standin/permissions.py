@@ -23,6 +23,8 @@ def install() -> None:
             )
         if service == "ecr" and _parsed(body).get("repositoryNames"):
             return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
+        if service == "events" and any(_is_about_bus(each) for each in arguments):
+            return _arn("event-bus", _parsed(body)["Name"], "events")
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
@@ -54,6 +56,11 @@ def _schedule(found: str, asked: dict) -> str:
     """A schedule's ARN names its group, which MiniStack takes for `default`."""
     group = asked.get("groupName", "default")
     return found.replace(":schedule/default/", f":schedule/{group if isinstance(group, str) else group[0]}/")
+
+
+def _is_about_bus(headers) -> bool:
+    """DescribeEventBus names a bus, where MiniStack takes it for a rule."""
+    return isinstance(headers, dict) and headers.get("x-amz-target", "").endswith(".DescribeEventBus")
 
 
 def _stream(asked: dict, group: str) -> str:

@@ -130,7 +130,8 @@ def _special(place: Place, special: frozenset[str], actions: frozenset[str]) -> 
 
 def _is_ending(action: str) -> bool:
     """Deletes a part of a network: only of those that the stack's tags mark as its own."""
-    return action.startswith("ec2:Delete") and action != "ec2:DeleteTags"
+    # whether a stack's tags reach a launch template is not documented
+    return action.startswith("ec2:Delete") and action not in ("ec2:DeleteTags", "ec2:DeleteLaunchTemplate")
 
 
 def _is_used(name: str, actions: frozenset[str]) -> bool:
