@@ -19,7 +19,7 @@ jobs:
     reads: [uploads]
     writes: [results]
     secrets: {TOKEN: api-token}
-  broken: {image: wherry-busybox:1, command: [sh, -c, "exit 3"]}
+  broken: {image: wherry-busybox:1, command: [sh, -c, "exit 3"], on: [{invoke: {url: true}}]}
   slow: {image: wherry-busybox:1, command: [sleep, "60"]}
 environments:
   prod: {region: eu-west-1, alerts: [a@example.org], network: own}

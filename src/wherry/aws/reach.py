@@ -95,7 +95,7 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
         ],
         "events": rules if bus != "default" else [rules[0], *rules[2:]],
         "iam": [f"role/{roles_of(names)}*", f"instance-profile/{roles_of(names)}*"],
-        "lambda": [f"function:{stem}*"],
+        "lambda": sorted({f"function:{stem}*", f"function:{prefix}*"}),
         "logs": [f"log-group:{names.log_group('*')}", *(f"log-group:{group}*" for group in groups)],
         "s3": [each for name in _buckets(place) for each in (name, f"{name}/*")],
         "scheduler": [
