@@ -161,6 +161,12 @@ def use(me):
     for verb in ("show", "logs", "explain"):
         me.wherry(verb, run, *env)
     me.wherry("replay", run, *env, code=3)
+    me.wherry("retry", run, *env, code=3)
+    me.wherry("replay", run, "--here", *env, code=3)
+    me.wherry("backfill", "count", "--from", "2026-03-01T00:00", "--to", "2026-03-01T01:00", *env)
+    wait_for(lambda: run in me.wherry("dead-letters", *env).stdout, "the letter")
+    me.wherry("dead-letters", "purge", run, *env)
+    assert "broken" in me.wherry("cost", "--actual", *env).stdout
     me.wherry("emit", '{"source": "shop", "detail-type": "order", "detail": {}}', *env)
     me.wherry("status", *env)
     me.wherry("secrets", "ls", *env)

@@ -2,6 +2,7 @@
 
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon ECS": RunTask is authorised on the
 task definition's revision, StopTask and DescribeTasks on the tasks; the cluster is the condition key `ecs:cluster`.
+SQS Developer Guide, "Actions for Amazon SQS": calls for a batch ask for the action of a single message.
 """
 
 import json
@@ -34,6 +35,7 @@ def install() -> None:
 
     def enforce(access_key, action, service, region, resource_arn="*", service_context=None):
         """RunTask needs iam:PassRole for both roles of the definition (ECS Developer Guide, "Task IAM role")."""
+        action = action.removesuffix("Batch") if service == "sqs" else action
         denied = asked(access_key, action, service, region, resource_arn, service_context)
         for role in () if denied or action != "ecs:RunTask" else _roles(resource_arn):
             passed = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}

@@ -177,17 +177,13 @@ class DeadLetters:
 
     def _give_back(self, letters: Sequence[Letter]) -> None:
         entries = [{"ReceiptHandle": letter.receipt, "VisibilityTimeout": 0} for letter in letters]
-        self._in_batches("change_message_visibility_batch", entries)
+        for some in _batches(entries):
+            self._site.aws.call("sqs", "change_message_visibility_batch", QueueUrl=self._url, Entries=some)
 
     def _delete(self, letters: Sequence[Letter]) -> None:
         self._gone |= {letter.receipt for letter in letters}
-        self._in_batches("delete_message_batch", [{"ReceiptHandle": letter.receipt} for letter in letters])
-
-    def _in_batches(self, operation: str, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Do it for all entries; what is gone already is no error."""
-        for first in range(0, len(entries), _BATCH):
-            some = [{"Id": str(number), **entry} for number, entry in enumerate(entries[first : first + _BATCH])]
-            self._site.aws.call("sqs", operation, QueueUrl=self._url, Entries=some)
+        for some in _batches([{"ReceiptHandle": letter.receipt} for letter in letters]):
+            self._site.aws.call("sqs", "delete_message_batch", QueueUrl=self._url, Entries=some)  # gone is gone
 
     @cached_property
     def _url(self) -> str | None:
@@ -202,3 +198,9 @@ class DeadLetters:
     @cached_property
     def _reader(self) -> Reader:
         return Reader(self._site.jobfile, self._site.names, logical_ids(self._site.jobfile))
+
+
+def _batches(entries: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The entries of calls for several messages."""
+    for first in range(0, len(entries), _BATCH):
+        yield [{"Id": str(number), **entry} for number, entry in enumerate(entries[first : first + _BATCH])]
