@@ -11,8 +11,8 @@ own failure; the two have budgets of their own (Step Functions Developer Guide, 
 shape of ECS's DescribeTasks in PascalCase).
 
 A further round is an execution of its own, whose input names the run and counts its earlier attempts: RedriveExecution
-goes on with the state that failed, here a `Fail` state, "reenters the Fail state and fails again" (Step Functions
-Developer Guide, "Redriving executions"), and would keep the definition with which the run has failed.
+goes on with the state that did not succeed, which here is a `Fail` state and so fails again, and it would keep the
+definition with which the run has failed (Step Functions Developer Guide, "Redriving executions").
 """
 
 from __future__ import annotations
