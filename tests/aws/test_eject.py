@@ -224,3 +224,12 @@ def test_whatever_a_job_file_says_can_be_ejected(monkeypatch):
         commands = "".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
         subprocess.run(["bash", "-n"], input=commands, text=True, check=True)
     assert lint({name: each.main for name, each in made.items()}) == []
+
+
+def test_instances_are_let_go_before_their_group_is_deleted(project):
+    project.jobfile("app: a\njobs: {x: {image: 'b:1'}}\nenvironments: {prod: {region: eu-west-1, capacity: ec2}}\n")
+    project.wherry("eject", "--env", "prod", "out")
+    text = (project.folder / "out/README.md").read_text()
+    assert "Instances:" in (project.folder / "out/stack.yaml").read_text()
+    assert "--logical-resource-id Instances" in text
+    assert text.index("--no-protected-from-scale-in") < text.index("delete-stack --stack-name a-prod\n")

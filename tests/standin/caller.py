@@ -26,6 +26,8 @@ _PASSED_TO = {
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::IAM::InstanceProfile": "ec2.amazonaws.com",
 }
+#: IAM is asked for these about all subscriptions of an account.
+_OF_SUBSCRIPTIONS = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
 #: Type -> the property with its name, and how an ARN spells that: `{}` is the name. Without a row: `*`.
 _NAMED = {
     "AWS::ECR::Repository": ("RepositoryName", "ecr:R:A:repository/{}"),
@@ -164,7 +166,10 @@ def _resources(kind: str, action: str, properties: dict, physical_id: str) -> li
     if not has_resource(action):
         return [("*", {})]
     if action == "ec2:RunInstances":  # asked of a group that could launch one
-        return [(f"arn:aws:ec2:{get_region()}:{account}:instance/*", {})]
+        own = f"arn:aws:ec2:{get_region()}:{account}"
+        return [(f"{own}:instance/*", {}), (f"arn:aws:ec2:{get_region()}::image/ami-0", {})]
+    if action in _OF_SUBSCRIPTIONS:
+        return [(f"arn:aws:sns:{get_region()}:{account}:*", {})]
     if kind == "AWS::ECS::CapacityProvider" and action.startswith("autoscaling:"):
         kind = "AWS::AutoScaling::AutoScalingGroup"
         physical_id = properties["AutoScalingGroupProvider"]["AutoScalingGroupArn"]

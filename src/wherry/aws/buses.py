@@ -36,8 +36,8 @@ def buses(jobfile: JobFile, environment: Environment, names: Names) -> dict[str,
         found["RelayRole"] = policy.role(
             f"what the rules on account {owner}'s event bus may do",
             "events.amazonaws.com",
-            # the rule is theirs by its ARN, and ours by its name
-            sub(f"{rules_of(bus)}/wherry-${{AWS::AccountId}}-*"),
+            # the rule is ours by its name; whose account its ARN has when EventBridge asks is documented nowhere
+            [sub(f"{each}/wherry-${{AWS::AccountId}}-*") for each in (rules_of(bus), _rules_here(bus))],
             [allow([_PUT], {"Fn::GetAtt": ["Bus", "Arn"]})],
             here=False,
         )
@@ -95,6 +95,11 @@ def region_of(bus: Bus) -> str:
 def rules_of(bus: Bus) -> str:
     """What the ARNs of all rules on a bus that is given by its ARN begin with."""
     return bus.name.replace(":event-bus/", ":rule/")
+
+
+def _rules_here(bus: Bus) -> str:
+    """The same with the account of whoever has made them."""
+    return rules_of(bus).replace(f":{account_of(bus)}:", ":${AWS::AccountId}:")
 
 
 def leave_for(bus: Bus, account: str) -> str:

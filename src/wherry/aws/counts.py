@@ -1,4 +1,4 @@
-"""How often each trigger has fired, and how often in vain: CloudWatch's counts of the rules.
+"""How often each trigger has fired, and how often in vain: CloudWatch's counts of the rules and functions.
 
 Of a schedule CloudWatch counts nothing by itself (only of its group), so that is what the ledger knows. Metrics are
 best effort: they may come late, or not at all (EventBridge User Guide, "Monitoring Amazon EventBridge").
@@ -16,13 +16,15 @@ from wherry.aws.dashboard import rule_dimensions
 from wherry.aws.ledger import Ledger
 from wherry.aws.site import Site
 from wherry.aws.triggers import logical_id
-from wherry.model import ScheduleTrigger
+from wherry.model import InvokeTrigger, ScheduleTrigger
 from wherry.target import TriggerCount
 
 #: So many metrics one call may ask for (API Reference, GetMetricData).
 _MOST = 500
 _HOUR = 3600
+#: How often in all, and how often in vain: of a rule, and of a function.
 _METRICS = ("TriggeredRules", "FailedInvocations")
+_CALLS = ("Invocations", "Errors")
 
 
 def counts(site: Site, known: Ledger, *, since: datetime, now: datetime) -> tuple[TriggerCount, ...]:
@@ -35,24 +37,30 @@ def counts(site: Site, known: Ledger, *, since: datetime, now: datetime) -> tupl
     for name, fired in known.fired.items():
         sums[name, "schedule"] = [fired, missed[name]]
     for key, metric, count in _of_rules(site, since, now):
-        sums[key][_METRICS.index(metric)] += count
+        sums[key][metric] += count
     return tuple(
         TriggerCount(job=job, trigger=kind, fired=fired, missed=lost) for (job, kind), (fired, lost) in sums.items()
     )
 
 
-def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tuple[str, str], str, int]]:
-    """((job, kind of trigger), metric, how often)."""
+def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tuple[str, str], int, int]]:
+    """((job, kind of trigger), 0 for all and 1 for those in vain, how often)."""
     ids = logical_ids(site.jobfile)
-    asked: list[tuple[tuple[str, str], str, dict[str, Any]]] = []
+    asked: list[tuple[tuple[str, str], int, dict[str, Any]]] = []
     for job in site.jobfile.jobs.values():
         for trigger in job.triggers:
             if isinstance(trigger, ScheduleTrigger):
                 continue
-            name = site.names.rule(logical_id(ids[job.name], trigger))
-            dimensions = rule_dimensions(trigger, name, site.names, site.environment)
+            if isinstance(trigger, InvokeTrigger):
+                space, metrics, dimensions = "AWS/Lambda", _CALLS, {"FunctionName": site.names.function(job.name)}
+            else:
+                name = site.names.rule(logical_id(ids[job.name], trigger))
+                space, metrics = "AWS/Events", _METRICS
+                dimensions = rule_dimensions(trigger, name, site.names, site.environment)
             listed = [{"Name": key, "Value": value} for key, value in dimensions.items()]
-            asked += [((job.name, trigger.kind), metric, _query(metric, listed)) for metric in _METRICS]
+            asked += [
+                ((job.name, trigger.kind), place, _query(space, metric, listed)) for place, metric in enumerate(metrics)
+            ]
     for start in range(0, len(asked), _MOST):
         batch = asked[start : start + _MOST]
         queries = [{**query, "Id": f"m{number}"} for number, (_, _, query) in enumerate(batch)]
@@ -69,6 +77,6 @@ def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tupl
             yield key, metric, round(sum(result["Values"]))
 
 
-def _query(metric: str, dimensions: list[dict[str, str]]) -> dict[str, Any]:
-    asked = {"Namespace": "AWS/Events", "MetricName": metric, "Dimensions": dimensions}
+def _query(namespace: str, metric: str, dimensions: list[dict[str, str]]) -> dict[str, Any]:
+    asked = {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions}
     return {"MetricStat": {"Metric": asked, "Period": _HOUR, "Stat": "Sum"}}

@@ -16,7 +16,7 @@ from wherry.aws import triggers
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
 from wherry.aws.storage import Resource, resource
-from wherry.model import Environment, EventTrigger, JobFile, ScheduleTrigger
+from wherry.model import Environment, EventTrigger, InvokeTrigger, JobFile, ScheduleTrigger
 
 #: So many graphs of one page may be of metrics, all together (CloudWatch quotas).
 MOST = 2_500
@@ -73,7 +73,8 @@ def dashboard(jobfile: JobFile, environment: Environment, names: Names, ids: Map
 
 def size(jobfile: JobFile) -> int:
     """How many graphs of metrics a page of these jobs has."""
-    events = sum(not isinstance(trigger, ScheduleTrigger) for job in jobfile.jobs.values() for trigger in job.triggers)
+    kinds = [trigger for job in jobfile.jobs.values() for trigger in job.triggers]
+    events = sum(not isinstance(trigger, ScheduleTrigger | InvokeTrigger) for trigger in kinds)
     return len(_RUNS) * len(jobfile.jobs) + len(_RULES) * events + len(_SCHEDULES) + 3
 
 
@@ -88,7 +89,7 @@ def _rules(jobfile: JobFile, environment: Environment, names: Names, ids: Mappin
     """The end of a metric of each rule."""
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
-            if not isinstance(trigger, ScheduleTrigger):
+            if not isinstance(trigger, ScheduleTrigger | InvokeTrigger):
                 name = names.rule(triggers.logical_id(ids[job.name], trigger))
                 dimensions = rule_dimensions(trigger, name, names, environment)
                 flat = [part for each in dimensions.items() for part in each]

@@ -35,7 +35,11 @@ _ON_OTHERS = frozenset(
      "s3:AbortMultipartUpload")
 )  # fmt: skip
 #: IAM knows a resource for these, but not when they are called for a list or a metric (DescribeAlarms asks for `*`).
-WIDE = frozenset(("cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"))
+#: A subscription's are asked for all of an account's (`arn:aws:sns:REGION:ACCOUNT:*`), seen on AWS for Unsubscribe.
+WIDE = frozenset(
+    ("cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "sns:GetSubscriptionAttributes",
+     "sns:SetSubscriptionAttributes", "sns:Unsubscribe")
+)  # fmt: skip
 
 
 def policy(place: Place, *, using_only: bool = False) -> Document:

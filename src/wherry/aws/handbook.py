@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from wherry.aws import found
+from wherry.aws import capacity, found
 from wherry.aws.ejected import Ejected, names_of_environment
+from wherry.aws.hosts import GROUP
 from wherry.aws.names import Names
 from wherry.model import Environment, InvokeTrigger, Job, JobFile, UploadTrigger
 
@@ -257,10 +258,29 @@ for machine in {machines}; do
   done
 done
 [ -z "$tasks" ] || aws ecs wait tasks-stopped --cluster {names.cluster} --tasks $tasks
-aws cloudformation delete-stack --stack-name {names.stack}
+{_let_go(names) if capacity.on_instances(environment) else ""}aws cloudformation delete-stack --stack-name {names.stack}
 aws cloudformation wait stack-delete-complete --stack-name {names.stack}
 aws s3 rm --recursive "s3://$work"
 aws cloudformation delete-stack --stack-name {names.base_stack}
 aws cloudformation wait stack-delete-complete --stack-name {names.base_stack}
 ```
 {rest}"""
+
+
+def _let_go(names: Names) -> str:
+    """Instances are protected as long as the group is there, and a group that has some cannot be deleted."""
+    return f"""\
+group=$(aws cloudformation describe-stack-resource --stack-name {names.stack} --logical-resource-id {GROUP} \\
+  --query StackResourceDetail.PhysicalResourceId --output text)
+aws autoscaling update-auto-scaling-group --auto-scaling-group-name "$group" --min-size 0 --max-size 0 \\
+  --desired-capacity 0 --no-new-instances-protected-from-scale-in
+instances() {{
+  aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$group" \\
+    --query 'AutoScalingGroups[].Instances[].InstanceId' --output text
+}}
+for instance in $(instances); do
+  aws autoscaling set-instance-protection --auto-scaling-group-name "$group" --instance-ids "$instance" \\
+    --no-protected-from-scale-in
+done
+while [ -n "$(instances)" ]; do sleep 10; done
+"""

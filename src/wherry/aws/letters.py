@@ -18,7 +18,7 @@ from wherry import causes
 from wherry.aws import triggers
 from wherry.aws.names import Names, round_of, run_id_of
 from wherry.aws.outcomes import loaded, moment
-from wherry.model import Event, JobFile, Run, ScheduleTrigger, Status, iso_seconds, new_event
+from wherry.model import Event, InvokeTrigger, JobFile, Run, ScheduleTrigger, Status, iso_seconds, new_event
 
 _STATUS_CHANGE = "Step Functions Execution Status Change"
 _PLACEHOLDER = "<aws."
@@ -112,7 +112,7 @@ def _rules(jobfile: JobFile, names: Names, ids: Mapping[str, str]) -> list[tuple
     found = []
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
-            if not isinstance(trigger, ScheduleTrigger):
+            if not isinstance(trigger, ScheduleTrigger | InvokeTrigger):
                 name = names.rule(triggers.logical_id(ids[job.name], trigger))
                 found.append((name, {**triggers.told(job, trigger), "machine": names.machine_arn(job.name)}))
     return found
@@ -152,7 +152,8 @@ def _unknown(got: _Message) -> Run:
 
 
 def _why(got: _Message) -> str:
-    parts = [got.about.get("ERROR_CODE"), got.about.get("ERROR_MESSAGE")]
+    # EventBridge and Scheduler write them in one way, Lambda in another
+    parts = [got.about.get(name) for name in ("ERROR_CODE", "ERROR_MESSAGE", "ErrorCode", "ErrorMessage")]
     parts += [str(got.detail.get(name) or "") for name in ("error", "cause")] if got.machine else []
     said = ": ".join(part for part in parts if part)
     return f"could not be delivered: {' '.join(said.split()) or 'AWS gives no reason'}"

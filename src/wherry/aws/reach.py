@@ -114,6 +114,8 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
     if place.environment.bus.is_elsewhere:
         found["events"] += [place.environment.bus.name, f"{rules_of(place.environment.bus)}/wherry-{place.account}-*"]
     found["cloudwatch"].append(f"arn:{place.partition}:cloudwatch::{place.account}:dashboard/{stem}*")
+    # images and snapshots have no account in their ARNs: RunInstances is asked about them, too
+    found["ec2"] += [f"arn:{place.partition}:ec2:{place.region}::{kind}/*" for kind in ("image", "snapshot")]
     found["ssm"] = [f"arn:{place.partition}:ssm:{place.region}::parameter/aws/service/*"]
     return found
 
