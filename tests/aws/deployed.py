@@ -159,7 +159,9 @@ class Deployed:
         events.put_targets(Rule=f"{self.names.stem}-{name}", EventBusName=bus, Targets=[target])
 
     def _make_dispatcher(self):
-        text = """{% ($given := $states.input; $cause := "event:" & $given.event.id; {
+        text = """{% ($given := $states.input;
+          $once := $given.event.resources[$substringBefore($, "wherry:once/") = ""][0];
+          $cause := "event:" & $substringAfter($once, "/"); {
           "StateMachineArn": $given.machine,
           "Name": $substring($hash($given.job & " " & $cause, "SHA-256"), 0, 26),
           "Input": $string({"job": $given.job, "trigger": "event", "cause": $cause, "event": $given.event})}) %}"""

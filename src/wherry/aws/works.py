@@ -96,7 +96,9 @@ def _triggers(own: list[Resource], owners: Mapping[str, str]) -> tuple[list[tupl
     schedules, after, others = [], [], []
     for resource in own:
         properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Scheduler::Schedule" and properties.get("State", "ENABLED") == "ENABLED":
+        if resource["Type"] == "AWS::Scheduler::Schedule":
+            if properties.get("State", "ENABLED") != "ENABLED" or properties["Target"]["Arn"] == {"Ref": "Watch"}:
+                continue  # it starts nothing, or looks whether another one has
             schedules.append((properties["ScheduleExpression"], properties.get("ScheduleExpressionTimezone", "UTC")))
         elif resource["Type"] == "AWS::Events::Rule":
             pattern = properties.get("EventPattern", {})
@@ -106,6 +108,8 @@ def _triggers(own: list[Resource], owners: Mapping[str, str]) -> tuple[list[tupl
             after += before
             if not before:
                 others.append("upload" if pattern.get("source") == ["aws.s3"] else "event")
+        elif resource["Type"] == "AWS::Lambda::Function":
+            others.append("invoke")
     return schedules, after, list(dict.fromkeys(others))
 
 
