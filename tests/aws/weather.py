@@ -71,7 +71,12 @@ def operation_of(method, path, headers, body):
     if found := re.match(rb"(?:.*&)?Action=(\w+)", body[:5000]):
         return found[1].decode()
     query = sorted(urllib.parse.parse_qs(urllib.parse.urlsplit(path).query, keep_blank_values=True))
-    return " ".join([method, headers.get("Authorization", "").split("/")[3:4][0], *query])
+    return " ".join([method, _service_of(headers), *query])
+
+
+def _service_of(headers):
+    """For which service a request is signed (Signature Version 4, "Credential scope")."""
+    return headers.get("Authorization", "").split("/")[3]
 
 
 def _handler_of(weather):  # noqa: C901 - one class
@@ -82,6 +87,8 @@ def _handler_of(weather):  # noqa: C901 - one class
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             assert "chunked" not in self.headers.get("Transfer-Encoding", "")
             fault = weather.becomes(operation_of(self.command, self.path, self.headers, body))
+            if fault == "throttled" and _service_of(self.headers) == "s3":
+                return self._refuse(503, "SlowDown", "Please reduce your request rate.")
             if fault == "throttled":
                 return self._refuse(429 if self._is_rest() else 400, "ThrottlingException", "Rate exceeded")
             if fault == "fault":
