@@ -40,7 +40,7 @@ class TriggerCount:
     """How often the triggers of one kind of a job have fired within the last 24 hours."""
 
     job: str
-    #: `schedule`, `upload`, `event`, `after`, `queue`.
+    #: `schedule`, `upload`, `event`, `after`, `invoke`, `queue`.
     trigger: str
     #: Events that matched, and firings.
     fired: int

@@ -25,7 +25,7 @@ def alarms(names: Names, topics: Sequence[Any]) -> dict[str, Resource]:
         "DeadLettersAlarm": _alarm(
             names.alarm("dead-letters"),
             f"{where}: dead letters wait: runs that failed, or events and firings that could not be delivered. "
-            f"`wherry status {env}` says more.",
+            f"`wherry dead-letters {env}` lists them.",
             (
                 "AWS/SQS",
                 "ApproximateNumberOfMessagesVisible",

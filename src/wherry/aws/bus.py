@@ -120,5 +120,6 @@ class Bus:
 
 def _marked(event: Event) -> Event:
     """The event with a token that makes it the same event again."""
-    token = f"{causes.ONCE}{uuid.uuid4()}"
-    return Event(document={**event.document, "resources": [*event.document.get("resources", ()), token]})
+    resources = event.document.get("resources")
+    given = resources if isinstance(resources, list) else []
+    return Event(document={**event.document, "resources": [*given, f"{causes.ONCE}{uuid.uuid4()}"]})

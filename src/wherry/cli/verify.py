@@ -32,7 +32,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     survey.check(jobfile, environment)
     output.speak_of(environment.name)
-    aws = Aws(region=environment.region)
+    aws = Aws(region=environment.region, tell=output.note)
     findings = [verify.region(aws)]
     if not _has_failed(findings):
         findings += verify.verify(survey.site_of(aws, jobfile, environment), system_clock())
