@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
 
 from wherry.model import Event, Overrides, Run, Status
@@ -46,6 +46,66 @@ class TriggerCount:
     fired: int
     #: Events that could not be delivered, and firings that were missed.
     missed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """A queue at a glance. The counts are SQS's own: on AWS about right, here exact."""
+
+    #: The name in the job file; `NAME-dead-letters` is shown with its queue.
+    name: str
+    #: What clients of SQS call it; empty while there is none.
+    url: str
+    #: Messages that anybody could receive now (ApproximateNumberOfMessages).
+    waiting: int
+    #: Received and neither deleted nor given back (ApproximateNumberOfMessagesNotVisible).
+    in_flight: int
+    #: Sent and not yet due (ApproximateNumberOfMessagesDelayed).
+    delayed: int
+    #: Messages in its queue of dead letters.
+    dead: int
+    #: How long the oldest message that waits has been there; None when none waits, or nobody knows.
+    oldest: timedelta | None
+    #: The job that takes its messages; None when none does.
+    job: str | None
+    #: Attempts or tasks that work on it now.
+    workers: int
+    max_workers: int
+    #: Messages that were finished a minute, within the last five; None where nobody counts.
+    rate: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message of a queue, looked at without being received."""
+
+    id: str
+    body: str
+    sent_at: datetime
+    #: How often it has been received.
+    receives: int
+    #: `waiting`, `delayed` or `in flight`.
+    state: str
+    #: The message group of a FIFO queue; empty elsewhere.
+    group: str = ""
+    #: String and number attributes.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    #: The run that works on it, or has failed on it; None when there is none.
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A message to be sent."""
+
+    body: str
+    #: FIFO queues need one; the order is kept within it.
+    group: str = ""
+    #: FIFO: within five minutes one id is one message; empty: by the body, where the queue says so.
+    deduplication_id: str = ""
+    #: None: the queue's own.
+    delay: timedelta | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +219,26 @@ class Target(Protocol):
 
     def get(self, bucket: str, key: str) -> Iterator[bytes]:
         """Download an object."""
+        ...
+
+    def queues(self) -> list[QueueState]:
+        """All queues of the job file, in its order."""
+        ...
+
+    def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
+        """Send messages, in order; gives their ids. Raises UserError for what SQS would refuse."""
+        ...
+
+    def peek(self, queue: str, *, dead: bool = False, limit: int = 10) -> list[Message]:
+        """The oldest messages of a queue, or of its dead letters; none is counted as received."""
+        ...
+
+    def redrive(self, queue: str) -> int:
+        """Move the dead letters of a queue back into it; gives how many. They are new messages there."""
+        ...
+
+    def purge(self, queue: str, *, dead: bool = False) -> int:
+        """Delete all messages of a queue, or of its dead letters; gives how many there were, about."""
         ...
 
     def set_secret(self, name: str, value: bytes) -> None:

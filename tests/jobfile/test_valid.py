@@ -12,6 +12,7 @@ from wherry.model import (
     Bucket,
     Environment,
     EventTrigger,
+    Feed,
     InvokeTrigger,
     JobFile,
     Queue,
@@ -47,8 +48,7 @@ def test_sample(sales):
     assert sales.buckets["landing"] == Bucket(name="landing", existing="acme-landing-zone")
     assert sales.queues["geojson"] == Queue(
         name="geojson",
-        source_bucket="user-uploads",
-        suffix=".geojson",
+        feed=Feed(bucket="user-uploads", suffix=".geojson"),
         visibility=timedelta(minutes=10),
         max_receives=3,
     )
@@ -72,7 +72,7 @@ def test_sample(sales):
 
 def test_every_key(every):
     job = every.jobs["1"]
-    assert len(job.triggers) == 11
+    assert len(job.triggers) == 12
     assert job.triggers[-1] == InvokeTrigger(url=True)
     assert job.triggers[5] == EventTrigger(
         pattern={
@@ -80,7 +80,20 @@ def test_every_key(every):
             "detail": {"size": [{"numeric": [">", 0, "<=", 5]}], "state": [{"anything-but": "closed"}]},
         }
     )
-    assert job.triggers[7] == QueueTrigger(queue="work", min_workers=2, max_workers=2, batch=10)
+    assert job.triggers[7] == QueueTrigger(
+        queue="work",
+        min_workers=2,
+        max_workers=2,
+        batch=10,
+        drop=frozenset({65, 66}),
+        give_back=frozenset({75}),
+    )
+    polled = job.triggers[9]
+    assert isinstance(polled, QueueTrigger)
+    assert (polled.mode, polled.backlog, polled.idle) == ("self-polling", 100, timedelta(minutes=1))
+    assert every.queues["Orders_2.fifo"].feed == Feed(pattern={"source": ["shop"]})
+    assert every.queues["Orders_2.fifo"].dead_letters == "Orders_2-dead-letters.fifo"
+    assert every.taker("polled") == (job, polled)
     assert (job.cpu, job.memory, job.timeout, job.deadline) == (
         1.5, 512 * 2**20, timedelta(milliseconds=500), timedelta(seconds=1)
     )  # fmt: skip

@@ -10,9 +10,11 @@ import json
 import os
 from collections.abc import Iterator
 
+from wherry.jobfile import queues
 from wherry.jobfile import values as units
 from wherry.jobfile.convert import Values, trigger, with_defaults
-from wherry.jobfile.nodes import Mapping, Node, shorten
+from wherry.jobfile.nodes import Mapping, Node
+from wherry.jobfile.references import check_reference
 from wherry.jobfile.report import Spot
 from wherry.model import EventTrigger
 
@@ -26,44 +28,12 @@ def check(values: Values, root: Spot) -> None:
     defaults = values.get("defaults", {})
     _check_limits(defaults, defaults, root.at("defaults"))
     _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"))
-    for name, queue in values.get("queues", {}).items():
-        _check_upload(queue.get("from"), root.at(f"queues.{name}.from"))
+    queues.check(values, root)
     for name, job in values.get("jobs", {}).items():
         _check_job(name, job, defaults, root)
     _check_circles(values, root)
     for name, environment in values.get("environments", {}).items():
         _check_environment(name, environment, root.at(f"environments.{name}"))
-
-
-def declared(noun: str, root: Spot) -> list[str]:
-    """The names under `buckets`, `queues` or `jobs`, also of those whose values are wrong."""
-    node = root.document.values.get(f"{noun}s")
-    return [key.text for key, _ in node.entries] if isinstance(node, Mapping) else []
-
-
-def check_reference(noun: str, name: str, spot: Spot) -> None:
-    """Note that a bucket, queue or job is not declared."""
-    names = declared(noun, spot)
-    if name not in names:
-        spot.problem(
-            spot.value_place, f"there is no {noun} `{shorten(name)}` under `{noun}s`", missing_hint(noun, name, names)
-        )
-
-
-def missing_hint(noun: str, name: str, names: list[str]) -> str:
-    """What to do about a name that is not declared."""
-    import difflib  # costs 10 ms, and only mistakes need it
-
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    if noun == "job":
-        return "known: " + ", ".join(f"`{known}`" for known in names)
-    return (
-        f"declare it: `{noun}s: {{{shorten(name)}: {{}}}}`"
-        if not names
-        else f"add `{shorten(name)}: {{}}` under `{noun}s`"
-    )
 
 
 def _check_buckets(values: Values, root: Spot) -> None:
@@ -84,10 +54,10 @@ def _check_upload(upload: Values | None, spot: Spot) -> None:
 
 def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
     spot = root.at(f"jobs.{name}")
-    for permission in ("reads", "writes"):
-        for number, bucket in enumerate(job.get(permission, ())):
-            if bucket is not None:
-                check_reference("bucket", bucket, spot.key(permission).item(number))
+    for permission, noun in (("reads", "bucket"), ("writes", "bucket"), ("sends", "queue")):
+        for number, named in enumerate(job.get(permission, ())):
+            if named is not None:
+                check_reference(noun, named, spot.key(permission).item(number))
     _check_what_runs(name, spot)
     _check_helpers(job, spot)
     _check_task_definition(job, spot)
@@ -183,21 +153,12 @@ def _check_trigger(job: str, value: Values, spot: Spot) -> None:
             _check_upload(upload, spot.key("upload"))
         case {"queue": queue}:
             check_reference("queue", queue, spot.key("queue"))
-            _check_workers(value.get("workers", {}), spot.key("workers"))
+            queues.check_trigger(value, spot)
         case {"after": after} if after == job:
             place = spot.key("after").value_place
             spot.problem(place, f"job `{job}` would run after itself for ever", "`retry` repeats a job that failed")
         case {"after": after}:
             check_reference("job", after, spot.key("after"))
-
-
-def _check_workers(workers: Values, spot: Spot) -> None:
-    if "min" in workers and "max" in workers and workers["min"] > workers["max"]:
-        spot.problem(
-            spot.key("min").value_place,
-            f"`min` ({workers['min']}) is more than `max` ({workers['max']})",
-            "`min` workers are always there, up to `max` come with the messages",
-        )
 
 
 def _check_repetition(job: Values, spot: Spot) -> None:

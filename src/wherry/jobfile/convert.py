@@ -18,6 +18,7 @@ from wherry.model import (
     CommandAlert,
     Environment,
     EventTrigger,
+    Feed,
     Helper,
     Instances,
     InvokeTrigger,
@@ -65,11 +66,12 @@ def with_defaults(job: Values, defaults: Values) -> dict[str, Any]:
 
 
 def _queue(name: str, values: Values) -> Queue:
-    rest = _without(values, "from")
-    if "from" not in values:
-        return Queue(name=name, **rest)
-    upload = values["from"]
-    return Queue(name=name, source_bucket=upload["bucket"], **_without(upload, "bucket"), **rest)
+    feed = values.get("from")
+    return Queue(name=name, feed=_feed(feed) if feed else None, **_without(values, "from"))
+
+
+def _feed(values: Values) -> Feed:
+    return Feed(pattern=values["event"]) if "event" in values else Feed(**values)
 
 
 def _job(name: str, values: Values) -> Job:
@@ -116,7 +118,9 @@ def trigger(values: Values) -> Trigger:
         case {"event": pattern}:
             return EventTrigger(pattern=pattern)
         case {"queue": queue}:
-            return QueueTrigger(queue=queue, batch=values.get("batch", 1), **_workers(values.get("workers", {})))
+            rest = {key: value for key, value in values.items() if key in ("mode", "batch")}
+            codes: dict[str, Any] = {key: frozenset(value) for key, value in values.get("exit_codes", {}).items()}
+            return QueueTrigger(queue=queue, **rest, **codes, **_workers(values.get("workers", {})))
         case {"after": job}:
             return AfterTrigger(job=job, **_without(values, "after"))
         case {"invoke": function}:
@@ -128,6 +132,7 @@ def _without(values: Values, name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
 
 
-def _workers(values: Values) -> dict[str, int]:
+def _workers(values: Values) -> dict[str, Any]:
     least: int = values.get("min", 0)
-    return {"min_workers": least, "max_workers": values.get("max", max(1, least))}
+    rest = {key: value for key, value in values.items() if key in ("backlog", "idle")}
+    return {"min_workers": least, "max_workers": values.get("max", max(1, least)), **rest}

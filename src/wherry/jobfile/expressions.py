@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wherry.errors import MappingError, PatternError, Place, ScheduleError
-from wherry.jobfile.check import declared, missing_hint
 from wherry.jobfile.convert import Values
 from wherry.jobfile.nodes import Scalar
+from wherry.jobfile.references import declared, missing_hint
 from wherry.jobfile.report import Spot
 
 if TYPE_CHECKING:

@@ -116,8 +116,35 @@ WORKERS: Final = Record(
     keys=(
         Key(name="min", kind=Integer(0, 1000, "0"), about="workers that are always there (0)"),
         Key(name="max", kind=Integer(1, 1000, "8"), about="no more workers than this (1, or `min`)"),
+        Key(
+            name="backlog",
+            kind=Integer(1, 100_000, "10"),
+            about="one worker is wanted for so many messages that wait (10)",
+        ),
+        Key(
+            name="idle",
+            kind=Duration("5m", least=timedelta(seconds=1), most=timedelta(days=1)),
+            about="workers above `min` go when the queue has been empty for so long (5m)",
+        ),
     ),
     example="{min: 0, max: 8}",
+    elsewhere=_elsewhere,
+)
+
+_EXIT_CODES: Final = ListOf(
+    Integer(1, 255, "75", refused=((0, "exit code 0 is success"),)),
+    "exit codes",
+    "[75]",
+    least=1,
+)
+
+VERDICTS: Final = Record(
+    noun="`exit_codes`",
+    keys=(
+        Key(name="drop", kind=_EXIT_CODES, about="the message will never succeed: it is deleted, the run has failed"),
+        Key(name="give_back", kind=_EXIT_CODES, about="the message is for another try at once, without a wait"),
+    ),
+    example="{drop: [65], give_back: [75]}",
     elsewhere=_elsewhere,
 )
 
@@ -192,7 +219,17 @@ TRIGGER: Final = Variants(
                     required=True,
                 ),
                 Key(name="workers", kind=WORKERS, about="how many workers take messages at once"),
+                Key(
+                    name="mode",
+                    kind=Choice(("managed", "self-polling")),
+                    about="who receives and deletes: wherry, a run for each message; or the command itself (managed)",
+                ),
                 Key(name="batch", kind=Integer(1, 10, "10"), about="messages of one run (1)"),
+                Key(
+                    name="exit_codes",
+                    kind=VERDICTS,
+                    about="exit codes that say more than that the run has failed",
+                ),
             ),
         ),
         (
@@ -301,6 +338,11 @@ JOB: Final = Record(
         ),
         Key(name="reads", kind=_BUCKETS, about="the buckets it may read; nothing else is permitted"),
         Key(name="writes", kind=_BUCKETS, about="the buckets it may write; nothing else is permitted"),
+        Key(
+            name="sends",
+            kind=ListOf(Reference("queue", "geojson"), "queue names", "[geojson]"),
+            about="the queues it may send messages to; nothing else is permitted",
+        ),
         _CPU,
         _MEMORY,
         _RETRY,
@@ -349,10 +391,28 @@ BUCKET: Final = Record(
     elsewhere=_elsewhere,
 )
 
+FEED: Final = Record(
+    noun="what a queue is fed from",
+    keys=(
+        Key(name="bucket", kind=_BUCKET, about="a name under `buckets`: its uploads become messages"),
+        _PREFIX,
+        _SUFFIX,
+        Key(
+            name="format",
+            kind=Choice(("event", "s3")),
+            about="what a message's body is: the EventBridge event, or an S3 event notification (event)",
+        ),
+        Key(name="event", kind=EventPattern(), about="events that match this pattern become messages"),
+    ),
+    example="{bucket: user-uploads, suffix: .geojson}",
+    elsewhere=_elsewhere,
+    further=(("oneOf", [{"required": [key]} for key in ("bucket", "event")]),),
+)
+
 QUEUE: Final = Record(
     noun="a queue",
     keys=(
-        Key(name="from", kind=UPLOAD, about="uploads that become messages of this queue"),
+        Key(name="from", kind=FEED, about="uploads or events that become messages of this queue"),
         Key(
             name="visibility",
             kind=Duration("10m", least=timedelta(0), most=_LONGEST_VISIBILITY, whole_seconds=True),
@@ -362,6 +422,21 @@ QUEUE: Final = Record(
             name="max_receives",
             kind=Integer(1, 1000, "3"),
             about="a message received this often without success goes to the dead letters (3)",
+        ),
+        Key(
+            name="delay",
+            kind=Duration("10s", least=timedelta(0), most=timedelta(minutes=15), whole_seconds=True),
+            about="how long a new message waits before anybody can receive it (0s)",
+        ),
+        Key(
+            name="retention",
+            kind=Duration("4d", least=timedelta(minutes=1), most=timedelta(days=14), whole_seconds=True),
+            about="a message that nobody has deleted is deleted after this (4d)",
+        ),
+        Key(
+            name="content_deduplication",
+            kind=Boolean(),
+            about="FIFO: messages with the same body within five minutes are one (false)",
         ),
     ),
     example="{}",

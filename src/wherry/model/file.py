@@ -26,18 +26,45 @@ class Bucket:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Queue:
-    """A queue of messages, fed by uploads (`from`), by events or by hand."""
+class Feed:
+    """What becomes a message of a queue by itself: uploads to a bucket, or events that match a pattern."""
 
-    name: str
-    #: The bucket whose uploads become messages, or None.
-    source_bucket: str | None = None
+    bucket: str | None = None
     prefix: str = ""
     suffix: str = ""
+    #: An EventBridge event pattern, where no bucket feeds the queue.
+    pattern: Mapping[str, Any] | None = None
+    #: What the message's body is: `event`, the whole EventBridge event, or `s3`, an S3 event notification.
+    format: str = "event"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A queue of messages, as in SQS: fed by uploads or events (`from`), by `wherry queue send`, by any SDK."""
+
+    name: str
+    feed: Feed | None = None
     #: How long a received message stays hidden from other receivers.
     visibility: timedelta = timedelta(seconds=30)
     #: A message received this often without being deleted goes to the dead letters.
     max_receives: int = 3
+    #: How long a new message waits before anybody can receive it.
+    delay: timedelta = timedelta(0)
+    #: A message that nobody has deleted after this is deleted.
+    retention: timedelta = timedelta(days=4)
+    #: FIFO: messages with the same body within five minutes are one, where the sender names no deduplication id.
+    content_deduplication: bool = False
+
+    @property
+    def is_fifo(self) -> bool:
+        """In each message group the order is kept, one message at a time."""
+        return self.name.endswith(".fifo")
+
+    @property
+    def dead_letters(self) -> str:
+        """The name of the queue for messages that were received too often; it is made with the queue."""
+        stem = self.name.removesuffix(".fifo")
+        return f"{stem}-dead-letters{'.fifo' if self.is_fifo else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +117,30 @@ class EventTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueTrigger:
-    """A message in a queue; a worker process takes one (or up to `batch`) at a time."""
+    """Messages of a queue, and the workers that take them."""
 
     queue: str
+    #: `managed`: a run for each message (or `batch`). `self-polling`: the command receives and deletes by itself.
+    mode: str = "managed"
+    #: Managed: messages of one run.
+    batch: int = 1
     min_workers: int = 0
     max_workers: int = 1
-    batch: int = 1
+    #: One worker is wanted for so many messages that wait.
+    backlog: int = 10
+    #: Workers above `min` go when the queue has been empty, nothing in flight either, for so long.
+    idle: timedelta = timedelta(minutes=5)
+    #: Managed: with these exit codes a failed message is deleted: it will never succeed.
+    drop: frozenset[int] = frozenset()
+    #: Managed: with these exit codes a message is given back at once, and no failure is counted here.
+    give_back: frozenset[int] = frozenset()
 
     kind = "queue"
+
+    @property
+    def is_managed(self) -> bool:
+        """The worker is wherry's own: it receives, runs the command, and deletes after success."""
+        return self.mode == "managed"
 
     @property
     def label(self) -> str:
@@ -188,6 +231,8 @@ class Job:
     secrets: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    #: The queues that it may send messages to.
+    sends: tuple[str, ...] = ()
     #: vCPUs: 0.25 is a quarter of one, 256 ECS units.
     cpu: float | None = None
     #: Bytes.
@@ -318,6 +363,18 @@ class JobFile:
         if name in self.jobs:
             return self.jobs[name]
         raise NotFound(f"there is no job `{name}` in {self.path}", hint=did_you_mean(name, self.jobs))
+
+    def taker(self, queue: str) -> tuple[Job, QueueTrigger] | None:
+        """The job that takes a queue's messages, and its trigger; None when no job does."""
+        return next(
+            (
+                (job, trigger)
+                for job in self.jobs.values()
+                for trigger in job.triggers
+                if isinstance(trigger, QueueTrigger) and trigger.queue == queue
+            ),
+            None,
+        )
 
     def bucket_by_local_name(self, local_name: str) -> Bucket | None:
         """The bucket that S3 clients know by this name here, or None."""

@@ -1,0 +1,161 @@
+"""What a message is to a job, and what becomes of it: pure, the same here and in the worker on ECS.
+
+This module goes into images together with that worker: it imports the standard library alone, and keeps to what
+Python 3.9 understands. A message here is what SQS's ReceiveMessage gives, as a dictionary: `MessageId`, `Body`,
+`Attributes`, `MessageAttributes`.
+
+Sources: S3 User Guide, "Event message structure"; EventBridge User Guide, "Amazon S3 events".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
+
+#: What events that wherry makes of messages say of themselves.
+SOURCE = "wherry.queue"
+ONE = "Queue Message"
+MANY = "Queue Messages"
+
+#: The wait before a failed message comes back, where the job does not say (`retry: {backoff}`).
+BACKOFF = timedelta(seconds=1)
+LONGEST_BACKOFF = timedelta(minutes=15)
+
+
+class ObjectName(NamedTuple):
+    """The object that a message tells of."""
+
+    bucket: str
+    #: Decoded.
+    key: str
+
+
+def is_test(body: str) -> bool:
+    """True for the message that S3 sends when its notifications are switched on: there is nothing to do."""
+    document = _document(body)
+    return document is not None and document.get("Event") == "s3:TestEvent" and "Records" not in document
+
+
+def object_of(body: str) -> ObjectName | None:
+    """The object that a body tells of, by EventBridge or by an S3 event notification; None for any other body."""
+    document = _document(body)
+    if document is None:
+        return None
+    if document.get("source") == "aws.s3" and document.get("detail-type") == "Object Created":
+        return _named(document.get("detail"), decoded=True)
+    records = document.get("Records")
+    if isinstance(records, list) and len(records) == 1 and isinstance(records[0], dict):
+        record = records[0]
+        if record.get("eventSource") == "aws:s3" and str(record.get("eventName")).startswith("ObjectCreated:"):
+            return _named(record.get("s3"), decoded=False)
+    return None
+
+
+def event_of(messages: Sequence[Mapping[str, Any]], *, queue: str, now: datetime) -> dict[str, Any]:
+    """The event of a run that takes these messages.
+
+    A single message whose body is an event is that event; a single S3 notification becomes the EventBridge event of the
+    same upload, so that `${event.detail.object.key}` is the key however it came. Anything else is the detail of an
+    event of wherry's own: `detail.body` (parsed where it is JSON) of one message, `detail.messages` of several.
+    """
+    if len(messages) == 1:
+        told = _told(messages[0], now)
+        if told is not None:
+            return told
+        detail = {"queue": queue, **_as_detail(messages[0])}
+        return _event(ONE, detail, str(messages[0]["MessageId"]), now)
+    details = [_as_detail(message) for message in messages]
+    return _event(MANY, {"queue": queue, "messages": details}, str(messages[0]["MessageId"]), now)
+
+
+def cause_of(queue: str, message_id: str) -> str:
+    """What makes a message the same message again: a job has one run of it, however often it is received."""
+    return f"queue:{queue}/{message_id}"
+
+
+def backoff_of(receives: int, *, first: timedelta = BACKOFF, factor: float = 2.0) -> timedelta:
+    """How long a message stays away after it has failed for the `receives`th time."""
+    wait = min(first.total_seconds(), LONGEST_BACKOFF.total_seconds())
+    for _ in range(receives - 1):
+        wait = min(wait * factor, LONGEST_BACKOFF.total_seconds())
+    return timedelta(seconds=wait)
+
+
+def _document(body: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _named(told: Any, *, decoded: bool) -> ObjectName | None:
+    try:
+        bucket, key = told["bucket"]["name"], told["object"]["key"]
+    except (KeyError, TypeError):
+        return None
+    if not (isinstance(bucket, str) and isinstance(key, str)):
+        return None
+    return ObjectName(bucket, key if decoded else unquote_plus(key))
+
+
+def _told(message: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
+    """The event that a body is, or tells of as an S3 notification; None when it is neither."""
+    document = _document(message["Body"])
+    if document is None:
+        return None
+    if _is_event(document):
+        return document
+    named = object_of(message["Body"])
+    if named is None:
+        return None
+    record = document["Records"][0]
+    told = record["s3"]["object"]
+    detail: dict[str, Any] = {"version": "0", "bucket": {"name": named.bucket}, "object": {"key": named.key}}
+    for theirs, ours in (("size", "size"), ("eTag", "etag"), ("versionId", "version-id")):
+        if theirs in told:
+            detail["object"][ours] = told[theirs]
+    if "sequencer" in told:
+        detail["object"]["sequencer"] = str(told["sequencer"]).lower()
+    event = _event("Object Created", detail, str(message["MessageId"]), now)
+    event["source"] = "aws.s3"
+    event["region"] = record.get("awsRegion", "")
+    event["resources"] = [f"arn:aws:s3:::{named.bucket}"]
+    return event
+
+
+def _is_event(document: Mapping[str, Any]) -> bool:
+    texts = [document.get(name) for name in ("id", "source", "detail-type", "time")]
+    return all(isinstance(text, str) and text for text in texts) and isinstance(document.get("detail"), dict)
+
+
+def _as_detail(message: Mapping[str, Any]) -> dict[str, Any]:
+    body: Any = message["Body"]
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(body, parse_constant=_refuse)
+    given = message.get("MessageAttributes") or {}
+    attributes = {name: value["StringValue"] for name, value in given.items() if "StringValue" in value}
+    return {"message-id": message["MessageId"], "body": body, "attributes": attributes}
+
+
+def _refuse(constant: str) -> None:
+    """Python's parser takes NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
+
+
+def _event(detail_type: str, detail: dict[str, Any], event_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": event_id,
+        "detail-type": detail_type,
+        "source": SOURCE,
+        "account": "",
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": "",
+        "resources": [],
+        "detail": detail,
+    }
