@@ -1,7 +1,5 @@
 """The store of queues. Time is an argument here; what waits is woken by what happens, never by a sleep."""
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -170,10 +168,9 @@ def test_a_message_received_too_often_goes_to_the_dead_letters_with_its_id_and_i
     for _ in range(3):
         assert sorted(bench.bodies("plain", receiver="run-1")) == ["bad", "good"]
         bench.later(30)
-    good = bench.queues.peek("plain")[1]
     assert bench.bodies("plain") == []
     assert bench.counts("plain") == (0, 0, 0)
-    bad, good = bench.queues.peek("plain-dead-letters")
+    bad, _ = bench.queues.peek("plain-dead-letters")
     assert (bad.receives, bad.run_id, bad.state, bad.attributes) == (3, "run-1", "waiting", {"Try": "1"})
     received = bench.queues.receive("plain-dead-letters", 10)[0]
     assert (received.id, received.receives, received.source) == (bad.id, 4, "plain")
