@@ -17,6 +17,7 @@ from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.records import dump_document, dump_overrides, run_of
+from wherry.messages import queue_of
 from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
@@ -35,12 +36,31 @@ class Queued(NamedTuple):
     admitted: bool
     #: It waits where others are skipped.
     patient: bool
+    #: The queue whose messages it works on; None for any other run.
+    queue: str | None = None
+
+    @property
+    def lane(self) -> str:
+        """Whose places it takes: its job's, or those of the queue's workers."""
+        return lane_of(self.job, self.queue)
 
     @classmethod
-    def of(cls, run: Run) -> Queued:
-        """A run that waits for its first attempt of a round."""
-        patient = is_patient(run.cause)
-        return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
+    def of(cls, run: Run, *, admitted: bool = False) -> Queued:
+        """A run that waits for its first attempt of a round, or (`admitted`) for a further one."""
+        return cls(
+            run.due_at,
+            run.id,
+            run.job,
+            run.asked_at,
+            admitted=admitted,
+            patient=admitted or is_patient(run.cause),
+            queue=queue_of(run.cause),
+        )
+
+
+def lane_of(job: str, queue: str | None) -> str:
+    """The lane of a job's runs, or of those that work on a queue's messages. No job's name has a colon."""
+    return job if queue is None else f"queue:{queue}"
 
 
 class Owned(NamedTuple):
@@ -260,6 +280,7 @@ def _queued(row: Row) -> Queued:
         from_ms(row["asked_ms"]),
         admitted=bool(row["admitted"]),
         patient=is_patient(row["cause"]),
+        queue=queue_of(row["cause"]),
     )
 
 
