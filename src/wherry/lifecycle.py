@@ -44,6 +44,11 @@ class Decision:
     #: In one line, for people; empty for a plain success.
     reason: str = ""
 
+    @property
+    def buries(self) -> bool:
+        """True when its messages go to the dead letters."""
+        return self.fate is Fate.BURIED
+
 
 def after_attempt(
     attempts: Sequence[Attempt],
