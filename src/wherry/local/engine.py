@@ -84,6 +84,8 @@ class Engine:
         self._workspace.buckets.recover()
         self._workspace.host = self._floor
         self._take_over()
+        self._workspace.event_files.remove_all_but(set(self.worker.active()))
+        self._workspace.feeding.greet(self._clock())
         self._seat.announce(
             EngineInfo(
                 pid=os.getpid(),
@@ -180,6 +182,7 @@ class Engine:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
         self._workspace.use(jobfile)
+        self._workspace.feeding.greet(self._clock())
         self._scheduler = scheduler
         self._floor.line.unblock()
         self._watcher.refresh()
@@ -189,6 +192,7 @@ class Engine:
         """Look for runs that other processes added, and for stops that people asked for."""
         began = time.monotonic()
         self._floor.line.unblock()
+        self._floor.look_at_queues()
         if began >= self._read_again_at:
             for queued in self._workspace.runs.queued():
                 self._floor.line.add(queued)

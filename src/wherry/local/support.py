@@ -47,8 +47,8 @@ def _unsupported(job: Job, *, triggers: bool) -> Iterator[_Finding]:
     if not triggers:
         return
     for number, trigger in enumerate(job.triggers):
-        if isinstance(trigger, QueueTrigger):
-            yield f"{base}.on.{number}", "queues are not yet run by the local environment", _LATER
+        if isinstance(trigger, QueueTrigger) and not trigger.is_managed:
+            yield f"{base}.on.{number}", "workers that poll by themselves are not yet run here", _LATER
 
 
 def _without_command(job: Job) -> Iterator[_Finding]:
