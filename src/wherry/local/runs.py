@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from wherry.causes import is_patient
+from wherry.causes import is_admitted, is_patient, queue_of_worker
 from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
@@ -39,8 +39,8 @@ class Queued(NamedTuple):
     @classmethod
     def of(cls, run: Run) -> Queued:
         """A run that waits for its first attempt of a round."""
-        patient = is_patient(run.cause)
-        return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
+        admitted, patient = is_admitted(run.cause), is_patient(run.cause)
+        return cls(run.due_at, run.id, run.job, run.asked_at, admitted=admitted, patient=patient)
 
 
 class Owned(NamedTuple):
@@ -52,6 +52,15 @@ class Owned(NamedTuple):
     owner: str
     #: The process that began its last attempt; empty when there is none.
     begun_by: str
+
+
+class Worker(NamedTuple):
+    """An open run of a worker that polls a queue by itself, and is not dismissed."""
+
+    run_id: str
+    job: str
+    queue: str
+    status: Status
 
 
 class Runs:
@@ -101,7 +110,7 @@ class Runs:
                 "overrides": dump_overrides(overrides),
                 "owner": owner,
                 "status": status,
-                "admitted": claimed,
+                "admitted": claimed or is_admitted(cause),
             },
         )
         if not added.rowcount:
@@ -211,6 +220,23 @@ class Runs:
     def request_stop(self, run_id: str) -> bool:
         """Ask for the run's end; False when it has ended already."""
         return bool(self._database.write(lambda tx: tx.execute(self._sql["request_stop"], {"id": run_id}).rowcount))
+
+    def dismiss(self, run_id: str) -> bool:
+        """A worker is not wanted any more; False when its end is settled already."""
+        return bool(self._database.write(lambda tx: tx.execute(self._sql["dismiss"], {"id": run_id}).rowcount))
+
+    def dismissed(self) -> list[tuple[str, Status]]:
+        """The open runs of workers that are not wanted any more."""
+        with self._database.reading() as connection:
+            return [(row["id"], Status(row["status"])) for row in connection.execute(self._sql["dismissed"])]
+
+    def workers(self) -> list[Worker]:
+        """The open runs of workers that poll by themselves, the oldest first."""
+        with self._database.reading() as connection:
+            return [
+                Worker(row["id"], row["job"], queue_of_worker(row["cause"]), Status(row["status"]))
+                for row in connection.execute(self._sql["workers"])
+            ]
 
     def stop_requests(self) -> list[tuple[str, Status]]:
         """The open runs that somebody wants stopped."""

@@ -126,3 +126,8 @@ create table alerts (
   due_ms integer not null,
   error text
 )
+;
+-- name: workers
+-- The workers of queues, of which a look is taken at each arrival.
+create index runs_workers on runs (cause)
+where status in ('queued', 'starting', 'running') and cause >= 'worker:' and cause < 'worker;'
