@@ -54,13 +54,18 @@ class Owned(NamedTuple):
     begun_by: str
 
 
-class Worker(NamedTuple):
+class Polling(NamedTuple):
     """An open run of a worker that polls a queue by itself, and is not dismissed."""
 
     run_id: str
     job: str
     queue: str
     status: Status
+
+    @property
+    def post(self) -> tuple[str, str]:
+        """Whose worker it is: the job and the queue."""
+        return self.job, self.queue
 
 
 class Runs:
@@ -221,20 +226,20 @@ class Runs:
         """Ask for the run's end; False when it has ended already."""
         return bool(self._database.write(lambda tx: tx.execute(self._sql["request_stop"], {"id": run_id}).rowcount))
 
-    def dismiss(self, run_id: str) -> bool:
+    def dismiss(self, transaction: Transaction, run_id: str) -> bool:
         """A worker is not wanted any more; False when its end is settled already."""
-        return bool(self._database.write(lambda tx: tx.execute(self._sql["dismiss"], {"id": run_id}).rowcount))
+        return bool(transaction.execute(self._sql["dismiss"], {"id": run_id}).rowcount)
 
     def dismissed(self) -> list[tuple[str, Status]]:
         """The open runs of workers that are not wanted any more."""
         with self._database.reading() as connection:
             return [(row["id"], Status(row["status"])) for row in connection.execute(self._sql["dismissed"])]
 
-    def workers(self) -> list[Worker]:
+    def polling(self) -> list[Polling]:
         """The open runs of workers that poll by themselves, the oldest first."""
         with self._database.reading() as connection:
             return [
-                Worker(row["id"], row["job"], queue_of_worker(row["cause"]), Status(row["status"]))
+                Polling(row["id"], row["job"], queue_of_worker(row["cause"]), Status(row["status"]))
                 for row in connection.execute(self._sql["workers"])
             ]
 

@@ -1,9 +1,9 @@
 """The workers that poll queues by themselves: begun when messages wait, ended when they have nothing left to do.
 
-It decides by `wherry.scaling` and acts through everybody's doors: a worker is a run like any other, added by the intake,
-executed on the floor, and which workers there are is what the store says. Guarantees. A worker is ended only when it was
-refused further messages and has none, both seen in one transaction: nothing that it works on is cut off. And the order
-is on disk before the worker hears of it, so that whoever sees its end knows that it has not failed.
+It decides by `wherry.scaling` and acts through the doors that all use: a worker is a run like any other, added by the
+intake and executed on the floor, and which workers there are is what the store says. Guarantees. A worker is ended only
+when it was refused further messages and has none, both seen in one transaction: nothing that it works on is cut off.
+The order is on disk before the worker hears of it, so that whoever sees its end knows that it has not failed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,7 +27,7 @@ from wherry.local.workspace import Workspace
 from wherry.model import Ending, JobFile, QueueTrigger, Retry, Run, Status
 from wherry.scaling import Load, wanted
 
-#: A queue is looked at so often though nothing has arrived, in seconds: what waits ages, what is empty has been for long.
+#: A queue is looked at so often though nothing has arrived, in seconds: what waits ages, and what is empty may stay so.
 _PULSE = 1.0
 #: While arrivals come thick and fast looks are no closer than this, and take at most this part of the time.
 _BREATH, _SHARE = 0.05, 0.1
@@ -76,6 +77,7 @@ class Scaler:
         self._places = places
         self._beat = beat
         self._posts: dict[tuple[str, str], Post] = {}
+        self._ended: deque[Run] = deque()
         #: Workers that are refused further messages, until they have ended.
         self._refused: set[str] = set()
         self._is_closing = False
@@ -103,7 +105,7 @@ class Scaler:
     def look_around(self) -> None:
         """Other processes, or an engine before this one, may have done something."""
         for post in self._posts.values():
-            post.look_at = -math.inf
+            post.look_at = min(post.look_at, post.breath_until)
         for run_id, status in self._workspace.runs.dismissed():
             if run_id not in self._refused and (status is Status.QUEUED or run_id in self._floor.worker.active()):
                 self._refuse(run_id)
@@ -115,20 +117,14 @@ class Scaler:
 
     def heard(self, run: Run) -> None:
         """A run has become what it is; where a worker has ended by itself another one may have to come."""
-        queue = queue_of_worker(run.cause)
-        if not (queue and run.status.ended):
-            return
-        if run.id in self._refused:
-            self._refused.discard(run.id)
-            self._workspace.queues.welcome(run.id)
-        post = self._posts.get((run.job, queue))
-        if post is not None:
-            post.look_at = -math.inf
-            self._judge(post, run)
+        if run.status.ended and queue_of_worker(run.cause):
+            self._ended.append(run)
 
     def turn(self) -> float:
         """Do what is to be done now; gives the seconds until there may be something again."""
         moment = self._beat()
+        while self._ended:
+            self._judge(self._ended.popleft(), moment)
         with self._lock:
             news, self._news = self._news, set()
         for (_, queue), post in self._posts.items():
@@ -215,7 +211,9 @@ class Scaler:
     def _shrink(self, look: _Look, workers: Sequence[Polling], number: int) -> None:
         """Refuse messages to so many: first to those that have not begun, then to those that have none, the newest."""
         has_messages = {each.run_id: self._workspace.queues.in_flight_of(each.run_id) > 0 for each in workers}
-        ranked = sorted(reversed(workers), key=lambda each: (each.status is not Status.QUEUED, has_messages[each.run_id]))
+        ranked = sorted(
+            reversed(workers), key=lambda each: (each.status is not Status.QUEUED, has_messages[each.run_id])
+        )
         for worker in ranked[:number]:
             self._refuse(worker.run_id)
             look.leaving.append(worker)
@@ -243,9 +241,14 @@ class Scaler:
         self._refused.discard(run_id)
         self._workspace.queues.welcome(run_id)
 
-    def _judge(self, post: Post, run: Run) -> None:
-        """How long the next worker has to wait after the end of this one."""
-        moment = self._beat()
+    def _judge(self, run: Run, moment: float) -> None:
+        """A worker has ended: how long the next one has to wait."""
+        if run.id in self._refused:
+            self._welcome(run.id)
+        post = self._posts.get((run.job, queue_of_worker(run.cause)))
+        if post is None:
+            return
+        post.look_at = -math.inf
         lived = _lived(run)
         if run.status is Status.SUCCEEDED and not self._was_in_vain(post, run, lived):
             post.failures = 0
