@@ -43,7 +43,7 @@ _TOO_SOON = timedelta(seconds=1)
 
 @dataclass
 class Post:
-    """A queue whose workers poll it by themselves, and what was seen of it; times are seconds of the monotonic clock."""
+    """A queue whose workers poll it by themselves, and what was seen of it; times are the monotonic clock's seconds."""
 
     job: str
     trigger: QueueTrigger
@@ -211,9 +211,8 @@ class Scaler:
     def _shrink(self, look: _Look, workers: Sequence[Polling], number: int) -> None:
         """Refuse messages to so many: first to those that have not begun, then to those that have none, the newest."""
         has_messages = {each.run_id: self._workspace.queues.in_flight_of(each.run_id) > 0 for each in workers}
-        ranked = sorted(
-            reversed(workers), key=lambda each: (each.status is not Status.QUEUED, has_messages[each.run_id])
-        )
+        ranked = list(reversed(workers))
+        ranked.sort(key=lambda each: (each.status is not Status.QUEUED, has_messages[each.run_id]))
         for worker in ranked[:number]:
             self._refuse(worker.run_id)
             look.leaving.append(worker)
