@@ -30,13 +30,10 @@ class Ear:
     def release(self) -> None:
         raise AssertionError("nothing was reserved")
 
-    def arrived(self, queue: str) -> None:
-        pass
-
 
 def intake_of(jobfile: JobFile, database: Database, runs: Runs, clock: Clock, host: Host) -> Intake:
     """The door for events of a store without a workspace."""
-    queues = Queues(database, jobfile.queues, clock, host.arrived)
+    queues = Queues(database, jobfile.queues, clock, lambda queue: None)
     feeding = Feeding(lambda: jobfile, database, queues)
     holding = Holding(lambda: jobfile, database, queues, runs)
     return Intake(jobfile, database, runs, clock, lambda: host, feeding=lambda: feeding, holding=lambda: holding)

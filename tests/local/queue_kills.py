@@ -331,7 +331,9 @@ def dead_letters_are_those_that_must_be(story: Story) -> Iterator[str]:
         if count > 1:
             yield f"{body} is a dead letter {count} times"
     told = {body for run in story.letters for body in bodies_of(run)}
-    yield from (f"{body} is a dead letter for clients or for `wherry dead-letters` alone" for body in sorted(are ^ told))
+    yield from (
+        f"{body} is a dead letter for clients or for `wherry dead-letters` alone" for body in sorted(are ^ told)
+    )
 
 
 def failures_are_counted(story: Story) -> Iterator[str]:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from wherry import mapping
+from wherry.causes import queue_of_worker
 from wherry.errors import MissingValue
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
-from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, Run
+from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, QueueTrigger, Run
 
 #: What an attempt inherits of the engine's own environment.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -20,9 +21,13 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 EVENT_LIMIT = 8_000
 #: Names that file, and where it is in a container.
 EVENT_FILE = "WHERRY_EVENT_FILE"
+#: Names the queue that a command polls by itself.
+QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
 #: Where a container finds the folder of the file that a message comes as.
 _FILES_INSIDE = "/run/wherry/files"
+#: An `aws` that finds the gateway's SQS whichever version of the AWS CLI is installed.
+_PROGRAMS = os.path.join(os.path.dirname(__file__), "bin")
 
 
 class SecretSource(Protocol):
@@ -90,9 +95,11 @@ def prepare(
         )
     attempt = run.attempts[-1].number
     common = {} if in_container else inherited()
+    if access is not None and jobfile.queues and "PATH" in common:
+        common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
     files = {}
-    common |= _aws(jobfile, access) | _facts(run, attempt, home)
+    common |= _aws(jobfile, access) | _facts(run, attempt, home) | _polled(run, job, access)
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE
@@ -132,6 +139,13 @@ def prepare(
         cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:
+    """Where a command finds the queue that it polls by itself: its worker's, or the job's only one."""
+    queues = [each.queue for each in job.triggers if isinstance(each, QueueTrigger) and not each.is_managed]
+    queue = queue_of_worker(run.cause) or (queues[0] if len(queues) == 1 else "")
+    return {QUEUE_URL: access.queue_url(queue)} if access and queue else {}
 
 
 def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:

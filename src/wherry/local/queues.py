@@ -143,6 +143,11 @@ class Queues:
         with self._database.reading() as connection:
             return int(connection.execute(SQL["in_flight_of"], asked).fetchone()[0])
 
+    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
+        """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
+
     # --------------------------------------------------------------------------------------------- for clients
 
     def check(self, queue: str, message: NewMessage) -> None:
@@ -372,6 +377,8 @@ class Queues:
             return []
 
         def work(transaction: Transaction) -> list[Received]:
+            if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
+                return []
             hidden = settings.visibility if visibility is None else visibility
             return self._take(transaction, settings, most, Taker(receiver), self._clock(), hidden)
 

@@ -52,10 +52,6 @@ class Elsewhere:
     def release(self) -> None:
         """Never called: nothing was reserved."""
 
-    def arrived(self, queue: str) -> None:  # noqa: ARG002 - the engine looks at all of them
-        """A queue has something to receive."""
-        wake_engine(self._home)
-
 
 class Workspace:
     """The parts of one local environment."""
@@ -203,5 +199,6 @@ class Workspace:
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
 
-    def _arrived(self, queue: str) -> None:
-        self.host.arrived(queue)
+    def _arrived(self, queue: str) -> None:  # noqa: ARG002 - the engine looks at all of them
+        """Wake the engine; one in this process listens by itself."""
+        wake_engine(self.home)

@@ -203,3 +203,8 @@ create index messages_letter_of on messages (letter_of) where letter_of is not n
 create trigger letter_gone after delete on messages when old.letter_of is not null
   and not exists (select 1 from messages where letter_of = old.letter_of)
   begin update runs set dead_ms = null where id = old.letter_of; end
+;
+-- name: workers
+-- The workers of queues, of which a look is taken at each arrival.
+create index runs_workers on runs (cause)
+where status in ('queued', 'starting', 'running') and cause >= 'worker:' and cause < 'worker;'
