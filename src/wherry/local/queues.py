@@ -118,6 +118,12 @@ class Queues:
         with self._database.reading() as connection:
             return connection.execute(SQL["is_waiting"], asked).fetchone() is not None
 
+    def all_waiting(self) -> dict[str, int]:
+        """How many messages each queue of the job file has, and each that was in it once; dead letters do not count."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["all_waiting"]).fetchall()
+        return {row["queue"]: row["messages"] for row in rows}
+
     def finished(self, queue: str, since: timedelta) -> int:
         """How many messages were deleted, or worked off, within the last whole minutes."""
         asked = {"queue": queue, "since_ms": to_ms(self._clock() - since)}

@@ -29,6 +29,9 @@ values (:queue, :deduplication_id, :message_id, :sequence, :sent_ms);
 -- name: is_waiting
 select 1 from messages where queue = :queue and visible_ms <= :now_ms limit 1;
 
+-- name: all_waiting
+select queue, count(*) as messages from messages where holder is null and source is null group by queue;
+
 -- name: next
 select * from messages where queue = :queue and visible_ms <= :now_ms
 order by visible_ms, received_ms, sent_ms, sequence limit :most;
