@@ -135,7 +135,10 @@ def test_peek_shows_a_body_in_one_safe_line(post):
     assert rows[1].endswith("…")
     assert "\x7f" not in rows[0]
     assert post.wherry("queue", "peek", "letters", "--dead").stderr == "no dead letters of `letters`\n"
-    assert post.wherry("queue", "peek", "letters", "--limit", "0", code=2).stderr == "error: `--limit` must be at least 1\n"
+    assert (
+        post.wherry("queue", "peek", "letters", "--limit", "0", code=2).stderr
+        == "error: `--limit` must be at least 1\n"
+    )
 
 
 def test_purge_asks(post):
