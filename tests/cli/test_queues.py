@@ -207,8 +207,10 @@ def test_all_clients_agree(clients):
     }
     by_boto3 = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     shown = subprocess.run(
-        [f"{BIN}/aws", "sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All"]
-        + ["--endpoint-url", told["AWS_ENDPOINT_URL"]],
+        [
+            *(f"{BIN}/aws", "sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All"),
+            *("--endpoint-url", told["AWS_ENDPOINT_URL"]),
+        ],
         env={**os.environ, **told},
         capture_output=True,
         text=True,
