@@ -157,7 +157,7 @@ def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
 
 def _refuse_queue_urls(job: Job) -> None:
     """Better said by name than that there was no such queue: there is, but not where the job would look for it."""
-    parts = (job, *job.helpers)
+    parts: tuple[Job | Helper, ...] = (job, *job.helpers)
     commands = [(part.command,) if isinstance(part.command, str) else part.command for part in parts]
     texts = [text for part in parts for text in part.env.values()] + [text for each in commands for text in each]
     for reference in (found for text in texts for found in mapping.parse(text).references):
