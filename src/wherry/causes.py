@@ -65,6 +65,18 @@ def documents_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[tuple[
                     yield (job.name, trigger.kind), announcements.after_pattern(trigger)
 
 
+def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(queue, the pattern of the events that become its messages) for each queue that is fed."""
+    for queue in jobfile.queues.values():
+        feed = queue.feed
+        if feed is None:
+            continue
+        if feed.bucket is not None:
+            yield queue.name, upload_pattern(name_of(jobfile.buckets[feed.bucket]), feed.prefix, feed.suffix)
+        else:
+            yield queue.name, dict(feed.pattern or {})
+
+
 def may_watch_runs(document: dict[str, Any]) -> bool:
     """False when a pattern's `source` alone keeps it from matching what wherry says."""
     if "source" not in document:

@@ -128,6 +128,7 @@ class Engine:
                 self.worker.stop(run_id)
         if woken:
             self._seat.hear()
+            self._workspace.queues.look_again()
         try:
             if self._workspace.has_changed():
                 self._change()

@@ -12,7 +12,7 @@ from wherry.errors import MissingValue
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
-from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
+from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, Run
 
 #: What an attempt inherits of the engine's own environment.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -38,6 +38,10 @@ class AwsAccess:
     endpoint: str
     access_key_id: str
     secret_access_key: str
+
+    def queue_url(self, name: str) -> str:
+        """What clients of SQS call a queue."""
+        return f"{self.endpoint}/{LOCAL_ACCOUNT}/{name}"
 
     def variables(self, region: str) -> dict[str, str]:
         """The environment that every AWS SDK and the AWS CLI understand."""
@@ -69,6 +73,7 @@ def prepare(
     context = mapping.Context(
         event=run.event.document,
         buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
+        queues=queue_urls(jobfile, access),
         interval=interval_of(run),
     )
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
@@ -120,6 +125,11 @@ def prepare(
         cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
+    """The URL of each queue for whoever uses this access; without one wherry knows of none."""
+    return {name: access.queue_url(name) for name in jobfile.queues} if access else {}
 
 
 def _refuse_nul(texts: list[str]) -> None:
