@@ -41,6 +41,9 @@ BACKOFF = timedelta(seconds=1)
 LONGEST_BACKOFF = timedelta(minutes=15)
 
 
+#: The characters of a JSON text that no message's body may have (SQS API Reference, SendMessage).
+_REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
 #: What a file's name may be long, in bytes (Linux), less what a copy beside it may need; and what counts as a suffix.
 _LONGEST_NAME = 200
 _LONGEST_SUFFIX = 20
@@ -136,6 +139,12 @@ def notification_of(event: Mapping[str, Any], *, name: str) -> dict[str, Any]:
         },
     }
     return {"Records": [record]}
+
+
+def body_of(document: Mapping[str, Any]) -> str:
+    """A document as the body of a message: compact JSON; with escapes where SQS does not take a character as it is."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(document, separators=(",", ":")) if _REFUSED.search(text) else text
 
 
 def test_of(bucket: str, *, request_id: str, now: datetime) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Settings:
     backoff: timedelta = timedelta(seconds=1)
     factor: float = 2.0
     cap: timedelta = timedelta(minutes=15)
+    #: The part of a wait that chance may take away, 0 to 1.
+    jitter: float = 0.0
     drop: frozenset[int] = frozenset()
     give_back: frozenset[int] = frozenset()
     #: Of one attempt.
