@@ -55,6 +55,8 @@ class Turn:
         self._beat = Heartbeat(tools.sqs, taken, settings.visibility, tell)
         self._attempt = Attempt(settings, tools.job, tools.s3, tools.bell, self._beat)
         self._record: dict[str, Any] = {}
+        #: There is an attempt; a message on its way to the dead letters gets none.
+        self._has_begun = False
 
     def go(self) -> None:
         """Do it."""
@@ -69,13 +71,15 @@ class Turn:
                 tell("the work is done, and the message is still there: it will be received again")
             self._beat.is_over = True
         due = self._give_back(verdict)
-        self._write(end, verdict, due)
+        if not self._record.get("dead"):
+            self._write(end, verdict, due)
 
     def _work(self) -> tuple[End, Verdict]:
         """The attempt, or why there is none."""
         hopeless = self._hopeless()
         if hopeless:
             return hopeless
+        self._has_begun = True
         event = self._tools.job.event(self._taken, self._began_at)
         self._record = {**self._about(), **self._record, "event": event}
         mark, most = f"run {self._run_id} attempt {self._number}", self._tools.settings.max_receives
@@ -138,10 +142,8 @@ class Turn:
         """The record as it stands: while the attempt goes on, or after it."""
         now = datetime.now(timezone.utc)
         prepared, record = self._attempt.prepared, {**self._about(), **self._record}
-        if not (verdict and verdict.is_dead and end is not None and "event" not in self._record):
-            attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
-            attempts.append(self._as_attempt(end, now))
-            record["attempts"] = attempts
+        attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
+        record["attempts"] = [*attempts, self._as_attempt(end, now)] if self._has_begun else attempts
         record["status"] = verdict.status if verdict else "running"
         record["reason"] = verdict.reason if verdict else ""
         record["due"] = iso(due) if due and verdict and not verdict.is_dead else None

@@ -83,9 +83,7 @@ class Holding:
         retry = job.retry if job else Retry()
         name = queue_of(run.cause)
         if name is None:
-            return lifecycle.after_attempt(
-                attempts, outcome, retry, now=now, chance=chance, deadline_at=deadline_at
-            )
+            return lifecycle.after_attempt(attempts, outcome, retry, now=now, chance=chance, deadline_at=deadline_at)
         taker = self._jobfile().taker(name)
         return lifecycle.after_message(
             attempts,
@@ -105,9 +103,7 @@ class Holding:
         elif fate is Fate.BURIED:
             self._queues.bury_within(transaction, self._ids(transaction, run_id), now)
 
-    def close(
-        self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime
-    ) -> Run | None:
+    def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
         """End a run that waits, and its messages with it; None when it does not wait any more."""
         run = self._runs.close(transaction, run_id, status, reason, now)
         if run is not None and queue_of(run.cause) is not None:
