@@ -30,11 +30,11 @@ _NOT_OF_THIS_KIND = "The request include parameter that is not valid for this qu
 
 def size_of(message: NewMessage) -> int:
     """What counts against SQS's limits, in bytes."""
-    size = len(message.body) if message.body.isascii() else len(message.body.encode(errors="replace"))
+    size = _bytes_in(message.body)
     for name, value in message.attributes.items():
-        size += len(name.encode()) + len(value["DataType"].encode())
-        binary = value.get("BinaryValue")
-        size += len(value.get("StringValue", "").encode()) if binary is None else len(base64.b64decode(binary))
+        binary = value.get("BinaryValue", "")
+        size += _bytes_in(name) + _bytes_in(value.get("DataType", "")) + _bytes_in(value.get("StringValue", ""))
+        size += len(binary) * 3 // 4 - binary.count("=", -2)
     return size
 
 
@@ -46,11 +46,13 @@ def check_message(settings: Settings, message: NewMessage) -> None:
     if found:
         raise QueueError(
             "InvalidMessageContents",
-            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD "
-            f"| #x10000 to #x10FFFF. This body has #x{ord(found[0]):X} at {found.start()}.",
+            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to "
+            f"#xFFFD | #x10000 to #x10FFFF. This body has #x{ord(found[0]):X} at {found.start()}.",
         )
     if message.attributes:
         check_attributes(message.attributes)
+    if _FORBIDDEN.search(message.trace):
+        raise _invalid("Invalid characters found in message system attribute 'AWSTraceHeader'.")
     if size_of(message) > LARGEST_MESSAGE:
         raise _invalid(
             f"One or more parameters are invalid. Reason: Message must be shorter than {LARGEST_MESSAGE} bytes."
@@ -128,3 +130,7 @@ def bad_value(value: object, parameter: str, reason: str) -> QueueError:
 
 def _invalid(message: str) -> QueueError:
     return QueueError("InvalidParameterValueException", message)
+
+
+def _bytes_in(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
