@@ -10,6 +10,7 @@ Sources: S3 User Guide, "Event message structure"; EventBridge User Guide, "Amaz
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,6 +21,9 @@ from urllib.parse import unquote_plus
 SOURCE = "wherry.queue"
 ONE = "Queue Message"
 MANY = "Queue Messages"
+
+#: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
+RUN_ID_LENGTH = 26
 
 #: The wait before a failed message comes back, where the job does not say (`retry: {backoff}`).
 BACKOFF = timedelta(seconds=1)
@@ -75,6 +79,11 @@ def event_of(messages: Sequence[Mapping[str, Any]], *, queue: str, now: datetime
 def cause_of(queue: str, message_id: str) -> str:
     """What makes a message the same message again: a job has one run of it, however often it is received."""
     return f"queue:{queue}/{message_id}"
+
+
+def run_id_of(job: str, cause: str) -> str:
+    """The id of the one run that a job on AWS has of a cause; the dispatcher there computes the same."""
+    return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def backoff_of(receives: int, *, first: timedelta = BACKOFF, factor: float = 2.0) -> timedelta:

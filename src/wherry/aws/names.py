@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from wherry.model import Bucket, Bus, Environment, JobFile
 
-#: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
-RUN_ID_LENGTH = 26
 #: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
 _ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
@@ -215,11 +213,6 @@ class Names:
 def names_of(jobfile: JobFile, environment: str) -> Names:
     """The names of an environment, without its account."""
     return Names(app=jobfile.app, environment=environment)
-
-
-def run_id_of(job: str, cause: str) -> str:
-    """The id of the one run that a job has of a cause; the dispatcher computes the same."""
-    return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def execution_name(run_id: str, round_number: int) -> str:
