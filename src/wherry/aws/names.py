@@ -19,9 +19,12 @@ _BUCKET_STEM = 35
 _MACHINE_STEM = 80
 _RULE = 64
 _FUNCTION = 64
+_QUEUE = 80
+_SERVICE = 255
 #: What stays of a long stem at the beginning of names that are matched by their beginning.
 _PREFIX = 50
 _CLUSTER = 255
+_FIFO = ".fifo"
 _BUS = 256
 
 
@@ -132,6 +135,35 @@ class Names:
     def dead_letters(self) -> str:
         """The queue of failed runs and of what could not be delivered."""
         return shorten(f"{self.stem}-dead-letters", 80)
+
+    def queue(self, name: str) -> str:
+        """A queue of the job file, or the dead letters of one."""
+        stem, fifo = name.removesuffix(_FIFO), _FIFO if name.endswith(_FIFO) else ""
+        return shorten(f"{self.stem}-{stem}", _QUEUE - len(fifo)) + fifo
+
+    def queue_arn(self, name: str) -> str:
+        """Its ARN."""
+        return f"arn:{self.partition}:sqs:{self.region}:{self.account}:{self.queue(name)}"
+
+    def service(self, job: str, queue: str) -> str:
+        """The service (ECS) of the workers that a job has at a queue. No name of a job has an underscore."""
+        return shorten(f"{job}_{queue.replace('.', '_')}", _SERVICE)
+
+    def worker_family(self, job: str, queue: str) -> str:
+        """The task definition of these workers."""
+        return shorten(f"{self.family(job)}_{queue.replace('.', '_')}", _SERVICE)
+
+    @property
+    def waker(self) -> str:
+        """The machine that starts the first worker of a queue."""
+        return shorten(f"{self.prefix}_waker", _MACHINE_STEM)
+
+    def notice(self, queue: str) -> str:
+        """What a bucket of somebody else calls the entry by which it tells a queue of uploads: ours, by its beginning.
+
+        No name of an app or an environment has an underscore.
+        """
+        return f"wherry_{self.stem}_{queue}"
 
     @property
     def topic(self) -> str:
