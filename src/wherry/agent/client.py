@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from wherry.agent.credentials import Credentials, NoCredentials
-from wherry.agent.signing import Request, query_of, signed
+from wherry.agent.signing import Request, signed
 
 #: Seconds: nobody answers; more than a long poll takes.
 _TIMEOUT = 60.0
@@ -61,7 +61,6 @@ class Service:
         origin: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         patience: float = 30.0,
@@ -69,7 +68,7 @@ class Service:
         """One call, for `patience` seconds if need be; `path` is percent-encoded. Raises CallFailed."""
 
         def once() -> bytes:
-            with self.answer(method, origin, path, query=query, headers=headers, body=body) as answer:
+            with self.answer(method, origin, path, headers=headers, body=body) as answer:
                 return answer.read()
 
         return patiently(once, patience)
@@ -81,22 +80,20 @@ class Service:
         origin: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Iterator[http.client.HTTPResponse]:
         """One attempt; the answer's body is for the caller to read. Raises CallFailed."""
         host = urlsplit(origin).netloc
-        request = Request(method, host, path, query or {}, headers or {}, body)
+        request = Request(method, host, path, headers or {}, body)
         try:
             keys = self._credentials.keys()
         except NoCredentials as error:
             raise CallFailed(str(error)) from None
         now = datetime.now(timezone.utc)
         sent = signed(request, keys, service=self._name, region=self._region, now=now)
-        target = f"{path}?{query_of(request)}" if request.query else path
         try:
-            answer = self._exchange(origin, method, target, body, sent)
+            answer = self._exchange(origin, method, path, body, sent)
             if answer.status >= http.client.MULTIPLE_CHOICES:
                 raise self._refused(answer, answer.read())
             yield answer
@@ -110,12 +107,12 @@ class Service:
             raise
 
     def _exchange(
-        self, origin: str, method: str, target: str, body: bytes, headers: Mapping[str, str]
+        self, origin: str, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
         is_fresh = origin not in self._connections
         connection = self._connection(origin)
         try:
-            connection.request(method, target, body, dict(headers))
+            connection.request(method, path, body, dict(headers))
             return connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionError):
             # the other side has closed a connection that was idle: that is no trouble of its own
@@ -123,7 +120,7 @@ class Service:
                 raise
             self._drop(origin)
             connection = self._connection(origin)
-            connection.request(method, target, body, dict(headers))
+            connection.request(method, path, body, dict(headers))
             return connection.getresponse()
 
     def _refused(self, answer: http.client.HTTPResponse, body: bytes) -> CallFailed:

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, as far as SQS and S3 need it. Pure.
+"""AWS Signature Version 4, as far as the worker needs it: no request of its has a query. Pure.
 
 Source: IAM User Guide, "Create a signed AWS API request"; S3 API Reference, "Authenticating Requests".
 """
@@ -31,7 +31,6 @@ class Request(NamedTuple):
     host: str
     #: Percent-encoded.
     path: str
-    query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
 
@@ -39,11 +38,6 @@ class Request(NamedTuple):
 def encoded(text: str, *, safe: str = "") -> str:
     """Percent-encoded as AWS wants it: all but letters, digits and `-_.~`."""
     return quote(text, safe=f"-_.~{safe}")
-
-
-def query_of(request: Request) -> str:
-    """The query string, in the order in which it is signed."""
-    return "&".join(f"{encoded(name)}={encoded(value)}" for name, value in sorted(request.query.items()))
 
 
 def signed(request: Request, keys: Keys, *, service: str, region: str, now: datetime) -> dict[str, str]:
@@ -56,7 +50,7 @@ def signed(request: Request, keys: Keys, *, service: str, region: str, now: date
         headers["x-amz-security-token"] = keys.token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-    canonical = "\n".join([request.method, request.path, query_of(request), lines, names, digest])
+    canonical = f"{request.method}\n{request.path}\n\n{lines}\n{names}\n{digest}"
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     text = "\n".join([_ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = f"AWS4{keys.secret_access_key}".encode()

@@ -23,7 +23,7 @@ from wherry.agent.verdicts import STOPPED, TIMED_OUT, End, Verdict, describe, ju
 #: What is over within so many seconds is recorded once, at its end.
 _SHORT = 2.0
 #: Seconds between two looks whether somebody wants the run to end.
-_LOOK = 10.0
+_LOOK = 5.0
 _FOR_GIVING_BACK = 30.0
 _NEVER = 1e9
 _STATUS = {STOPPED: "stopped", TIMED_OUT: "timed_out"}
