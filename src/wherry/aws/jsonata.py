@@ -29,12 +29,8 @@ def expression(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as an expression.
-
-    A percent sign is escaped so that nothing looks like the end of the expression, and `${` so that nothing but what
-    is meant for CloudFormation looks like it.
-    """
-    return json.dumps(text).replace("%", "\\u0025").replace("${", "\\u0024{")
+    """A text as an expression. A percent sign is escaped so that nothing looks like the end of the expression."""
+    return json.dumps(text).replace("%", "\\u0025")
 
 
 def path(steps: tuple[Step, ...], root: str = "$event") -> str:
@@ -46,8 +42,11 @@ def path(steps: tuple[Step, ...], root: str = "$event") -> str:
 
 
 def value(template: Template, named: Mapping[str, str]) -> str:
-    """A template of the job file as an expression that gives its text; `named` are expressions (`key`)."""
-    return " & ".join(literal(part) if isinstance(part, str) else _reference(part, named) for part in template.parts)
+    """A template of the job file as an expression that gives its text; `named` are expressions (`key`).
+
+    In a queue's one CloudFormation puts the URL; so `${` is escaped where it is only text.
+    """
+    return " & ".join(literal(part).replace("${", "\\u0024{") if isinstance(part, str) else _reference(part, named) for part in template.parts)
 
 
 def _reference(reference: Reference, named: Mapping[str, str]) -> str:

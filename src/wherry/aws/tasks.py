@@ -11,7 +11,7 @@ from typing import Any
 from wherry import mapping
 from wherry.aws import capacity, overrides, sizes
 from wherry.aws.given import Given
-from wherry.aws.jsonata import is_dynamic, key
+from wherry.aws.jsonata import is_dynamic, key, queue_key
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
 from wherry.model import Environment, Helper, Job, JobFile, QueueTrigger
@@ -115,11 +115,16 @@ def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dic
         "AWS_DEFAULT_REGION": {"Ref": "AWS::Region"},
         "PYTHONUNBUFFERED": "1",
     }
+    polled = [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger) and not trigger.is_managed]
+    if polled:
+        facts["QUEUE_URL"] = sub(named[queue_key(polled[0])])
     return facts | static
 
 
 def text(template: mapping.Template, named: Mapping[str, str]) -> Any:
     """A text that names buckets and queues at most, for CloudFormation."""
+    if not template.references:
+        return "".join(str(part) for part in template.parts)
     found = "".join(
         part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts
     )
