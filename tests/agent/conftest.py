@@ -13,6 +13,7 @@ import boto3
 import pytest
 from tests.conftest import Project, wait_for
 
+from wherry.agent.records import read_key
 from wherry.agent.settings import VARIABLE, Settings
 from wherry.executors import agent
 
@@ -123,10 +124,22 @@ class Bench:
         got = self.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
         return tuple(int(got[name]) for name in names)
 
+    def keys(self):
+        listed = self.s3.list_objects_v2(Bucket="work", Prefix=f"queue-runs/{self.job}/")
+        return [one["Key"] for one in listed.get("Contents", [])]
+
     def records(self):
         """The records of runs, as they stand: newest message first."""
-        listed = self.s3.list_objects_v2(Bucket="work", Prefix=f"queue-runs/{self.job}/").get("Contents", [])
-        return [json.load(self.s3.get_object(Bucket="work", Key=one["Key"])["Body"]) for one in listed]
+        keys = self.keys()
+        chosen = {read_key(key)[0].run_id: key for key in sorted(keys, key=lambda key: not key.endswith(".open"))}
+        found = []
+        for key in keys:
+            if key in chosen.values():
+                try:
+                    found.append(json.load(self.s3.get_object(Bucket="work", Key=key)["Body"]))
+                except self.s3.exceptions.NoSuchKey:  # it has ended since
+                    continue
+        return found
 
     def wait_for_status(self, status, count=1):
         def look():

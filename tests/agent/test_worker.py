@@ -141,6 +141,20 @@ def processes():
             continue
 
 
+def test_a_dead_letter_that_is_sent_once_more_is_a_further_round_of_its_run(bench):
+    command = 'echo "$WHERRY_RUN_ID $WHERRY_ATTEMPT" >> $OUT; test $WHERRY_ATTEMPT -gt 3'
+    bench.start(command, backoff=timedelta(seconds=0.1), max_receives=2)
+    bench.send("1")
+    (failed,) = bench.wait_for_status("failed")
+    mark = f"{failed['run']} {failed['messages'][0]['sent']} 2"
+    attribute = {"wherry-run": {"DataType": "String", "StringValue": mark}}
+    bench.sqs.send_message(QueueUrl=bench.url, MessageBody="1", MessageAttributes=attribute)
+    (record,) = bench.wait_for_status("succeeded")
+    assert bench.lines() == [f"{failed['run']} {number}" for number in (1, 2, 3, 4)]
+    assert [each["code"] for each in record["attempts"]] == [1, 1, 1, 0]
+    wait_for(lambda: len(bench.keys()) == 1, "one record")
+
+
 # ------------------------------------------------------------------------------------------------ the end of a worker
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -109,6 +107,11 @@ class S3:
         headers = {"Content-Type": "application/json"}
         self._service.call("PUT", origin, path, headers=headers, body=body, patience=patience)
 
+    def remove(self, bucket: str, key: str, *, patience: float = 10.0) -> None:
+        """Delete an object that may not be there; raises CallFailed."""
+        origin, path = self._place(bucket, key)
+        self._service.call("DELETE", origin, path, patience=patience)
+
     def fetch(self, bucket: str, key: str, into: str, *, stop: Callable[[], bool]) -> None:
         """Copy an object into a new file, whatever its size; what breaks off is gone on with where it did.
 
@@ -186,9 +189,3 @@ def domain_of(url: str, region: str) -> str:
     """AWS's domain in this partition, by a queue's URL: `amazonaws.com`, in China `amazonaws.com.cn`."""
     host = urlsplit(url).netloc
     return host.partition(f"sqs.{region}.")[2] or "amazonaws.com"
-
-
-def remove(path: str) -> None:
-    """Remove a file that may not be there."""
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(path)

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from wherry import messages
 from wherry.agent.attempt import Attempt, deadline_left
 from wherry.agent.client import CallFailed
 from wherry.agent.command import Bell
 from wherry.agent.heartbeat import Heartbeat
 from wherry.agent.job import Job
-from wherry.agent.records import Records, iso, receives_of, sent_at
+from wherry.agent.records import Records, iso, known_of, receives_of, sent_at, state_of
 from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs
 from wherry.agent.settings import Settings
@@ -26,6 +25,7 @@ _SHORT = 2.0
 _LOOK = 5.0
 _FOR_GIVING_BACK = 30.0
 _NEVER = 1e9
+_OF_ALL_ROUNDS = ("run", "job", "queue", "created", "messages", "event", "attempts")
 _STATUS = {STOPPED: "stopped", TIMED_OUT: "timed_out"}
 
 
@@ -49,19 +49,27 @@ class Turn:
         self._tools = tools
         self._taken = taken
         settings = tools.settings
-        self._run_id = messages.run_id_of(settings.job, messages.cause_of(settings.queue, str(taken[0]["MessageId"])))
-        self._number = max(receives_of(message) for message in taken)
+        self._known = known_of(settings.job, settings.queue, taken[0])
+        self._run_id = self._known.run_id
+        self._receives = max(receives_of(message) for message in taken)
+        self._number = self._known.earlier + self._receives
         self._began_at = datetime.now(timezone.utc)
         self._beat = Heartbeat(tools.sqs, taken, settings.visibility, tell)
         self._attempt = Attempt(settings, tools.job, tools.s3, tools.bell, self._beat)
         self._record: dict[str, Any] = {}
+        self._chance = random.random()  # noqa: S311 - nothing secret
+        #: The state in which there is a record of the run; empty: there is none.
+        self._had = ""
         #: There is an attempt; a message on its way to the dead letters gets none.
         self._has_begun = False
 
     def go(self) -> None:
         """Do it."""
         with Repeating(self._beat.beat, interval=self._beat.interval):
-            self._record = self._tools.records.before(self._run_id, self._taken)
+            self._record = self._tools.records.before(self._known, self._receives)
+            self._had = state_of(self._record) if self._record else ""
+            if self._is_new_round():
+                self._record = {name: self._record[name] for name in _OF_ALL_ROUNDS if name in self._record}
             if self._record.get("status") == "succeeded":
                 tell(f"run {self._run_id} has succeeded before, and its message was received again: deleted")
                 delete(self._tools.sqs, self._taken)
@@ -69,10 +77,14 @@ class Turn:
             end, verdict = self._work()
             if verdict.deletes and not delete(self._tools.sqs, self._taken):
                 tell("the work is done, and the message is still there: it will be received again")
+            # who receives a message next shall know of this attempt; but when the task has to go there is no time
+            is_hurried = self._tools.bell.is_drained() and not verdict.deletes
+            if not is_hurried:
+                self._write(end, verdict)
             self._beat.is_over = True
-        due = self._give_back(verdict)
-        if not self._record.get("dead"):
-            self._write(end, verdict, due)
+        self._give_back(verdict)
+        if is_hurried:
+            self._write(end, verdict)
 
     def _work(self) -> tuple[End, Verdict]:
         """The attempt, or why there is none."""
@@ -83,13 +95,13 @@ class Turn:
         event = self._tools.job.event(self._taken, self._began_at)
         self._record = {**self._about(), **self._record, "event": event}
         mark, most = f"run {self._run_id} attempt {self._number}", self._tools.settings.max_receives
-        tell(f"{mark} begins: {listed(self._taken)}, received {self._number} of {most} times")
+        tell(f"{mark} begins: {listed(self._taken)}, received {self._receives} of {most} times")
         with (
             Repeating(self._write, interval=_NEVER, first=_SHORT),
             Repeating(self._look, interval=_LOOK, first=_SHORT),
         ):
             end = self._attempt.go(self._run_id, self._number, event, self._taken)
-        verdict = judge(end, self._tools.settings, receives=self._number)
+        verdict = judge(end, self._tools.settings, receives=self._receives, number=self._number)
         tell(f"{mark} ends: {describe(end)}", fresh_line=True)
         return end, verdict
 
@@ -98,7 +110,7 @@ class Turn:
         if self._record.get("dead"):
             status = str(self._record["status"])
             return End(STOPPED), Verdict(status, str(self._record.get("reason", "")), at_once=True, is_dead=True)
-        if self._number > 1 and self._tools.records.is_to_stop(self._run_id):
+        if self._receives > 1 and self._tools.records.is_to_stop(self._run_id):
             end = End(STOPPED)
         else:
             left = deadline_left(self._tools.settings, self._taken)
@@ -109,19 +121,19 @@ class Turn:
         tell(f"run {self._run_id} is over ({describe(end)}): {listed(self._taken)} goes to the dead letters")
         return end, verdict
 
-    def _give_back(self, verdict: Verdict) -> datetime | None:
-        """Show the messages again, now or later; gives when."""
-        if verdict.deletes:
-            return None
-        chance = random.random()  # noqa: S311 - nothing secret
+    def _give_back(self, verdict: Verdict) -> None:
+        """Show the messages again, now or later."""
+        if not verdict.deletes:
+            hide(self._tools.sqs, self._taken, lambda each: 0.0 if verdict.at_once else self._wait(each))
 
-        def seconds(message: Message) -> float:
-            if verdict.at_once:
-                return 0.0
-            return wait_of(self._tools.settings, receives=receives_of(message), chance=chance)
+    def _wait(self, message: Message) -> float:
+        """Seconds until a message that has failed comes back."""
+        return wait_of(self._tools.settings, receives=receives_of(message), chance=self._chance)
 
-        hide(self._tools.sqs, self._taken, seconds)
-        return datetime.now(timezone.utc) + timedelta(seconds=max(seconds(message) for message in self._taken))
+    def _is_new_round(self) -> bool:
+        """Somebody sent a dead letter once more: what its run has come to does not count any longer."""
+        earlier = [each for each in self._record.get("attempts") or [] if each["number"] > self._known.earlier]
+        return self._known.earlier > 0 and not earlier
 
     def _look(self) -> None:
         if self._tools.records.is_to_stop(self._run_id):
@@ -135,23 +147,31 @@ class Turn:
             "job": settings.job,
             "queue": settings.queue,
             "created": iso(self._began_at),
+            "earlier": self._known.earlier,
             "messages": [{"id": each["MessageId"], "sent": sent_at(each)} for each in self._taken],
         }
 
-    def _write(self, end: End | None = None, verdict: Verdict | None = None, due: datetime | None = None) -> None:
+    def _write(self, end: End | None = None, verdict: Verdict | None = None) -> None:
         """The record as it stands: while the attempt goes on, or after it."""
+        if self._record.get("dead"):
+            return
         now = datetime.now(timezone.utc)
-        prepared, record = self._attempt.prepared, {**self._about(), **self._record}
+        record = {**self._about(), **self._record}
         attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
         record["attempts"] = [*attempts, self._as_attempt(end, now)] if self._has_begun else attempts
-        record["status"] = verdict.status if verdict else "running"
-        record["reason"] = verdict.reason if verdict else ""
-        record["due"] = iso(due) if due and verdict and not verdict.is_dead else None
-        record["ended"] = iso(now) if verdict and verdict.status != "queued" else None
-        record["dead"] = bool(verdict and verdict.is_dead)
+        record["status"], record["reason"] = (verdict.status, verdict.reason) if verdict else ("running", "")
+        has_ended = verdict is not None and verdict.status != "queued"
+        record["ended"] = iso(now) if has_ended else None
+        record["due"] = iso(now + timedelta(seconds=self._longest(verdict))) if verdict and not has_ended else None
+        record["dead"] = verdict is not None and verdict.is_dead
+        prepared = self._attempt.prepared
         if prepared:
             record |= {"command": list(prepared.command), "env": prepared.env}
-        self._tools.records.write(self._run_id, self._taken, record)
+        self._tools.records.write(self._known, record, had=self._had)
+        self._had = state_of(record)
+
+    def _longest(self, verdict: Verdict) -> float:
+        return 0.0 if verdict.at_once else max(map(self._wait, self._taken))
 
     def _as_attempt(self, end: End | None, now: datetime) -> dict[str, Any]:
         found: dict[str, Any] = {"number": self._number, "started": iso(self._began_at), **self._tools.place}

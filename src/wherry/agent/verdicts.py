@@ -43,8 +43,8 @@ class Verdict(NamedTuple):
     is_dead: bool = False
 
 
-def judge(end: End, settings: Settings, *, receives: int) -> Verdict:
-    """Decide; `receives` is the highest receive count of the messages."""
+def judge(end: End, settings: Settings, *, receives: int, number: int) -> Verdict:
+    """Decide; `receives` is the highest receive count of the messages, `number` the attempt's."""
     said = describe(end)
     if end.ending == EXITED and end.exit_code == 0 and not end.passing:
         return Verdict("succeeded", "", deletes=True)
@@ -55,7 +55,7 @@ def judge(end: End, settings: Settings, *, receives: int) -> Verdict:
         status = _FINAL.get(end.ending, "failed")
         return Verdict(status, said if status == "failed" else end.reason, at_once=True, is_dead=True)
     at_once = end.ending == STOPPED or (end.ending == EXITED and end.exit_code in settings.give_back)
-    return Verdict("queued", f"attempt {receives}: {said}", at_once=at_once)
+    return Verdict("queued", f"attempt {number}: {said}", at_once=at_once)
 
 
 def wait_of(settings: Settings, *, receives: int, chance: float) -> float:

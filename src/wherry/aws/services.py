@@ -98,7 +98,7 @@ def _may_work(job: Job, names: Names) -> list[policy.Statement]:
     """What wherry's worker needs: records of runs, who is to be stopped, and not to be stopped while it works."""
     work = f"arn:${{AWS::Partition}}:s3:::{names.work_bucket_sub}"
     return [
-        policy.allow(["s3:GetObject", "s3:PutObject"], sub(f"{work}/{settings.RECORDS}/{job.name}/*")),
+        policy.allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], sub(f"{work}/{settings.RECORDS}/{job.name}/*")),
         policy.allow(["s3:GetObject"], sub(f"{work}/{settings.STOPS}/{job.name}/*")),
         policy.allow(["ecs:UpdateTaskProtection"], arn("ecs", f"task/{names.cluster}/*")),
     ]
