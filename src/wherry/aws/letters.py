@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from wherry import causes
 from wherry.aws import triggers
-from wherry.aws.names import Names, round_of, run_id_of
+from wherry.aws.names import Names, round_of
 from wherry.aws.outcomes import loaded, moment
+from wherry.messages import run_id_of
 from wherry.model import Event, InvokeTrigger, JobFile, Run, ScheduleTrigger, Status, iso_seconds, new_event
 
 _STATUS_CHANGE = "Step Functions Execution Status Change"
