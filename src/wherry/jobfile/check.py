@@ -68,7 +68,8 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
     merged = with_defaults(job, defaults)
     _check_limits(job, merged, spot)
     if "retry" in job:
-        _check_retry(job["retry"], merged["retry"], spot.key("retry"))
+        of_queue = any(trigger and "queue" in trigger for trigger in job.get("on", ()))
+        _check_retry(job["retry"], merged["retry"], spot.key("retry"), of_queue=of_queue)
     for number, value in enumerate(job.get("on", ())):
         if value is not None:
             _check_trigger(name, value, spot.key("on").item(number))
@@ -131,9 +132,12 @@ def _check_limits(job: Values, merged: Values, spot: Spot) -> None:
     )
 
 
-def _check_retry(own: Values, merged: Values, spot: Spot) -> None:
-    """`own` is what this mapping says itself, `merged` what holds with the defaults."""
-    said = spot.has("attempts") or "defaults.retry.attempts" in spot.document.places
+def _check_retry(own: Values, merged: Values, spot: Spot, *, of_queue: bool = False) -> None:
+    """`own` is what this mapping says itself, `merged` what holds with the defaults.
+
+    A queue's messages have as many attempts as the queue says (`max_receives`): for them the waits alone are said.
+    """
+    said = of_queue or spot.has("attempts") or "defaults.retry.attempts" in spot.document.places
     if own and not said and spot.path != "defaults.retry":
         spot.problem(spot.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
     if "cap" in merged and "backoff" in merged and merged["cap"] < merged["backoff"]:
