@@ -46,6 +46,8 @@ VERBS = {
     "replay": "run the event of a run once more, as a new run",
     "backfill": "run a job for each interval of a span of time, resumable",
     "dead-letters": "list, show, redrive and purge what failed for good",
+    "queues": "list queues: what waits, what is worked on, what has died, how many work",
+    "queue": "send messages to a queue, look at them, redrive its dead letters, purge it",
     "status": "show the engine, the runs of the last day, what comes next, what failed, what was missed",
     "secrets": "set, list and remove secrets",
     "env": 'print what points any AWS client at the engine: eval "$(wherry env)"',

@@ -112,6 +112,10 @@ class Body:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def is_client_there(self) -> bool:
+        """False once the client has closed the connection, or died."""
+        return self._connection.is_open()
+
     def drain(self) -> bool:
         """Read away what is left; False when that is too much to be worth it."""
         if self._expects and not self._ended:
@@ -180,6 +184,15 @@ class Connection:
         if not data:
             raise Disconnected
         return data
+
+    def is_open(self) -> bool:
+        """False once the other side has closed."""
+        try:
+            return bool(self._buffer) or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def line(self) -> bytes:
         """A line of a chunked body, without its end."""

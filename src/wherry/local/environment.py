@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from wherry import mapping
+from wherry.causes import queue_of_worker
 from wherry.errors import MissingValue
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
-from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
+from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, QueueTrigger, Run
 
 #: What an attempt inherits of the engine's own environment.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -20,6 +21,8 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 EVENT_LIMIT = 8_000
 #: Names that file, and where it is in a container.
 EVENT_FILE = "WHERRY_EVENT_FILE"
+#: Names the queue that a command polls by itself.
+QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
 
 
@@ -38,6 +41,10 @@ class AwsAccess:
     endpoint: str
     access_key_id: str
     secret_access_key: str
+
+    def queue_url(self, name: str) -> str:
+        """What clients of SQS call a queue."""
+        return f"{self.endpoint}/{LOCAL_ACCOUNT}/{name}"
 
     def variables(self, region: str) -> dict[str, str]:
         """The environment that every AWS SDK and the AWS CLI understand."""
@@ -69,6 +76,7 @@ def prepare(
     context = mapping.Context(
         event=run.event.document,
         buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
+        queues=queue_urls(jobfile, access),
         interval=interval_of(run),
     )
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
@@ -82,7 +90,7 @@ def prepare(
     common = {} if in_container else inherited()
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
     files = {}
-    common |= _aws(jobfile, access) | _facts(run, attempt, home)
+    common |= _aws(jobfile, access) | _facts(run, attempt, home) | _polled(run, job, access)
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE
@@ -120,6 +128,18 @@ def prepare(
         cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:
+    """Where a command finds the queue that it polls by itself: its worker's, or the job's only one."""
+    queues = [each.queue for each in job.triggers if isinstance(each, QueueTrigger) and not each.is_managed]
+    queue = queue_of_worker(run.cause) or (queues[0] if len(queues) == 1 else "")
+    return {QUEUE_URL: access.queue_url(queue)} if access and queue else {}
+
+
+def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
+    """The URL of each queue for whoever uses this access; without one wherry knows of none."""
+    return {name: access.queue_url(name) for name in jobfile.queues} if access else {}
 
 
 def _refuse_nul(texts: list[str]) -> None:

@@ -26,7 +26,7 @@ from wherry.local.consequences import Consequences
 from wherry.local.database import Database, Transaction
 from wherry.local.line import Line
 from wherry.local.runs import Queued, Runs
-from wherry.local.worker import Finished, Worker
+from wherry.local.worker import DISMISSED, Finished, Worker
 from wherry.model import Job, JobFile, Retry, Run, Status
 
 #: Is told of each step of a run: the run as it then is.
@@ -178,6 +178,12 @@ class Floor:
         self._hear()
         if not self.worker.stop(run_id):
             self._close(run_id, Status.STOPPED, "stopped on request before it started")
+
+    def dismiss(self, run_id: str, *, judged_at: float | None = None) -> None:
+        """End a worker that is not wanted any more, and which the store knows to be dismissed; since `judged_at`."""
+        self._hear()
+        if not self.worker.stop(run_id, DISMISSED, judged_at=judged_at):
+            self._close(run_id, Status.SKIPPED, "no worker was wanted any more")
 
     def take_over(self, run: Run, keeper_of: str) -> None:
         """Go on with a run whose owner died in the midst of an attempt, which `keeper_of` had begun."""

@@ -12,7 +12,7 @@ from wherry.local.bus import RuleIndex
 from wherry.local.clock import Clock
 from wherry.local.database import Database, Transaction
 from wherry.local.runs import Runs
-from wherry.model import Bucket, Event, JobFile, Run, complete_event
+from wherry.model import Bucket, Event, JobFile, QueueTrigger, Run, complete_event
 from wherry.target import Wish
 
 
@@ -87,6 +87,27 @@ class Intake:
         cause = f"{trigger} {event.document['time']}"
         run = self._add(transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock())
         return run.id if run else None
+
+    def employ(self, job: str, queue: str, number: int) -> list[str]:
+        """Add so many workers of a job that poll a queue by themselves; gives the ids of their runs."""
+        now = self._clock()
+
+        def work(transaction: Transaction) -> list[str]:
+            added = [
+                self._add(
+                    transaction,
+                    job=job,
+                    trigger=QueueTrigger.kind,
+                    cause=causes.cause_of_worker(queue, str(uuid.uuid4())),
+                    event=announcements.worker(queue, now=now),
+                    now=now,
+                    own_event=True,
+                )
+                for _ in range(number)
+            ]
+            return [run.id for run in added if run]
+
+        return self._database.write(work)
 
     def by_hand(self, wish: Wish, *, owner: str | None = None) -> str | None:
         """Take a person's wish to run a job now; None when the job has a run of that cause already.

@@ -69,6 +69,7 @@ def prune(workspace: Workspace, interrupted: Callable[[], bool] = lambda: False)
         if _has_ended(workspace, run_id):  # still: somebody may have asked for another round just now
             shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
     _remove_rests(workspace, keep)
+    workspace.queues.prune()
     return gone
 
 

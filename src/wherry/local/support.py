@@ -26,6 +26,7 @@ def refuse_unsupported(jobfile: JobFile, jobs: Iterable[Job], *, triggers: bool,
         for path, what, hint in (*_unsupported(job, triggers=triggers), *wanting):
             found.append(_problem(jobfile, path, f"job `{job.name}`: {what}", hint))
     if triggers:
+        found += [_problem(jobfile, path, what, hint) for path, what, hint in _out_of_reach(jobfile)]
         found += [_problem(jobfile, "environments.local.alerts", what, hint) for what, hint in _unreachable(jobfile)]
     if found:
         raise Unsupported(found)
@@ -47,8 +48,21 @@ def _unsupported(job: Job, *, triggers: bool) -> Iterator[_Finding]:
     if not triggers:
         return
     for number, trigger in enumerate(job.triggers):
-        if isinstance(trigger, QueueTrigger):
+        if isinstance(trigger, QueueTrigger) and trigger.is_managed:
             yield f"{base}.on.{number}", "queues are not yet run by the local environment", _LATER
+
+
+def _out_of_reach(jobfile: JobFile) -> Iterator[_Finding]:
+    """Commands that would look for a queue of ours at AWS."""
+    local = jobfile.environments.get("local")
+    if local is None or local.aws != "inherit":
+        return
+    for job in jobfile.jobs.values():
+        for number, trigger in enumerate(job.triggers):
+            if isinstance(trigger, QueueTrigger) and not trigger.is_managed:
+                what = f"job `{job.name}` polls queue `{trigger.queue}` by itself, and with `aws: inherit` it finds AWS"
+                hint = "leave `aws: inherit` out of `local`, or `mode: self-polling` out of the trigger"
+                yield f"jobs.{job.name}.on.{number}", what, hint
 
 
 def _without_command(job: Job) -> Iterator[_Finding]:

@@ -24,6 +24,9 @@ from wherry.model import Attempt, Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
+#: What ends mean that we bring about.
+STOPPED = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+DISMISSED = Outcome(ending=Ending.DISMISSED, reason="not wanted any more, and done with its messages")
 
 
 @dataclass
@@ -142,16 +145,19 @@ class Worker:
         if keys:
             self._executor.settle(keys)
 
-    def stop(self, run_id: str) -> bool:
-        """Ask an attempt to end; False when the run has none under way here."""
+    def stop(self, run_id: str, verdict: Outcome = STOPPED, *, judged_at: float | None = None) -> bool:
+        """Ask an attempt to end, which is what its end will mean; False when the run has none under way here.
+
+        `judged_at`, in seconds since 1970: since when the end means that; None: from now on.
+        """
         with self._lock:
             active = self._active.get(run_id)
             if active is None:
                 return False
             if active.verdict is not None:
                 return True  # asked already; many programs take a second SIGTERM for an order to drop everything
-            active.verdict = Outcome(ending=Ending.STOPPED, reason="stopped on request")
-            active.judged_at = self._clock().timestamp()
+            active.verdict = verdict
+            active.judged_at = self._clock().timestamp() if judged_at is None else judged_at
         self._executor.stop(active.key, GRACE.total_seconds())
         return True
 
@@ -229,7 +235,7 @@ class Worker:
 
 def _judged(verdict: Outcome, outcome: Outcome) -> Outcome:
     """The outcome of an attempt that we ended: what we wanted, with how it took it."""
-    if verdict.ending is Ending.STOPPED:
+    if verdict.ending in (Ending.STOPPED, Ending.DISMISSED):
         reason = f"{verdict.reason}; {outcome.reason}".rstrip("; ")
-        return dataclasses.replace(outcome, ending=Ending.STOPPED, reason=reason)
+        return dataclasses.replace(outcome, ending=verdict.ending, reason=reason)
     return verdict

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wherry.local.buckets import Buckets
     from wherry.local.firings import Firings
     from wherry.local.intake import Host, Intake
+    from wherry.local.queues import Queues
     from wherry.local.secrets import Secrets
 
 
@@ -90,6 +91,7 @@ class Workspace:
         """Go on with another version of the job file."""
         self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
         self.buckets.declare(bucket.local_name for bucket in jobfile.buckets.values())
+        self.queues.declare(jobfile.queues)
         self.intake.use(jobfile)
 
     def _stamp_now(self) -> tuple[int, int] | None:
@@ -150,6 +152,13 @@ class Workspace:
         names = [bucket.local_name for bucket in self.jobfile.buckets.values()]
         return Buckets(self.home, self.database, names, self.clock, self._announce)
 
+    @cached_property
+    def queues(self) -> Queues:
+        """The queues."""
+        from wherry.local.queues import Queues
+
+        return Queues(self.database, self.jobfile.queues, self.clock, self._arrived)
+
     def close(self) -> None:
         """Close the store."""
         if "database" in self.__dict__:
@@ -157,3 +166,7 @@ class Workspace:
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
+
+    def _arrived(self, queue: str) -> None:  # noqa: ARG002 - an engine elsewhere looks at all of them
+        if isinstance(self.host, Elsewhere):
+            wake_engine(self.home)
