@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wherry import __version__
 from wherry.errors import UserError, WherryError
@@ -110,7 +110,19 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as all of wherry does: what, and what to do."""
+    """Takes options and words in any order, and says what is wrong as all of wherry does: what, and what to do."""
+
+    _is_mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """argparse's own takes `QUEUE --delay 10s BODY` for too many words; its way around that calls this again."""
+        if self._subparsers is not None or self._is_mixing:
+            return super().parse_known_args(args, namespace)
+        self._is_mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_mixing = False
 
     def error(self, message: str) -> NoReturn:
         output = _output()

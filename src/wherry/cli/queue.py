@@ -10,7 +10,7 @@ from typing import Any
 from wherry.cli import output, sending
 from wherry.cli.cloud import add_yes, ask
 from wherry.cli.context import add_environment, add_json, open_target
-from wherry.errors import NotFound, UserError
+from wherry.errors import NotFound, UserError, WherryError
 from wherry.model import did_you_mean
 from wherry.target import Message, QueueState, Target
 
@@ -55,9 +55,12 @@ def _send(arguments: argparse.Namespace) -> int:
                 sent += len(ids)
                 if not arguments.lines:
                     output.say("\n".join(ids))
-        finally:  # also when one of many lines cannot be sent: those before it were
-            if arguments.lines:
-                output.note(f"{output.count(sent, 'message')} sent")
+        except WherryError:
+            if sent:
+                output.note(f"{output.count(sent, 'message')} sent before that")
+            raise
+        if arguments.lines:
+            output.note(f"{output.count(sent, 'message')} sent")
         if not target.has_engine():
             output.note("no engine runs: the messages wait for `wherry up`")
     return 0

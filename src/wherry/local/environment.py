@@ -24,6 +24,8 @@ EVENT_FILE = "WHERRY_EVENT_FILE"
 #: Names the queue that a command polls by itself.
 QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
+#: An `aws` that finds the gateway's SQS whichever version of the AWS CLI is installed.
+_PROGRAMS = os.path.join(os.path.dirname(__file__), "bin")
 
 
 class SecretSource(Protocol):
@@ -88,6 +90,8 @@ def prepare(
         )
     attempt = run.attempts[-1].number
     common = {} if in_container else inherited()
+    if access is not None and jobfile.queues and "PATH" in common:
+        common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
     files = {}
     common |= _aws(jobfile, access) | _facts(run, attempt, home) | _polled(run, job, access)
