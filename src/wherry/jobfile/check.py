@@ -27,7 +27,7 @@ def check(values: Values, root: Spot) -> None:
     _check_buckets(values, root)
     defaults = values.get("defaults", {})
     _check_limits(defaults, defaults, root.at("defaults"))
-    _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"))
+    _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"), takes=False)
     queues.check(values, root)
     for name, job in values.get("jobs", {}).items():
         _check_job(name, job, defaults, root)
@@ -68,8 +68,8 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
     merged = with_defaults(job, defaults)
     _check_limits(job, merged, spot)
     if "retry" in job:
-        of_queue = any(trigger and "queue" in trigger for trigger in job.get("on", ()))
-        _check_retry(job["retry"], merged["retry"], spot.key("retry"), of_queue=of_queue)
+        takes = any(trigger and "queue" in trigger for trigger in job.get("on", ()))
+        _check_retry(job["retry"], merged["retry"], spot.key("retry"), takes=takes)
     for number, value in enumerate(job.get("on", ())):
         if value is not None:
             _check_trigger(name, value, spot.key("on").item(number))
@@ -132,12 +132,12 @@ def _check_limits(job: Values, merged: Values, spot: Spot) -> None:
     )
 
 
-def _check_retry(own: Values, merged: Values, spot: Spot, *, of_queue: bool = False) -> None:
+def _check_retry(own: Values, merged: Values, spot: Spot, *, takes: bool) -> None:
     """`own` is what this mapping says itself, `merged` what holds with the defaults.
 
-    A queue's messages have as many attempts as the queue says (`max_receives`): for them the waits alone are said.
+    `takes`: the job takes messages, whose attempts their queue counts (`max_receives`): the waits are said here.
     """
-    said = of_queue or spot.has("attempts") or "defaults.retry.attempts" in spot.document.places
+    said = spot.has("attempts") or "defaults.retry.attempts" in spot.document.places or takes
     if own and not said and spot.path != "defaults.retry":
         spot.problem(spot.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
     if "cap" in merged and "backoff" in merged and merged["cap"] < merged["backoff"]:

@@ -132,7 +132,8 @@ class Desk:
         if not wake_engine(self._workspace.home) and self._history.get(run_id).status is Status.QUEUED:
             reason = "stopped on request before it started"
             now = self._workspace.clock()
-            self._workspace.database.write(lambda tx: self._runs.close(tx, run_id, Status.STOPPED, reason, now))
+            holding = self._workspace.holding
+            self._workspace.database.write(lambda tx: holding.close(tx, run_id, Status.STOPPED, reason, now))
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one."""

@@ -86,8 +86,10 @@ class Engine:
         """Work until `stop`; then wait for what still runs."""
         self._workspace.buckets.recover()
         self._workspace.host = self._floor
-        self._workspace.queues.on_arrival = self._scaler.arrived
+        self._workspace.queues.on_arrival = self._arrived
         self._take_over()
+        self._workspace.event_files.remove_all_but(set(self.worker.active()))
+        self._workspace.feeding.greet(self._clock())
         self._seat.announce(
             EngineInfo(
                 pid=os.getpid(),
@@ -171,6 +173,11 @@ class Engine:
         self._scaler.heard(run)
         self._listener(run)
 
+    def _arrived(self, queue: str) -> None:
+        """A queue has something to receive; from any thread."""
+        self._floor.arrived(queue)
+        self._scaler.arrived(queue)
+
     def _make_scheduler(self, jobfile: JobFile) -> Scheduler:
         workspace = self._workspace
         return Scheduler(
@@ -198,6 +205,7 @@ class Engine:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
         self._workspace.use(jobfile)
+        self._workspace.feeding.greet(self._clock())
         self._scheduler = scheduler
         self._scaler.use(jobfile)
         self._floor.line.unblock()
@@ -208,6 +216,7 @@ class Engine:
         """Look for runs that other processes added, and for stops that people asked for."""
         began = time.monotonic()
         self._floor.line.unblock()
+        self._floor.look_at_queues()
         if began >= self._read_again_at:
             for queued in self._workspace.runs.queued():
                 self._floor.line.add(queued)

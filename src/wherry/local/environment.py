@@ -24,6 +24,8 @@ EVENT_FILE = "WHERRY_EVENT_FILE"
 #: Names the queue that a command polls by itself.
 QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
+#: Where a container finds the folder of the file that a message comes as.
+_FILES_INSIDE = "/run/wherry/files"
 #: An `aws` that finds the gateway's SQS whichever version of the AWS CLI is installed.
 _PROGRAMS = os.path.join(os.path.dirname(__file__), "bin")
 
@@ -66,11 +68,13 @@ def prepare(
     secrets: SecretSource,
     access: AwsAccess | None,
     *,
+    file: str | None = None,
     in_container: bool = False,
 ) -> tuple[Run, Launch]:
     """Resolve a claimed run: the run with its command and environment (without secrets), and what to start.
 
-    In a container the image says what PATH and HOME are, and may have a command of its own.
+    In a container the image says what PATH and HOME are, and may have a command of its own. `file` is the name of the
+    file that the run's message comes as, in the run's folder of such files.
 
     Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
     """
@@ -80,6 +84,7 @@ def prepare(
         buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
         queues=queue_urls(jobfile, access),
         interval=interval_of(run),
+        file=None if file is None else f"{files_folder(home, run.id, in_container=in_container)}/{file}",
     )
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
     command = _command(job, run, context)
@@ -98,6 +103,8 @@ def prepare(
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE
+    if in_container and file is not None:
+        files[_FILES_INSIDE] = f"{home.files}/{run.id}"
     secret = _secrets(job, secrets)
     folder = folder_of(job, jobfile)
     helpers = {}
@@ -144,6 +151,11 @@ def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:
 def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
     """The URL of each queue for whoever uses this access; without one wherry knows of none."""
     return {name: access.queue_url(name) for name in jobfile.queues} if access else {}
+
+
+def files_folder(home: Home, run_id: str, *, in_container: bool) -> str:
+    """Where a job finds the file that its message comes as."""
+    return _FILES_INSIDE if in_container else f"{home.files}/{run_id}"
 
 
 def _refuse_nul(texts: list[str]) -> None:

@@ -112,6 +112,12 @@ class Queues:
         oldest = row["oldest_ms"]
         return Counts(row["waiting"], row["in_flight"], row["delayed"], None if oldest is None else from_ms(oldest))
 
+    def has_waiting(self, queue: str) -> bool:
+        """True when there is something that could be received now, unless its FIFO group is busy."""
+        asked = {"queue": queue, "now_ms": to_ms(self._clock())}
+        with self._database.reading() as connection:
+            return connection.execute(SQL["is_waiting"], asked).fetchone() is not None
+
     def finished(self, queue: str, since: timedelta) -> int:
         """How many messages were deleted, or worked off, within the last whole minutes."""
         asked = {"queue": queue, "since_ms": to_ms(self._clock() - since)}
@@ -367,10 +373,8 @@ class Queues:
 
     def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
         settings = self.settings(queue)
-        asked = {"queue": queue, "now_ms": to_ms(self._clock())}
-        with self._database.reading() as connection:  # whoever finds nothing does not wait for those who write
-            if connection.execute(SQL["is_waiting"], asked).fetchone() is None:
-                return []
+        if not self.has_waiting(queue):  # whoever finds nothing does not wait for those who write
+            return []
 
         def work(transaction: Transaction) -> list[Received]:
             if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
@@ -462,5 +466,5 @@ def _message(row: Row, now_ms: int) -> Message:
         state="waiting" if not hidden else "delayed" if row["received_ms"] is None else "in flight",
         group=row["group_id"] or "",
         attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
-        run_id=row["receiver"] or None,
+        run_id=row["letter_of"] or row["receiver"] or None,
     )

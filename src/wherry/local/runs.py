@@ -17,7 +17,7 @@ from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.records import dump_document, dump_overrides, run_of
-from wherry.messages import queue_of
+from wherry.messages import cause_of, queue_of
 from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Queued(NamedTuple):
 
 def lane_of(job: str, queue: str | None) -> str:
     """The lane of a job's runs, or of those that work on a queue's messages. No job's name has a colon."""
-    return job if queue is None else f"queue:{queue}"
+    return job if queue is None else cause_of(queue, "")
 
 
 class Owned(NamedTuple):

@@ -23,7 +23,7 @@ def refuse_unsupported(jobfile: JobFile, jobs: Iterable[Job], *, triggers: bool,
     found = []
     for job in jobs:
         wanting = _without_image(job, jobfile) if in_containers else _without_command(job)
-        for path, what, hint in (*_unsupported(job, triggers=triggers), *wanting):
+        for path, what, hint in (*_unsupported(job), *wanting):
             found.append(_problem(jobfile, path, f"job `{job.name}`: {what}", hint))
     if triggers:
         found += [_problem(jobfile, path, what, hint) for path, what, hint in _out_of_reach(jobfile)]
@@ -41,15 +41,10 @@ def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:
 _Finding = tuple[str, str, str]
 
 
-def _unsupported(job: Job, *, triggers: bool) -> Iterator[_Finding]:
+def _unsupported(job: Job) -> Iterator[_Finding]:
     base = f"jobs.{job.name}"
     if job.task_definition is not None and not job.command:
         yield f"{base}.task_definition", "`task_definition` is not yet run by the local environment", _LATER
-    if not triggers:
-        return
-    for number, trigger in enumerate(job.triggers):
-        if isinstance(trigger, QueueTrigger) and trigger.is_managed:
-            yield f"{base}.on.{number}", "queues are not yet run by the local environment", _LATER
 
 
 def _out_of_reach(jobfile: JobFile) -> Iterator[_Finding]:
