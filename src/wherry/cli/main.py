@@ -115,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
     _is_mixing = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse's own takes `QUEUE --delay 10s BODY` for too many words; its way around that calls this again."""
+        """What argparse has takes `QUEUE --delay 10s BODY` for too many words; its way around that calls this again."""
         if self._subparsers is not None or self._is_mixing:
             return super().parse_known_args(args, namespace)
         self._is_mixing = True
