@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BIN, wait_for
+from tests.conftest import wait_for
 from wherry.gateway import sqs
 from wherry.model import QueueTrigger
 from wherry.scaling import Load, wanted

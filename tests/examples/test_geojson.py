@@ -98,7 +98,7 @@ def test_areas_lengths_and_centres_are_those_of_the_ellipsoid(example, programs)
     found = measured(example, programs, {"features": features, "type": "FeatureCollection"})
     assert found["features"] == {"LineString": 1, "MultiPolygon": 1, "Point": 1, "Polygon": 3, "none": 1}
     largest = {one["name"]: one for one in found["largest"]}
-    assert list(largest)[0] == "on the date line"
+    assert next(iter(largest)) == "on the date line"
     assert largest["cell"]["area_km2"] == largest["the other way round"]["area_km2"] == CELL
     assert largest["cell"]["boundary_km"] == AROUND
     assert largest["a quarter less"]["area_km2"] == pytest.approx(CELL * 0.75, rel=1e-3)
