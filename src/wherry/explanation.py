@@ -93,6 +93,8 @@ def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
 
 
 def _what(run: Run, last: Attempt | None) -> str:
+    if run.status is Status.SUCCEEDED and run.reason:
+        return f"it succeeded: {run.reason}"
     if run.status is Status.SUCCEEDED:
         return f"it succeeded{f' with attempt {last.number}' if last and last.number > 1 else ''}: exit code 0"
     if not run.status.ended:

@@ -135,7 +135,10 @@ def test_peek_shows_a_body_in_one_safe_line(post):
     assert rows[1].endswith("…")
     assert "\x7f" not in rows[0]
     assert post.wherry("queue", "peek", "letters", "--dead").stderr == "no dead letters of `letters`\n"
-    assert post.wherry("queue", "peek", "letters", "--limit", "0", code=2).stderr == "error: `--limit` must be at least 1\n"
+    assert (
+        post.wherry("queue", "peek", "letters", "--limit", "0", code=2).stderr
+        == "error: `--limit` must be at least 1\n"
+    )
 
 
 def test_purge_asks(post):
@@ -204,8 +207,10 @@ def test_all_clients_agree(clients):
     }
     by_boto3 = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     shown = subprocess.run(
-        [f"{BIN}/aws", "sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All"]
-        + ["--endpoint-url", told["AWS_ENDPOINT_URL"]],
+        [
+            *(f"{BIN}/aws", "sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All"),
+            *("--endpoint-url", told["AWS_ENDPOINT_URL"]),
+        ],
         env={**os.environ, **told},
         capture_output=True,
         text=True,

@@ -35,12 +35,25 @@ def call(connection, action, **parameters):
         f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={signed}, Signature={key.hex()}"
     )
     headers["content-type"] = "application/x-amz-json-1.0"
-    connection.request("POST", "/", body, headers)
-    answer = connection.getresponse()
-    text = answer.read()
+    answer, text = tried(connection, body, headers)
     if answer.status != 200:
         sys.exit(f"{action}: {answer.status} {text.decode()}")
     return json.loads(text)
+
+
+def tried(connection, body, headers):
+    """The answer; while nobody is there to answer it is asked for again, as SDKs do."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > until:
+                raise
+            connection.close()
+            time.sleep(0.1)
 
 
 def note(*words):

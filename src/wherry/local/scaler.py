@@ -81,6 +81,8 @@ class Scaler:
         #: Workers that are refused further messages, until they have ended.
         self._refused: set[str] = set()
         self._is_closing = False
+        #: There may be workers of queues that have none any more.
+        self._may_be_strange = True
         self._lock = threading.Lock()
         self._news: set[str] = set()
         self.use(workspace.jobfile)
@@ -94,6 +96,7 @@ class Scaler:
             post.look_at = -math.inf
             posts[job, trigger.queue] = post
         self._posts = posts
+        self._may_be_strange = True
 
     def arrived(self, queue: str) -> None:
         """Something can be received; from any thread."""
@@ -104,6 +107,7 @@ class Scaler:
 
     def look_around(self) -> None:
         """Other processes, or an engine before this one, may have done something."""
+        self._may_be_strange = True
         for post in self._posts.values():
             post.look_at = min(post.look_at, post.breath_until)
         for run_id, status in self._workspace.runs.dismissed():
@@ -133,7 +137,8 @@ class Scaler:
                 post.look_at = min(post.look_at, post.breath_until)
         due = [post for post in self._posts.values() if post.look_at <= moment]
         look = None
-        if due or self._refused or self._is_closing:
+        if due or self._refused or self._is_closing or self._may_be_strange:
+            self._may_be_strange = False
             look = self._see(moment)
             for post in [] if self._is_closing else due:
                 self._look_at(post, look)
