@@ -10,6 +10,7 @@ Sources: S3 User Guide, "Event message structure"; EventBridge User Guide, "Amaz
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ SOURCE = "wherry.queue"
 ONE = "Queue Message"
 MANY = "Queue Messages"
 
+#: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
+RUN_ID_LENGTH = 26
 #: What the causes of runs begin with that work on messages.
 _CAUSE = "queue:"
 
@@ -176,6 +179,11 @@ def lines_of(messages: Sequence[Mapping[str, Any]], files: Mapping[str, str]) ->
             line["file"] = files[message["MessageId"]]
         lines.append(json.dumps(line, separators=(",", ":")) + "\n")
     return "".join(lines)
+
+
+def run_id_of(job: str, cause: str) -> str:
+    """The id of the one run that a job on AWS has of a cause; the dispatcher there computes the same."""
+    return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def backoff_of(receives: int, *, first: timedelta = BACKOFF, factor: float = 2.0) -> timedelta:
