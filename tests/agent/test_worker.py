@@ -146,13 +146,27 @@ def test_a_dead_letter_that_is_sent_once_more_is_a_further_round_of_its_run(benc
     bench.start(command, backoff=timedelta(seconds=0.1), max_receives=2)
     bench.send("1")
     (failed,) = bench.wait_for_status("failed")
-    mark = f"{failed['run']} {failed['messages'][0]['sent']} 2"
+    wait_for(lambda: bench.counts(bench.letters) == (1, 0), "the dead letter")
+    mark = f"{failed['run']} {failed['messages'][0]['sent']}"
     attribute = {"wherry-run": {"DataType": "String", "StringValue": mark}}
     bench.sqs.send_message(QueueUrl=bench.url, MessageBody="1", MessageAttributes=attribute)
     (record,) = bench.wait_for_status("succeeded")
     assert bench.lines() == [f"{failed['run']} {number}" for number in (1, 2, 3, 4)]
     assert [each["code"] for each in record["attempts"]] == [1, 1, 1, 0]
     wait_for(lambda: len(bench.keys()) == 1, "one record")
+
+
+def test_a_further_round_fails_and_is_moved_back_as_the_same_run(bench):
+    bench.start('echo "$WHERRY_RUN_ID $WHERRY_ATTEMPT" >> $OUT; exit 1', backoff=timedelta(0), max_receives=3)
+    attribute = {"wherry-run": {"DataType": "String", "StringValue": "f00d 1700000000000"}}
+    bench.sqs.send_message(QueueUrl=bench.url, MessageBody="1", MessageAttributes=attribute)
+    bench.wait_for_status("failed")
+    wait_for(lambda: bench.counts(bench.letters) == (1, 0), "the dead letter")
+    arn = bench.sqs.get_queue_attributes(QueueUrl=bench.letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bench.sqs.start_message_move_task(SourceArn=arn)
+    wait_for(lambda: len(bench.lines()) == 6, "the second round")
+    assert bench.lines() == [f"f00d {number}" for number in range(1, 7)]
+    wait_for(lambda: len(bench.records()[0]["attempts"]) == 6, "the attempts of both")
 
 
 # ------------------------------------------------------------------------------------------------ the end of a worker

@@ -34,8 +34,8 @@ class Known(NamedTuple):
     run_id: str
     #: When its (first) message was sent at first, in milliseconds since 1970.
     sent: int
-    #: Attempts of earlier rounds.
-    earlier: int = 0
+    #: The message is a dead letter that was sent once more.
+    is_again: bool = False
 
     def key(self, job: str, state: str) -> str:
         """The key of its record in that state."""
@@ -43,7 +43,7 @@ class Known(NamedTuple):
 
     def mark(self) -> str:
         """The value of `AGAIN` for a further round."""
-        return f"{self.run_id} {self.sent} {self.earlier}"
+        return f"{self.run_id} {self.sent}"
 
 
 def prefix_of(job: str) -> str:
@@ -54,8 +54,8 @@ def prefix_of(job: str) -> str:
 def known_of(job: str, queue: str, message: Message) -> Known:
     """The run of a message, which is a batch's first one."""
     given = (message.get("MessageAttributes") or {}).get(AGAIN, {}).get("StringValue", "").split(" ")
-    if len(given) == 3 and given[1].isdecimal() and given[2].isdecimal():
-        return Known(given[0], int(given[1]), int(given[2]))
+    if len(given) == 2 and given[1].isdecimal():
+        return Known(given[0], int(given[1]), is_again=True)
     run_id = messages.run_id_of(job, messages.cause_of(queue, str(message["MessageId"])))
     return Known(run_id, sent_at(message))
 
@@ -94,7 +94,7 @@ class Records:
 
     def before(self, known: Known, receives: int) -> dict[str, Any]:
         """What earlier attempts have written of a run; empty where there is nothing."""
-        if not self._settings.work_bucket or (receives == 1 and not known.earlier):
+        if not self._settings.work_bucket or (receives == 1 and not known.is_again):
             return {}
         # a further round begins where the last one has ended
         states = (OPEN, *ENDED) if receives > 1 else (*ENDED, OPEN)

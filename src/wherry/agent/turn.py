@@ -52,7 +52,10 @@ class Turn:
         self._known = known_of(settings.job, settings.queue, taken[0])
         self._run_id = self._known.run_id
         self._receives = max(receives_of(message) for message in taken)
-        self._number = self._known.earlier + self._receives
+        self._message_id = str(taken[0]["MessageId"])
+        #: Attempts of earlier rounds.
+        self._earlier = 0
+        self._number = self._receives
         self._began_at = datetime.now(timezone.utc)
         self._beat = Heartbeat(tools.sqs, taken, settings.visibility, tell)
         self._attempt = Attempt(settings, tools.job, tools.s3, tools.bell, self._beat)
@@ -66,10 +69,7 @@ class Turn:
     def go(self) -> None:
         """Do it."""
         with Repeating(self._beat.beat, interval=self._beat.interval):
-            self._record = self._tools.records.before(self._known, self._receives)
-            self._had = state_of(self._record) if self._record else ""
-            if self._is_new_round():
-                self._record = {name: self._record[name] for name in _OF_ALL_ROUNDS if name in self._record}
+            self._go_on_from(self._tools.records.before(self._known, self._receives))
             if self._record.get("status") == "succeeded":
                 tell(f"run {self._run_id} has succeeded before, and its message was received again: deleted")
                 delete(self._tools.sqs, self._taken)
@@ -130,10 +130,16 @@ class Turn:
         """Seconds until a message that has failed comes back."""
         return wait_of(self._tools.settings, receives=receives_of(message), chance=self._chance)
 
-    def _is_new_round(self) -> bool:
-        """Somebody sent a dead letter once more: what its run has come to does not count any longer."""
-        earlier = [each for each in self._record.get("attempts") or [] if each["number"] > self._known.earlier]
-        return self._known.earlier > 0 and not earlier
+    def _go_on_from(self, record: dict[str, Any]) -> None:
+        """Know what earlier attempts have written; what earlier rounds came to does not count any longer."""
+        if record:
+            self._had = state_of(record)
+            self._earlier = int(record.get("earlier") or 0)
+            if self._known.is_again and record.get("message") != self._message_id:
+                self._earlier = max((int(each["number"]) for each in record.get("attempts") or []), default=0)
+                record = {name: record[name] for name in _OF_ALL_ROUNDS if name in record}
+        self._record = record
+        self._number = self._earlier + self._receives
 
     def _look(self) -> None:
         if self._tools.records.is_to_stop(self._run_id):
@@ -147,7 +153,6 @@ class Turn:
             "job": settings.job,
             "queue": settings.queue,
             "created": iso(self._began_at),
-            "earlier": self._known.earlier,
             "messages": [{"id": each["MessageId"], "sent": sent_at(each)} for each in self._taken],
         }
 
@@ -156,7 +161,7 @@ class Turn:
         if self._record.get("dead"):
             return
         now = datetime.now(timezone.utc)
-        record = {**self._about(), **self._record}
+        record = {**self._about(), **self._record, "message": self._message_id, "earlier": self._earlier}
         attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
         record["attempts"] = [*attempts, self._as_attempt(end, now)] if self._has_begun else attempts
         record["status"], record["reason"] = (verdict.status, verdict.reason) if verdict else ("running", "")

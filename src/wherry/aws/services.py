@@ -51,7 +51,14 @@ def workers(
             found[worker_id] = resource(
                 about,
                 "AWS::ECS::Service",
-                _service(environment, names, job, queue, worker_id, capacity.network_of(environment, task["NetworkMode"], where)),
+                _service(
+                    environment,
+                    names,
+                    job,
+                    queue,
+                    worker_id,
+                    capacity.network_of(environment, task["NetworkMode"], where),
+                ),
                 DependsOn=after,
             )
             found |= scaling.scaling(environment, names, job, queue, trigger, worker_id)
@@ -98,7 +105,9 @@ def _may_work(job: Job, names: Names) -> list[policy.Statement]:
     """What wherry's worker needs: records of runs, who is to be stopped, and not to be stopped while it works."""
     work = f"arn:${{AWS::Partition}}:s3:::{names.work_bucket_sub}"
     return [
-        policy.allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], sub(f"{work}/{settings.RECORDS}/{job.name}/*")),
+        policy.allow(
+            ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], sub(f"{work}/{settings.RECORDS}/{job.name}/*")
+        ),
         policy.allow(["s3:GetObject"], sub(f"{work}/{settings.STOPS}/{job.name}/*")),
         policy.allow(["ecs:UpdateTaskProtection"], arn("ecs", f"task/{names.cluster}/*")),
     ]
