@@ -1,7 +1,7 @@
 """A long storm over queues: 10,000 messages, workers killed at random by SIGKILL, and the engine too.
 
-tests/local/queue_kills.py with more of everything. Exit code 1 when a promise was broken; the seed that is printed makes
-the same kills of the engine again.
+tests/local/queue_kills.py with more of everything. Exit code 1 when a promise was broken; the seed that is printed
+makes the same kills of the engine again.
 """
 
 from __future__ import annotations

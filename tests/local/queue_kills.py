@@ -218,7 +218,7 @@ class Killer(threading.Thread):
 
 
 def _send(place: Place, ledger: Ledger, messages: int, chance: random.Random) -> None:
-    """Send everything by tens; after a lost connection nobody knows, and the same is not sent again."""
+    """Send by tens until so many are acknowledged; what nobody knows of after a lost connection is not sent again."""
     left = {"work": messages * 8 // 10, "steps.fifo": messages // 10, "batches": messages // 10}
     number = 0
     while any(left.values()):
@@ -230,7 +230,6 @@ def _send(place: Place, ledger: Ledger, messages: int, chance: random.Random) ->
             body = f"{queue}-{kind}-{number:06}"
             fifo = {"MessageGroupId": f"g{number % GROUPS}", "MessageDeduplicationId": body}
             entries.append({"Id": str(number), "MessageBody": body, **(fifo if queue.endswith(".fifo") else {})})
-        left[queue] -= len(entries)
         ledger.asked[queue] += [entry["MessageBody"] for entry in entries]
         try:
             sqs = place.client("sqs")
@@ -240,6 +239,7 @@ def _send(place: Place, ledger: Ledger, messages: int, chance: random.Random) ->
             continue
         well = {one["Id"] for one in answer.get("Successful", [])}
         ledger.acknowledged[queue] += [entry["MessageBody"] for entry in entries if entry["Id"] in well]
+        left[queue] -= len(well)
         assert len(well) == len(entries), answer
 
 

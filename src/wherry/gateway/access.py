@@ -7,7 +7,7 @@ on them. A run's end is the end of its credentials.
 from __future__ import annotations
 
 import base64
-import hashlib
+import functools
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +48,9 @@ def run_credentials(key: bytes, run_id: str) -> tuple[str, str]:
     return access_key_id, _secret(key, access_key_id)
 
 
+@functools.lru_cache(maxsize=256)
 def _secret(key: bytes, access_key_id: str) -> str:
-    digest = hmac.new(key, access_key_id.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, access_key_id.encode(), "sha256")
     return base64.b64encode(digest[:30]).decode()
 
 

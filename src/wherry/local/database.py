@@ -85,14 +85,20 @@ class _Ticket(Generic[Result]):
         self._error: BaseException | None = None
         self._transaction: Transaction | None = None
 
-    def run(self, connection: sqlite3.Connection, path: str) -> None:
-        """Do the work between two savepoints; keep its result or its exception."""
+    def run(self, connection: sqlite3.Connection, path: str) -> bool:
+        """Do the work; keep its result or its exception. False when it failed."""
         self._transaction = transaction = Transaction(connection)
-        connection.execute("savepoint ticket")
         try:
             self._result = self._work(transaction)
         except Exception as error:  # noqa: BLE001 - it is the writer's own, and raised in the writer's thread
             self._error = _explained(error, path)
+            return False
+        return True
+
+    def run_among_others(self, connection: sqlite3.Connection, path: str) -> None:
+        """As `run`, between two savepoints: a failure undoes this work alone."""
+        connection.execute("savepoint ticket")
+        if not self.run(connection, path):
             connection.execute("rollback to ticket")
         connection.execute("release ticket")
 
@@ -164,9 +170,12 @@ class Database:
         try:
             self._set_durable(any(ticket.durable for ticket in tickets))
             connection.execute("begin immediate")
-            for ticket in tickets:
-                ticket.run(connection, self._path)
-            connection.execute("commit")
+            if len(tickets) == 1:
+                connection.execute("commit" if tickets[0].run(connection, self._path) else "rollback")
+            else:
+                for ticket in tickets:
+                    ticket.run_among_others(connection, self._path)
+                connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - every waiting writer must learn of it
             failure = _explained(error, self._path)
             with contextlib.suppress(sqlite3.Error):

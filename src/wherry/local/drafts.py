@@ -42,7 +42,7 @@ def check_message(settings: Settings, message: NewMessage) -> None:
     """Raise QueueError for a message that SQS would refuse, in its words."""
     if not message.body:
         raise missing("MessageBody")
-    found = _FORBIDDEN.search(message.body)
+    found = None if message.body.isprintable() else _FORBIDDEN.search(message.body)
     if found:
         raise QueueError(
             "InvalidMessageContents",
@@ -51,7 +51,7 @@ def check_message(settings: Settings, message: NewMessage) -> None:
         )
     if message.attributes:
         check_attributes(message.attributes)
-    if _FORBIDDEN.search(message.trace):
+    if message.trace and _FORBIDDEN.search(message.trace):
         raise _invalid("Invalid characters found in message system attribute 'AWSTraceHeader'.")
     if size_of(message) > LARGEST_MESSAGE:
         raise _invalid(

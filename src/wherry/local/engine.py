@@ -17,6 +17,7 @@ from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
 from wherry.local.crew import DOCKER, Host, executor_of, make_floor, take_over
 from wherry.local.floor import Listener
+from wherry.local.leftovers import left_behind
 from wherry.local.retention import Janitor
 from wherry.local.scaler import Scaler
 from wherry.local.scheduler import Scheduler
@@ -88,8 +89,9 @@ class Engine:
         self._workspace.host = self._floor
         self._workspace.queues.on_arrival = self._arrived
         self._take_over()
-        self._workspace.event_files.remove_all_but(set(self.worker.active()))
+        self._workspace.event_files.remove_all_but(self._workspace.runs.open_ids())
         self._workspace.feeding.greet(self._clock())
+        self._tell_of_leftovers(None)
         self._seat.announce(
             EngineInfo(
                 pid=os.getpid(),
@@ -204,13 +206,19 @@ class Engine:
         except WherryError:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
+        before = self._workspace.jobfile
         self._workspace.use(jobfile)
         self._workspace.feeding.greet(self._clock())
+        self._tell_of_leftovers(before)
         self._scheduler = scheduler
         self._scaler.use(jobfile)
         self._floor.line.unblock()
         self._watcher.refresh()
         self._changed()
+
+    def _tell_of_leftovers(self, before: JobFile | None) -> None:
+        for error in left_behind(self._workspace.queues, self._workspace.jobfile, before):
+            self._failed(error)
 
     def _read_store(self) -> None:
         """Look for runs that other processes added, and for stops that people asked for."""

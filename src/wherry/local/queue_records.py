@@ -5,12 +5,13 @@ Sources: Amazon SQS API Reference; Developer Guide, "Amazon SQS message quotas".
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from wherry.errors import UserError
@@ -26,8 +27,14 @@ LONGEST_IN_FLIGHT = timedelta(hours=12)
 DEDUPLICATION = timedelta(minutes=5)
 #: When a held message becomes visible: never by itself.
 HELD_MS = 1 << 62
+_HANDLE = re.compile(r"([0-9]{1,18})-([0-9]{1,9})-([0-9a-f-]{36})")
 #: SQS writes 20 digits.
 _SEQUENCE_BASE = 10**19
+
+
+#: Message attributes as SQS writes them: name -> `DataType` with `StringValue` or `BinaryValue` (Base64).
+Attributes = Mapping[str, Mapping[str, str]]
+_NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 
 class QueueError(UserError):
@@ -54,7 +61,7 @@ class Settings:
     #: Of a queue of dead letters: whose.
     source: str | None = None
 
-    @property
+    @cached_property
     def is_fifo(self) -> bool:
         """In each message group the order is kept."""
         return self.name.endswith(".fifo")
@@ -66,7 +73,7 @@ class Settings:
 
     def dump(self) -> str:
         """As the store keeps it, to tell a change."""
-        return json.dumps(vars(self), default=lambda value: value.total_seconds(), separators=(",", ":"))
+        return json.dumps(asdict(self), default=lambda value: value.total_seconds(), separators=(",", ":"))
 
 
 def settings_of(queue: Queue) -> tuple[Settings, Settings]:
@@ -83,8 +90,10 @@ def settings_of(queue: Queue) -> tuple[Settings, Settings]:
     return own, Settings(name=queue.dead_letters, retention=LONGEST_RETENTION, source=queue.name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewMessage:
+# What there is one of for each message is a tuple: it is made several times as fast as a dataclass.
+
+
+class NewMessage(NamedTuple):
     """A message to be sent."""
 
     body: str
@@ -92,8 +101,7 @@ class NewMessage:
     deduplication_id: str = ""
     #: None: the queue's own.
     delay: timedelta | None = None
-    #: Name -> `DataType` with `StringValue` or `BinaryValue` (Base64), as SQS writes them.
-    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    attributes: Attributes = _NO_ATTRIBUTES
     #: The ARN of who sends it.
     sender: str = ""
     #: AWSTraceHeader.
@@ -146,19 +154,13 @@ class Receipt(NamedTuple):
     @classmethod
     def parse(cls, handle: str) -> Self:
         """Read a receipt handle; raises QueueError for what is none."""
-        try:
-            sequence, receives, message_id = base64.b64decode(handle.encode("ascii"), validate=True).decode().split(" ")
-            return cls(int(sequence), int(receives), message_id)
-        except (ValueError, binascii.Error):
-            raise QueueError("ReceiptHandleIsInvalid", f'The input receipt handle "{handle}" is not valid.') from None
-
-    def handle(self) -> str:
-        """As clients hold it."""
-        return base64.b64encode(f"{self.sequence} {self.receives} {self.message_id}".encode()).decode()
+        found = _HANDLE.fullmatch(handle)
+        if not found:
+            raise QueueError("ReceiptHandleIsInvalid", f'The input receipt handle "{handle}" is not valid.')
+        return cls(int(found[1]), int(found[2]), found[3])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Received:
+class Received(NamedTuple):
     """A message that was received, or is held by a run."""
 
     id: str
@@ -166,7 +168,7 @@ class Received:
     sequence: int
     body: str
     #: As SQS writes them.
-    attributes: Mapping[str, Mapping[str, str]]
+    attributes: Attributes
     sent_ms: int
     first_received_ms: int
     #: This one included.
@@ -181,7 +183,7 @@ class Received:
     @property
     def receipt(self) -> str:
         """The receipt handle."""
-        return Receipt(self.sequence, self.receives, self.id).handle()
+        return f"{self.sequence}-{self.receives}-{self.id}"
 
     @property
     def sent_at(self) -> datetime:
@@ -219,19 +221,19 @@ def received_of(row: Row, now_ms: int, queue: str) -> Received:
     """The message that a row describes, as the receive of this moment makes it."""
     text = row["attributes"]
     return Received(
-        id=row["id"],
-        queue=queue,
-        sequence=row["sequence"],
-        body=row["body"],
-        attributes=json.loads(text) if text != "{}" else {},
-        sent_ms=row["sent_ms"],
-        first_received_ms=row["first_ms"] or now_ms,
-        receives=row["receives"] + 1,
-        sender=row["sender"],
-        trace=row["trace"],
-        group=row["group_id"] or "",
-        deduplication_id=row["deduplication_id"] or "",
-        source=row["source"] or "",
+        row["id"],
+        queue,
+        row["sequence"],
+        row["body"],
+        json.loads(text) if text != "{}" else _NO_ATTRIBUTES,
+        row["sent_ms"],
+        row["first_ms"] or now_ms,
+        row["receives"] + 1,
+        row["sender"],
+        row["trace"],
+        row["group_id"] or "",
+        row["deduplication_id"] or "",
+        row["source"] or "",
     )
 
 

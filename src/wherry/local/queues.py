@@ -118,6 +118,12 @@ class Queues:
         with self._database.reading() as connection:
             return connection.execute(SQL["is_waiting"], asked).fetchone() is not None
 
+    def all_waiting(self) -> dict[str, int]:
+        """How many messages each queue of the job file has, and each that was in it once; dead letters do not count."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["all_waiting"]).fetchall()
+        return {row["queue"]: row["messages"] for row in rows}
+
     def finished(self, queue: str, since: timedelta) -> int:
         """How many messages were deleted, or worked off, within the last whole minutes."""
         asked = {"queue": queue, "since_ms": to_ms(self._clock() - since)}
@@ -162,9 +168,14 @@ class Queues:
 
     def send_checked(self, queue: str, messages: Sequence[NewMessage]) -> list[Sent]:
         """As `send`, of messages that `check` has found right."""
-        return self._database.write(
-            lambda transaction: [self.send_within(transaction, queue, message) for message in messages]
-        )
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
+
+        def work(transaction: Transaction) -> list[Sent]:
+            sent = [post(transaction, settings, message, now_ms) for message in messages]
+            self._announce(transaction, queue, sum(not one.is_duplicate for one in sent))
+            return sent
+
+        return self._database.write(work)
 
     def send_within(self, transaction: Transaction, queue: str, message: NewMessage) -> Sent:
         """Send a message that was checked as a part of a larger transaction, e.g. the one of the object it tells of."""
@@ -202,7 +213,9 @@ class Queues:
                 if refused and not refused_before:
                     return []
                 refused_before = refused
-                if not refused and (received := self._receive_now(queue, most, visibility, receiver)):
+                # Whoever waits does not keep those who write waiting for nothing.
+                may_get = not refused and self.has_waiting(queue)
+                if may_get and (received := self._receive_now(queue, most, visibility, receiver)):
                     return received
                 if not self.polls.wait(poll, until, self._seconds_to_due(queue)) or not wanted():
                     return []
@@ -211,18 +224,22 @@ class Queues:
 
     def delete(self, queue: str, handles: Sequence[str]) -> list[QueueError | None]:
         """Delete received messages; gives for each handle what SQS says against it, or None."""
+        settings = self.settings(queue)
 
-        def one(transaction: Transaction, handle: str) -> QueueError | None:
-            try:
-                row = self._of_receipt(transaction, queue, handle)
-            except QueueError as error:
-                return error
-            if row is not None:
-                transaction.execute(SQL["delete"], {"sequence": row["sequence"]})
-                self._finished(transaction, queue, 1)
-            return None
+        def work(transaction: Transaction) -> list[QueueError | None]:
+            deleted, outcomes = 0, []
+            for handle in handles:
+                outcome = None
+                try:
+                    deleted += self._delete(transaction, settings, handle)
+                except QueueError as error:
+                    outcome = error
+                outcomes.append(outcome)
+            if deleted:
+                self._finished(transaction, queue, deleted)
+            return outcomes
 
-        return self._database.write(lambda transaction: [one(transaction, handle) for handle in handles], durable=False)
+        return self._database.write(work, durable=False)
 
     def change_visibility(self, queue: str, changes: Sequence[tuple[str, timedelta]]) -> list[QueueError | None]:
         """Hide received messages for another time, counted from now; 0 gives them back. As `delete`."""
@@ -373,8 +390,6 @@ class Queues:
 
     def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
         settings = self.settings(queue)
-        if not self.has_waiting(queue):  # whoever finds nothing does not wait for those who write
-            return []
 
         def work(transaction: Transaction) -> list[Received]:
             if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
@@ -399,6 +414,13 @@ class Queues:
             self._announce(transaction, settings.letters, taken.buried)
         return taken.received
 
+    def _delete(self, transaction: Transaction, settings: Settings, handle: str) -> int:
+        """Delete the message of a receive, if that was its last one; gives how many that were."""
+        if settings.is_fifo:
+            row = self._of_receipt(transaction, settings.name, handle)
+            return transaction.execute(SQL["delete"], {"sequence": row["sequence"]}).rowcount if row else 0
+        return transaction.execute(SQL["delete_received"], (*Receipt.parse(handle), settings.name)).rowcount
+
     def _of_receipt(self, transaction: Transaction, queue: str, handle: str, *, must_exist: bool = False) -> Row | None:
         """The message of a receive, if that was its last one; raises QueueError where SQS does."""
         settings, receipt = self.settings(queue), Receipt.parse(handle)
@@ -418,7 +440,7 @@ class Queues:
     def _hide(self, transaction: Transaction, queue: str, row: Row, span: timedelta) -> None:
         now_ms = to_ms(self._clock())
         visible_ms = now_ms + ms_of(span)
-        if visible_ms > row["received_ms"] + ms_of(LONGEST_IN_FLIGHT):
+        if visible_ms > (row["received_ms"] or now_ms) + ms_of(LONGEST_IN_FLIGHT):
             reason = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]."
             raise bad_value(int(span.total_seconds()), "VisibilityTimeout", reason)
         transaction.execute(SQL["hide"], {"sequence": row["sequence"], "visible_ms": visible_ms})
@@ -438,7 +460,8 @@ class Queues:
             self._announce(transaction, queue, messages)
 
     def _announce(self, transaction: Transaction, queue: str, messages: int) -> None:
-        transaction.after_commit(partial(self._arrived, queue, messages))
+        if messages:
+            transaction.after_commit(partial(self._arrived, queue, messages))
 
     def _arrived(self, queue: str, messages: int) -> None:
         self.polls.wake(queue, messages)

@@ -292,6 +292,11 @@ class Runs:
         with self._database.reading() as connection:
             return [_queued(row) for row in connection.execute(self._sql["queued"])]
 
+    def open_ids(self) -> set[str]:
+        """All runs that have not ended."""
+        with self._database.reading() as connection:
+            return {row["id"] for row in connection.execute(self._sql["open_ids"])}
+
     def owned(self) -> list[Owned]:
         """The open runs that some process owns."""
         with self._database.reading() as connection:

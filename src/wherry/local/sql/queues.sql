@@ -7,8 +7,9 @@ on conflict (name) do update set settings = excluded.settings,
   modified_ms = iif(settings = excluded.settings, modified_ms, excluded.modified_ms);
 
 -- name: add
+-- Not by name: this statement is executed more often than any other.
 insert into messages (id, queue, body, attributes, sender, trace, group_id, deduplication_id, sent_ms, visible_ms)
-values (:id, :queue, :body, :attributes, :sender, :trace, :group_id, :deduplication_id, :sent_ms, :visible_ms);
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: last_of_group
 -- A FIFO message is not received before those of its group that were sent earlier.
@@ -28,6 +29,9 @@ values (:queue, :deduplication_id, :message_id, :sequence, :sent_ms);
 
 -- name: is_waiting
 select 1 from messages where queue = :queue and visible_ms <= :now_ms limit 1;
+
+-- name: all_waiting
+select queue, count(*) as messages from messages where holder is null and source is null group by queue;
 
 -- name: next
 select * from messages where queue = :queue and visible_ms <= :now_ms
@@ -71,6 +75,9 @@ select sequence, queue, visible_ms, received_ms, receives from messages where se
 
 -- name: delete
 delete from messages where sequence = :sequence;
+
+-- name: delete_received
+delete from messages where sequence = ? and receives = ? and id = ? and queue = ?;
 
 -- name: hide
 update messages set visible_ms = :visible_ms where sequence = :sequence;

@@ -87,6 +87,9 @@ select id, status from runs where stop_requested = 1 and status in ('queued', 's
 -- name: queued
 select id, job, cause, due_ms, asked_ms, admitted from runs where status = 'queued' and owner is null order by due_ms, id;
 
+-- name: open_ids
+select id from runs where status in ('queued', 'starting', 'running');
+
 -- name: owned
 select id, job, owner,
   coalesce((select begun_by from attempts where run_id = runs.id order by number desc limit 1), '') as begun_by
