@@ -15,6 +15,9 @@ from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, JobFile, Upl
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
 
+#: The causes of workers that poll a queue by themselves.
+_WORKER = "worker:"
+
 #: How a resource begins that makes an event the same event again, however often it was put on a bus: each time it gets
 #: another id there.
 ONCE = "wherry:once/"
@@ -38,6 +41,21 @@ def cause_of(event: Event) -> str:
 def cause_of_call(event: Event) -> str:
     """What makes a call of a job's function the same call again: the request's id, or the id that the caller gives."""
     return f"invoke:{event.id}"
+
+
+def cause_of_worker(queue: str, number: str) -> str:
+    """What makes a worker that polls a queue by itself one of its own."""
+    return f"{_WORKER}{queue}/{number}"
+
+
+def queue_of_worker(cause: str) -> str:
+    """The queue that such a worker polls; empty for any other cause."""
+    return cause.removeprefix(_WORKER).partition("/")[0] if cause.startswith(_WORKER) else ""
+
+
+def is_admitted(cause: str) -> bool:
+    """True for workers: how many of them there are is their queue's affair, and not `overlap`'s."""
+    return cause.startswith(_WORKER)
 
 
 def is_patient(cause: str) -> bool:

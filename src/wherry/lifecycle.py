@@ -65,7 +65,7 @@ def after_attempt(
     jitter. There are two budgets: `retry` for the job's own failures, `START_BUDGET` for what could not start.
     """
     if outcome.succeeded:
-        return Decision(status=Status.SUCCEEDED)
+        return Decision(status=Status.SUCCEEDED, reason=outcome.reason if outcome.ending is Ending.DISMISSED else "")
     if outcome.ending is Ending.STOPPED:
         return Decision(status=Status.STOPPED, reason=outcome.reason)
     if outcome.ending is Ending.TIMED_OUT:

@@ -11,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.local.ear import intake_of
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
 from wherry.local.database import Database
 from wherry.local.floor import Floor
 from wherry.local.history import History
-from wherry.local.intake import Intake
+from wherry.local.holding import Holding
 from wherry.local.line import Line
+from wherry.local.queues import Queues
 from wherry.local.runs import Queued, Runs
+from wherry.local.takers import Takers
 from wherry.model import Job, JobFile, Status
 from wherry.target import Wish
 
@@ -378,6 +381,7 @@ class Idle:
     def __init__(self):
         self._end, self._other_end = os.pipe()
         self.began = []
+        self.has_failed_to_start = False
 
     def fileno(self):
         return self._end
@@ -401,6 +405,9 @@ class Idle:
     def start(self, run):
         self.began.append(run.id)
 
+    def launch_made(self):
+        pass
+
     def seconds_to_bound(self):
         return math.inf
 
@@ -419,7 +426,9 @@ class Hall:
         self.database = Database(str(folder / "wherry.db"))
         self.runs, self.history = Runs(self.database), History(self.database)
         self.idle = Idle()
-        self.intake = Intake(jobfile, self.database, self.runs, clock, lambda: self)
+        self.queues = Queues(self.database, jobfile.queues, clock, self.arrived)
+        self.holding = Holding(lambda: jobfile, self.database, self.queues, self.runs)
+        self.intake = intake_of(jobfile, self.database, self.runs, clock, self)
         alerts = Alerts(self.database, clock, lambda: jobfile, self.errors.append, silent=True)
         self.floor = Floor(
             jobfile=lambda: jobfile,
@@ -428,6 +437,8 @@ class Hall:
             worker=self.idle,
             executor=self.idle,
             consequences=Consequences(self.intake, alerts, self.errors.append),
+            holding=self.holding,
+            takers=Takers(lambda: jobfile, self.queues),
             clock=clock,
             me="1:1",
             places=places,
@@ -442,6 +453,9 @@ class Hall:
 
     def reserve(self, job):
         return False
+
+    def arrived(self, queue):
+        self.floor.arrived(queue)
 
     def ask_for(self, job):
         return self.intake.by_hand(Wish(job=job))

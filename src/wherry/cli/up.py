@@ -14,6 +14,7 @@ from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from wherry.causes import queue_of_worker
 from wherry.cli import output
 from wherry.cli.context import add_executor, open_workspace
 from wherry.errors import UserError, WherryError
@@ -173,7 +174,9 @@ def _report(run: Run) -> None:
         return
     last = run.attempts[-1] if run.attempts else None
     now = run.ended_at or (last.ended_at or last.started_at if last else run.created_at)
-    cause = f"  {output.paint(run.cause, 'grey')}" if run.status is Status.STARTING else ""
+    queue = queue_of_worker(run.cause)
+    why = f"a worker of `{queue}`" if queue else run.cause
+    cause = f"  {output.paint(why, 'grey')}" if run.status is Status.STARTING else ""
     took = ""
     if run.status.ended and run.attempts and run.ended_at:
         took = f" in {output.length(run.ended_at - run.attempts[0].started_at)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from wherry import announcements, causes, messages
@@ -23,25 +24,21 @@ _S3 = "s3"
 class Feeding:
     """Makes messages of events."""
 
-    def __init__(self, jobfile: JobFile, database: Database, queues: Queues) -> None:
+    def __init__(self, jobfile: Callable[[], JobFile], database: Database, queues: Queues) -> None:
+        self._jobfile = jobfile
         self._database = database
         self._queues = queues
         self._sql = load_sql("feeding")
-        self.use(jobfile)
-
-    def use(self, jobfile: JobFile) -> None:
-        """From now on feed the queues of this job file."""
-        self._jobfile = jobfile
 
     def feed(self, transaction: Transaction, name: str, event: Event, now: datetime) -> None:
         """An event that the queue wants; nothing happens when it has that one already.
 
         As jobs, so queues: what a run of a job has led to makes no message that the same job would take.
         """
-        taker = self._jobfile.taker(name)
+        taker = self._jobfile().taker(name)
         if taker and taker[0].name in announcements.chain_of(event):
             return
-        queue = self._jobfile.queues[name]
+        queue = self._jobfile().queues[name]
         cause = causes.cause_of(event)
         if not self._is_new(transaction, name, cause, now):
             return
@@ -52,7 +49,8 @@ class Feeding:
 
     def greet(self, now: datetime) -> None:
         """Send the test message of S3 to each queue that has S3's own notifications, once."""
-        fed = [queue for queue in self._jobfile.queues.values() if queue.feed and queue.feed.format == _S3]
+        jobfile = self._jobfile()
+        fed = [queue for queue in jobfile.queues.values() if queue.feed and queue.feed.format == _S3]
         if not fed:
             return
 
@@ -62,7 +60,7 @@ class Feeding:
                 assert feed is not None  # noqa: S101 - chosen so
                 cause = f"test:{feed.bucket}/{feed.prefix}*{feed.suffix}"
                 if self._is_new(transaction, queue.name, cause, now):
-                    bucket = self._jobfile.buckets[feed.bucket or ""].local_name
+                    bucket = jobfile.buckets[feed.bucket or ""].local_name
                     test = messages.test_of(bucket, request_id=uuid.uuid4().hex[:16].upper(), now=now)
                     self._send(transaction, queue, messages.body_of(test), cause)
 

@@ -112,6 +112,12 @@ class Queues:
         oldest = row["oldest_ms"]
         return Counts(row["waiting"], row["in_flight"], row["delayed"], None if oldest is None else from_ms(oldest))
 
+    def has_waiting(self, queue: str) -> bool:
+        """True when there is something that could be received now, unless its FIFO group is busy."""
+        asked = {"queue": queue, "now_ms": to_ms(self._clock())}
+        with self._database.reading() as connection:
+            return connection.execute(SQL["is_waiting"], asked).fetchone() is not None
+
     def finished(self, queue: str, since: timedelta) -> int:
         """How many messages were deleted, or worked off, within the last whole minutes."""
         asked = {"queue": queue, "since_ms": to_ms(self._clock() - since)}
@@ -136,6 +142,11 @@ class Queues:
         asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
         with self._database.reading() as connection:
             return int(connection.execute(SQL["in_flight_of"], asked).fetchone()[0])
+
+    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
+        """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
 
     # --------------------------------------------------------------------------------------------- for clients
 
@@ -362,12 +373,12 @@ class Queues:
 
     def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
         settings = self.settings(queue)
-        asked = {"queue": queue, "now_ms": to_ms(self._clock())}
-        with self._database.reading() as connection:  # whoever finds nothing does not wait for those who write
-            if connection.execute(SQL["is_waiting"], asked).fetchone() is None:
-                return []
+        if not self.has_waiting(queue):  # whoever finds nothing does not wait for those who write
+            return []
 
         def work(transaction: Transaction) -> list[Received]:
+            if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
+                return []
             hidden = settings.visibility if visibility is None else visibility
             return self._take(transaction, settings, most, Taker(receiver), self._clock(), hidden)
 
@@ -455,5 +466,5 @@ def _message(row: Row, now_ms: int) -> Message:
         state="waiting" if not hidden else "delayed" if row["received_ms"] is None else "in flight",
         group=row["group_id"] or "",
         attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
-        run_id=row["receiver"] or None,
+        run_id=row["letter_of"] or row["receiver"] or None,
     )

@@ -143,6 +143,7 @@ def _remove_rests(workspace: Workspace, keep: Keep) -> None:
     def work(transaction: Transaction) -> None:
         transaction.execute(sql["delete_events"])
         transaction.execute(sql["delete_missed"], {"before_ms": before_ms})
+        transaction.execute(sql["delete_fed"], {"before_ms": before_ms})
 
     workspace.database.write(work)
     with workspace.database.reading() as connection:

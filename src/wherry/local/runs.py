@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from wherry.causes import is_patient
+from wherry.causes import is_admitted, is_patient, queue_of_worker
 from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.records import dump_document, dump_overrides, run_of
-from wherry.messages import queue_of
+from wherry.messages import cause_of, queue_of
 from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Queued(NamedTuple):
             run.id,
             run.job,
             run.asked_at,
-            admitted=admitted,
+            admitted=admitted or is_admitted(run.cause),
             patient=admitted or is_patient(run.cause),
             queue=queue_of(run.cause),
         )
@@ -63,7 +63,7 @@ class Queued(NamedTuple):
 
 def lane_of(job: str, queue: str | None) -> str:
     """The lane of a job's runs, or of those that work on a queue's messages. No job's name has a colon."""
-    return job if queue is None else f"queue:{queue}"
+    return job if queue is None else cause_of(queue, "")
 
 
 class Owned(NamedTuple):
@@ -75,6 +75,20 @@ class Owned(NamedTuple):
     owner: str
     #: The process that began its last attempt; empty when there is none.
     begun_by: str
+
+
+class Polling(NamedTuple):
+    """An open run of a worker that polls a queue by itself, and is not dismissed."""
+
+    run_id: str
+    job: str
+    queue: str
+    status: Status
+
+    @property
+    def post(self) -> tuple[str, str]:
+        """Whose worker it is: the job and the queue."""
+        return self.job, self.queue
 
 
 class Runs:
@@ -125,7 +139,7 @@ class Runs:
                 "overrides": dump_overrides(overrides),
                 "owner": owner,
                 "status": status,
-                "admitted": claimed,
+                "admitted": claimed or is_admitted(cause),
             },
         )
         if not added.rowcount:
@@ -250,6 +264,23 @@ class Runs:
     def request_stop(self, run_id: str) -> bool:
         """Ask for the run's end; False when it has ended already."""
         return bool(self._database.write(lambda tx: tx.execute(self._sql["request_stop"], {"id": run_id}).rowcount))
+
+    def dismiss(self, transaction: Transaction, run_id: str) -> bool:
+        """A worker is not wanted any more; False when its end is settled already."""
+        return bool(transaction.execute(self._sql["dismiss"], {"id": run_id}).rowcount)
+
+    def dismissed(self) -> list[tuple[str, Status]]:
+        """The open runs of workers that are not wanted any more."""
+        with self._database.reading() as connection:
+            return [(row["id"], Status(row["status"])) for row in connection.execute(self._sql["dismissed"])]
+
+    def polling(self) -> list[Polling]:
+        """The open runs of workers that poll by themselves, the oldest first."""
+        with self._database.reading() as connection:
+            return [
+                Polling(row["id"], row["job"], queue_of_worker(row["cause"]), Status(row["status"]))
+                for row in connection.execute(self._sql["workers"])
+            ]
 
     def stop_requests(self) -> list[tuple[str, Status]]:
         """The open runs that somebody wants stopped."""

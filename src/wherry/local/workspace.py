@@ -21,7 +21,10 @@ from wherry.model import Event, JobFile, Run
 
 if TYPE_CHECKING:
     from wherry.local.buckets import Buckets
+    from wherry.local.eventfile import EventFiles
+    from wherry.local.feeding import Feeding
     from wherry.local.firings import Firings
+    from wherry.local.holding import Holding
     from wherry.local.intake import Host, Intake
     from wherry.local.queues import Queues
     from wherry.local.secrets import Secrets
@@ -142,7 +145,29 @@ class Workspace:
         """The door for events."""
         from wherry.local.intake import Intake
 
-        return Intake(self.jobfile, self.database, self.runs, self.clock, lambda: self.host)
+        return Intake(
+            self.jobfile,
+            self.database,
+            self.runs,
+            self.clock,
+            lambda: self.host,
+            feeding=lambda: self.feeding,
+            holding=lambda: self.holding,
+        )
+
+    @cached_property
+    def feeding(self) -> Feeding:
+        """What makes messages of events."""
+        from wherry.local.feeding import Feeding
+
+        return Feeding(lambda: self.jobfile, self.database, self.queues)
+
+    @cached_property
+    def holding(self) -> Holding:
+        """What runs work on messages."""
+        from wherry.local.holding import Holding
+
+        return Holding(lambda: self.jobfile, self.database, self.queues, self.runs)
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -159,6 +184,13 @@ class Workspace:
 
         return Queues(self.database, self.jobfile.queues, self.clock, self._arrived)
 
+    @cached_property
+    def event_files(self) -> EventFiles:
+        """The files that messages come as."""
+        from wherry.local.eventfile import EventFiles
+
+        return EventFiles(self.home.files, self.buckets, self.holding)
+
     def close(self) -> None:
         """Close the store."""
         if "database" in self.__dict__:
@@ -167,6 +199,6 @@ class Workspace:
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
 
-    def _arrived(self, queue: str) -> None:  # noqa: ARG002 - an engine elsewhere looks at all of them
-        if isinstance(self.host, Elsewhere):
-            wake_engine(self.home)
+    def _arrived(self, queue: str) -> None:  # noqa: ARG002 - the engine looks at all of them
+        """Wake the engine; one in this process listens by itself."""
+        wake_engine(self.home)

@@ -47,7 +47,7 @@ update messages set visible_ms = :visible_ms, received_ms = :now_ms, first_ms = 
 where sequence in (select value from json_each(:sequences));
 
 -- name: bury
-update messages set queue = :letters, source = queue, visible_ms = :now_ms, received_ms = null, holder = null,
+update messages set queue = :letters, source = queue, letter_of = holder, visible_ms = :now_ms, received_ms = null, holder = null,
   deduplication_id = iif(group_id is null, deduplication_id, id)
 where sequence in (select value from json_each(:sequences));
 
@@ -58,7 +58,7 @@ select * from messages where id in (select value from json_each(:ids)) order by 
 update messages set receives = receives + 1 where id in (select value from json_each(:ids));
 
 -- name: hold_again
-update messages set queue = :queue, source = null, visible_ms = :visible_ms, received_ms = :now_ms,
+update messages set queue = :queue, source = null, letter_of = null, visible_ms = :visible_ms, received_ms = :now_ms,
   first_ms = coalesce(first_ms, :now_ms), receives = receives + 1, receiver = :holder, holder = :holder
 where id = :id and queue in (:queue, :letters) and holder is null;
 

@@ -65,6 +65,22 @@ delete from messages where letter_of = :id;
 -- name: request_stop
 update runs set stop_requested = 1 where id = :id and status in ('queued', 'starting', 'running');
 
+-- name: dismiss
+-- A worker's end that is no failure: what a person has asked for before stands.
+update runs set stop_requested = 2
+where id = :id and stop_requested = 0 and status in ('queued', 'starting', 'running');
+
+-- name: dismissed
+select id, status from runs where stop_requested = 2 and status in ('queued', 'starting', 'running');
+
+-- name: workers
+select id, job, cause, status from runs indexed by runs_workers
+where status in ('queued', 'starting', 'running') and stop_requested = 0 and cause >= 'worker:' and cause < 'worker;'
+order by id;
+
+-- name: at_work
+select cause from runs where status in ('starting', 'running') and (cause like 'worker:%' or cause like 'queue:%');
+
 -- name: stop_requests
 select id, status from runs where stop_requested = 1 and status in ('queued', 'starting', 'running');
 

@@ -185,3 +185,26 @@ create table finished (
   messages integer not null,
   primary key (queue, minute_ms)
 ) without rowid
+;
+-- name: work
+-- What has become a message already, by its cause: deliveries may repeat, messages do not.
+create table fed (
+  queue text not null,
+  cause text not null,
+  fed_ms integer not null,
+  primary key (queue, cause)
+) without rowid;
+create index fed_when on fed (fed_ms);
+create index messages_holder on messages (holder) where holder is not null;
+-- Of a dead letter: the run that has failed on it.
+alter table messages add column letter_of text;
+create index messages_letter_of on messages (letter_of) where letter_of is not null;
+-- A run is a dead letter as long as a message of its is one, whoever deletes or moves that: any client of SQS may.
+create trigger letter_gone after delete on messages when old.letter_of is not null
+  and not exists (select 1 from messages where letter_of = old.letter_of)
+  begin update runs set dead_ms = null where id = old.letter_of; end
+;
+-- name: workers
+-- The workers of queues, of which a look is taken at each arrival.
+create index runs_workers on runs (cause)
+where status in ('queued', 'starting', 'running') and cause >= 'worker:' and cause < 'worker;'
