@@ -41,16 +41,29 @@ def test_every_job_is_found_with_its_way(path, monkeypatch):
         job = read.jobs[name]
         kinds = {trigger.kind for trigger in job.triggers}
         assert len(work.schedules) == sum(trigger.kind == "schedule" for trigger in job.triggers)
-        assert {"upload", "event", "invoke"} & kinds == set(work.others)
+        assert {"upload", "event", "invoke", "queue"} & kinds == set(work.others)
         assert work.after == tuple(trigger.job for trigger in job.triggers if trigger.kind == "after")
         assert work.timeout == job.timeout
         assert 8 <= work.transitions <= 10
         assert work.again == 4
-        kinds -= {"invoke"}  # a function starts the run itself
+        kinds -= {"invoke", "queue"}  # a function starts the run itself, and a worker is there already
         assert not kinds or {kind: work.dispatched[kind] for kind in kinds} == {
             kind: {"schedule": 6, "upload": 5, "event": 5, "after": 7}[kind] for kind in kinds
         }
     assert counts_of(deployment_of(read, *made), datetime(2026, 1, 1, tzinfo=UTC), given={}).keys() == read.jobs.keys()
+
+
+def test_workers_and_alarms_of_expressions(monkeypatch):
+    """Of the queues with a worker that is always there, and of those that are looked at."""
+    monkeypatch.chdir(TEMPLATES[0].parent)
+    read = jobfile.load("queues.yaml")
+    deployment = deployment_of(read, compile_template(read, read.environments["prod"], Given()))
+    assert [(job, count, task.cpu) for job, count, task in deployment.always] == [("orders", 1, Decimal("0.25"))]
+    found = {part.what: part for part in idle(deployment, prices.packaged().tariff("eu-central-1"))}
+    assert found["workers"].amount.quantize(Decimal("0.01")) == Decimal("10.36")  # 730 hours at $0.014195
+    assert found["public IPv4 of workers"].amount == Decimal("3.65")
+    assert deployment.standing["alarm-month"] == 3 + 3 * 4 + (5 + 4)  # the usual ones, the workers', and of the queues
+    assert found["looks at queues"].amount + found["requests to queues"].amount == Decimal("0.18396")
 
 
 def test_a_network_that_costs_more_than_the_rest():

@@ -11,9 +11,9 @@ from tests.aws.test_firing import EXPRESSIONS, ZONES
 from wherry import lifecycle, schedule
 from wherry.aws import counts, ledger
 from wherry.aws.client import AwsError
-from wherry.aws.names import run_id_of
 from wherry.aws.rows import Row
 from wherry.aws.runs import Runs
+from wherry.messages import run_id_of
 from wherry.model import ScheduleTrigger, iso_seconds
 from wherry.target import TriggerCount
 

@@ -10,9 +10,9 @@ from tests.aws.test_remote import described, histories
 from wherry.aws.client import AwsError
 from wherry.aws.compile import logical_ids
 from wherry.aws.letters import Reader
-from wherry.aws.names import run_id_of
 from wherry.aws.remote import Remote
 from wherry.errors import UserError
+from wherry.messages import run_id_of
 from wherry.model import Status
 
 NAMES = site(Scripted()).names

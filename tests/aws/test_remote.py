@@ -9,9 +9,9 @@ from tests.aws.histories import Book, container, task
 from tests.aws.scripted import JOBFILE, MISSING, NOW, Scripted, execution, site
 from wherry.aws import bus, logs, runs
 from wherry.aws.client import AwsError
-from wherry.aws.names import run_id_of
 from wherry.aws.remote import Remote
 from wherry.errors import NotFound, UserError, WherryError
+from wherry.messages import run_id_of
 from wherry.model import Overrides, Status, new_event
 from wherry.target import Wish
 

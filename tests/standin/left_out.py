@@ -5,5 +5,6 @@ LEFT_OUT = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "nothing scales: MiniStack has no Application Auto Scaling in stacks",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "nothing scales, as above",
     "AWS::Budgets::Budget": "no costs arise",
+    "AWS::CloudWatch::Alarm of an expression": "no metric math is evaluated; alarms of one metric are taken",
     "AWS::CloudWatch::CompositeAlarm": "no alarms are evaluated together",
 }

@@ -1,7 +1,7 @@
 """What IAM is asked about. MiniStack asks about an ECS cluster where AWS asks about the task definition or the task.
 
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon ECS": RunTask is authorised on the
-task definition's revision, StopTask and DescribeTasks on the tasks; the cluster is the condition key `ecs:cluster`.
+task definition's revision, StopTask and DescribeTasks on the tasks, DescribeServices and UpdateService on the service; the cluster is the condition key `ecs:cluster`.
 SQS Developer Guide, "Actions for Amazon SQS": calls for a batch ask for the action of a single message.
 """
 
@@ -74,6 +74,10 @@ def _stream(asked: dict, group: str) -> str:
 def _resource(asked: dict, otherwise: str) -> str:
     from ministack.services import ecs
 
+    service = asked.get("service") or (asked.get("services") or [""])[0]
+    if service:
+        cluster = _cluster_arn(asked.get("cluster", "default")).rsplit("/", 1)[-1]
+        return service if service.startswith("arn:") else _arn("service", f"{cluster}/{service}")
     if "taskDefinition" in asked:
         name = asked["taskDefinition"]
         resolved = ecs._resolve_td_key(name) if hasattr(ecs, "_resolve_td_key") else None

@@ -10,12 +10,18 @@ Guide, "Monitoring with CloudWatch"; SQS Developer Guide, "Available CloudWatch 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from wherry.aws import queues
 from wherry.aws.names import Names
 from wherry.aws.storage import Resource, resource
+from wherry.model import Job, JobFile
 
 _MINUTES = 60
+_WAITING = "ApproximateNumberOfMessagesVisible"
+#: A message that waits so long has probably nobody who takes it; and so long is the work where nothing bounds it.
+_PATIENCE, _UNKNOWN = timedelta(hours=1), timedelta(hours=5)
 
 
 def alarms(names: Names, topics: Sequence[Any]) -> dict[str, Resource]:
@@ -28,7 +34,7 @@ def alarms(names: Names, topics: Sequence[Any]) -> dict[str, Resource]:
             f"`wherry dead-letters {env}` lists them.",
             (
                 "AWS/SQS",
-                "ApproximateNumberOfMessagesVisible",
+                _WAITING,
                 "QueueName",
                 {"Fn::GetAtt": ["DeadLetters", "QueueName"]},
             ),
@@ -59,6 +65,40 @@ def alarms(names: Names, topics: Sequence[Any]) -> dict[str, Resource]:
             {"AlarmActions": list(topics), "InsufficientDataActions": list(topics)},
         ),
     }
+
+
+def of_queues(jobfile: JobFile, names: Names, topics: Sequence[Any]) -> dict[str, Resource]:
+    """Of each queue: messages that were given up; and with workers, one that nobody comes to take."""
+    where, env = f"{names.app} {names.environment}", f"--env {names.environment}"
+    how = {"Statistic": "Maximum", "Period": 5 * _MINUTES, "TreatMissingData": "notBreaching"}
+    found = {}
+    for queue in jobfile.queues.values():
+        base = f"queue-{queue.name.replace('.', '_')}"
+        found[f"{queues.letters_id(queue.name)}Alarm"] = _alarm(
+            names.alarm(f"{base}-dead-letters"),
+            f"{where}: queue {queue.name} has dead letters: messages that failed {queue.max_receives} times. "
+            f"`wherry queues {env}` counts them, `wherry queue redrive {queue.name} {env}` gives them back.",
+            ("AWS/SQS", _WAITING, "QueueName", names.queue(queue.dead_letters)),
+            how,
+            {"AlarmActions": list(topics)},
+        )
+        taker = jobfile.taker(queue.name)
+        if taker is not None:
+            threshold = int(patience(taker[0]).total_seconds())
+            found[f"{queues.queue_id(queue.name)}OldAlarm"] = _alarm(
+                names.alarm(f"{base}-old"),
+                f"{where}: a message of queue {queue.name} is not done after {threshold // 60} minutes. "
+                f"`wherry queues {env}` shows whether workers are there.",
+                ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", names.queue(queue.name)),
+                {**how, "Threshold": threshold},
+                {"AlarmActions": list(topics)},
+            )
+    return found
+
+
+def patience(job: Job) -> timedelta:
+    """How old the oldest message may become: that counts those that are being worked on, so the work is in it."""
+    return _PATIENCE + (job.timeout or _UNKNOWN)
 
 
 def _alarm(

@@ -33,7 +33,7 @@ def alerting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapp
         for trigger in job.triggers:
             if isinstance(trigger, ScheduleTrigger):
                 found |= _beside(job, trigger, names, ids[job.name])
-    return found | alarms.alarms(names, topics)
+    return found | alarms.alarms(names, topics) | alarms.of_queues(jobfile, names, topics)
 
 
 def _topic(names: Names, addresses: Sequence[str]) -> dict[str, Resource]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from wherry.aws import waking, works
 from wherry.aws.changes import Template
 from wherry.aws.works import Resource, works_of
-from wherry.cost.deployment import Deployment
+from wherry.cost.deployment import Deployment, Task
 from wherry.cost.parts import MONTH_HOURS
 from wherry.model import JobFile
 
@@ -19,13 +21,14 @@ IMAGE_GB = 1
 _EACH = {
     "AWS::EC2::NatGateway": ("nat-hour", MONTH_HOURS),
     "AWS::EC2::EIP": ("ipv4-hour", MONTH_HOURS),
-    "AWS::CloudWatch::Alarm": ("alarm-month", 1),
     "AWS::CloudWatch::CompositeAlarm": ("alarm-month", 5),
     "AWS::CloudWatch::Dashboard": ("dashboard-month", 1),
     "AWS::Logs::MetricFilter": ("metric-month", 1),
     "AWS::KMS::Key": ("key-month", 1),
     "AWS::ECR::Repository": ("images-gb-month", IMAGE_GB),
 }
+#: In a month, of each queue that workers sleep at.
+_LOOKS = MONTH_HOURS * 60
 _WORDS = {"images-gb-month": f"{IMAGE_GB} GB a job, assumed"}
 #: What costs money while nothing runs, and is not worked out here.
 _UNPRICED = {
@@ -49,6 +52,7 @@ def deployment_of(jobfile: JobFile, *templates: Template) -> Deployment:
         works=works_of(jobfile, resources),
         standing={key: Decimal(quantity) for key, quantity in standing.items()},
         things=things,
+        always=_always(resources),
         instances=tuple(dict.fromkeys(_instance(each.get("Properties", {}), resources) for each in groups)),
         unpriced=unpriced,
     )
@@ -60,7 +64,14 @@ def _standing(resources: Mapping[str, Resource]) -> tuple[Counter[str], dict[str
     unpriced = []
     for resource in resources.values():
         kind, properties = resource["Type"], resource.get("Properties", {})
-        if kind in _EACH:
+        if kind == "AWS::CloudWatch::Alarm":
+            # one of an expression is billed for each metric in it
+            found["alarm-month"] += sum("MetricStat" in each for each in properties.get("Metrics", ())) or 1
+        elif kind == "AWS::Events::Rule" and properties.get("ScheduleExpression") == waking.LOOK:
+            found["express-1000000"] += _LOOKS
+            found["sqs-1000000"] += _LOOKS
+            things["express-1000000"] = things["sqs-1000000"] = "one a minute for each"
+        elif kind in _EACH:
             key, quantity = _EACH[kind]
             found[key] += quantity
         elif kind == "AWS::EC2::VPCEndpoint" and properties.get("VpcEndpointType") == "Interface":
@@ -72,9 +83,22 @@ def _standing(resources: Mapping[str, Resource]) -> tuple[Counter[str], dict[str
             if least:
                 found[f"ec2-{instance}-hour"] += least * MONTH_HOURS
                 things[f"ec2-{instance}-hour"] = f"{least} x {instance} at least"
-        elif kind in _UNPRICED:
+        elif kind in _UNPRICED and not (kind == "AWS::ECS::Service" and works.owner_of(resource)):
             unpriced.append(f"{_UNPRICED[kind]}: not in these sums")
     return found, things, tuple(dict.fromkeys(unpriced))
+
+
+def _always(resources: Mapping[str, Resource]) -> tuple[tuple[str, int, Task], ...]:
+    """The workers of queues that are there whether messages come or not."""
+    found = []
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::ApplicationAutoScaling::ScalableTarget" and properties["MinCapacity"]:
+            named = re.search(r"\$\{(\w+)\.Name\}", str(properties["ResourceId"].get("Fn::Sub")))
+            service = resources.get(named[1], {}) if named else {}
+            task = works.task_of(service.get("Properties", {}), resources)
+            found.append((works.owner_of(resource), int(properties["MinCapacity"]), task))
+    return tuple(found)
 
 
 def _instance(group: Mapping[str, Any], resources: Mapping[str, Resource]) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from wherry import announcements, causes
-from wherry.aws.names import run_id_of
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.errors import UserError, WherryError
+from wherry.messages import run_id_of
 from wherry.model import Event, EventTrigger, Run
 
 #: PutEvents takes so many at once.

@@ -122,6 +122,9 @@ def leave_for(bus: Bus, account: str) -> str:
 
 def _relays(jobfile: JobFile, bus: Bus) -> bool:
     """Whether anything listens on another account's bus."""
-    return bus.is_elsewhere and any(
-        isinstance(trigger, EventTrigger) for job in jobfile.jobs.values() for trigger in job.triggers
+    triggers = (trigger for job in jobfile.jobs.values() for trigger in job.triggers)
+    feeds = (queue.feed for queue in jobfile.queues.values())
+    return bus.is_elsewhere and (
+        any(isinstance(trigger, EventTrigger) for trigger in triggers)
+        or any(feed is not None and feed.pattern is not None for feed in feeds)
     )

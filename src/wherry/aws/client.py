@@ -112,7 +112,7 @@ class Aws:
         """Where another service of AWS finds an object."""
         return f"{self._client('s3').meta.endpoint_url}/{bucket}/{key}"
 
-    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """One call, named as in boto3; raises AwsError."""
         try:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
@@ -141,7 +141,7 @@ class Aws:
             if is_done():
                 return
 
-    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+    def pages(self, service: str, operation: str, key: str, /, **parameters: Any) -> Iterator[Any]:
         """The items of a listing, page by page as they are wanted; `key` names them in a page. Raises AwsError."""
         try:
             for page in self._client(service).get_paginator(operation).paginate(**parameters):

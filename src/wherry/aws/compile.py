@@ -15,13 +15,16 @@ from wherry.aws import (
     buses,
     capacity,
     dashboard,
+    feeding,
     hosts,
     jobroles,
     jobs,
+    queues,
     starting,
     storage,
     tasks,
     triggers,
+    waking,
 )
 from wherry.aws.given import Given
 from wherry.aws.names import Names
@@ -30,7 +33,7 @@ from wherry.aws.policy import sub
 from wherry.aws.refusals import refuse_unsupported
 from wherry.aws.storage import Resource, resource
 from wherry.aws.template import refuse_too_large
-from wherry.model import Environment, Job, JobFile, UploadTrigger
+from wherry.model import Environment, Job, JobFile
 
 Template = dict[str, Any]
 
@@ -62,6 +65,8 @@ def compile_template(jobfile: JobFile, environment: Environment, given: Given) -
     resources |= _buckets(jobfile, environment, names)
     resources |= storage.dead_letters(names, names.bus(environment.bus))
     resources |= buses.buses(jobfile, environment, names)
+    resources |= queues.queues(jobfile, environment, names)
+    resources |= waking.waking(jobfile, names, {name: queues.queue_id(name) for name in jobfile.queues})
     for job in jobfile.jobs.values():
         resources |= jobs.job_resources(jobfile, environment, given, job, ids[job.name], where)
     if capacity.on_instances(environment):
@@ -158,19 +163,18 @@ def _compact(value: Any) -> str:
 
 
 def _buckets(jobfile: JobFile, environment: Environment, names: Names) -> dict[str, Resource]:
-    watched = {
-        trigger.bucket
-        for job in jobfile.jobs.values()
-        for trigger in job.triggers
-        if isinstance(trigger, UploadTrigger)
-    }
-    return {
-        _bucket_id(each.name): storage.bucket(
-            f"bucket {each.name}", sub(names.bucket_sub(each, environment)), events=each.name in watched
-        )
-        for each in jobfile.buckets.values()
-        if each.existing is None
-    }
+    found = {}
+    ids = {name: queues.queue_id(name) for name in jobfile.queues}
+    watched = feeding.watched(jobfile)
+    for each in jobfile.buckets.values():
+        if each.existing is None:
+            told = feeding.notifications(jobfile, each.name, ids)
+            name = sub(names.bucket_sub(each, environment))
+            made = storage.bucket(f"bucket {each.name}", name, events=each.name in watched, told=told)
+            if told:  # S3 sends a test message at once, and takes no queue that refuses it
+                made["DependsOn"] = [queues.policy_id(queue) for queue in feeding.told_by(jobfile, each.name)]
+            found[_bucket_id(each.name)] = made
+    return found
 
 
 def _bucket_id(name: str) -> str:

@@ -16,7 +16,7 @@ from wherry.aws.dashboard import rule_dimensions
 from wherry.aws.ledger import Ledger
 from wherry.aws.site import Site
 from wherry.aws.triggers import logical_id
-from wherry.model import InvokeTrigger, ScheduleTrigger
+from wherry.model import InvokeTrigger, QueueTrigger, ScheduleTrigger
 from wherry.target import TriggerCount
 
 #: So many metrics one call may ask for (API Reference, GetMetricData).
@@ -24,6 +24,7 @@ _MOST = 500
 _HOUR = 3600
 #: How often in all, and how often in vain: of a rule, and of a function.
 _METRICS = ("TriggeredRules", "FailedInvocations")
+_SENT = ("NumberOfMessagesSent",)
 _CALLS = ("Invocations", "Errors")
 
 
@@ -53,6 +54,8 @@ def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tupl
                 continue
             if isinstance(trigger, InvokeTrigger):
                 space, metrics, dimensions = "AWS/Lambda", _CALLS, {"FunctionName": site.names.function(job.name)}
+            elif isinstance(trigger, QueueTrigger):
+                space, metrics, dimensions = "AWS/SQS", _SENT, {"QueueName": site.names.queue(trigger.queue)}
             else:
                 name = site.names.rule(logical_id(ids[job.name], trigger))
                 space, metrics = "AWS/Events", _METRICS

@@ -16,7 +16,7 @@ from wherry.aws import triggers
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
 from wherry.aws.storage import Resource, resource
-from wherry.model import Environment, EventTrigger, InvokeTrigger, JobFile, ScheduleTrigger
+from wherry.model import Environment, EventTrigger, InvokeTrigger, JobFile, QueueTrigger, ScheduleTrigger
 
 #: So many graphs of one page may be of metrics, all together (CloudWatch quotas).
 MOST = 2_500
@@ -35,12 +35,21 @@ _RUNS = {
     "ExecutionsTimedOut": "runs over their deadline",
     "ExecutionsAborted": "runs that were stopped",
 }
+_WAITING = "ApproximateNumberOfMessagesVisible"
+_QUEUES = {
+    _WAITING: ("messages that wait", "Maximum"),
+    "ApproximateNumberOfMessagesNotVisible": ("messages that are worked on", "Maximum"),
+    "ApproximateAgeOfOldestMessage": ("age of the oldest message, in seconds", "Maximum"),
+    "NumberOfMessagesDeleted": ("messages done", "Sum"),
+}
 _SCHEDULES = {
     "InvocationAttemptCount": "fired",
     "TargetErrorCount": "refused",
     "InvocationDroppedCount": "given up",
     "InvocationsSentToDeadLetterCount": "dead letters",
 }
+#: Triggers that no rule of EventBridge hands to the dispatcher.
+_WITHOUT_RULE = ScheduleTrigger | InvokeTrigger | QueueTrigger
 Metric = list[Any]
 
 
@@ -60,7 +69,8 @@ def dashboard(jobfile: JobFile, environment: Environment, names: Names, ids: Map
         graphs.append(("schedules", group))
     if rules:
         graphs += [(title, [["AWS/Events", metric, *rule] for rule in rules]) for metric, title in _RULES.items()]
-    waiting = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.dead_letters, {"stat": "Maximum"}]
+    graphs += _queues(jobfile, names)
+    waiting = ["AWS/SQS", _WAITING, "QueueName", names.dead_letters, {"stat": "Maximum"}]
     graphs += [("dead letters that wait", [waiting]), ("vCPUs on Fargate, of the whole account", _usage())]
     widgets = [_widget(number, title, metrics) for number, (title, metrics) in enumerate(graphs) if metrics]
     body = json.dumps({"periodOverride": "inherit", "widgets": widgets}, ensure_ascii=False, separators=(",", ":"))
@@ -74,8 +84,28 @@ def dashboard(jobfile: JobFile, environment: Environment, names: Names, ids: Map
 def size(jobfile: JobFile) -> int:
     """How many graphs of metrics a page of these jobs has."""
     kinds = [trigger for job in jobfile.jobs.values() for trigger in job.triggers]
-    events = sum(not isinstance(trigger, ScheduleTrigger | InvokeTrigger) for trigger in kinds)
-    return len(_RUNS) * len(jobfile.jobs) + len(_RULES) * events + len(_SCHEDULES) + 3
+    events = sum(not isinstance(trigger, _WITHOUT_RULE) for trigger in kinds)
+    queues = (len(_QUEUES) + 1) * len(jobfile.queues)
+    return len(_RUNS) * len(jobfile.jobs) + len(_RULES) * events + queues + len(_SCHEDULES) + 3
+
+
+def _queues(jobfile: JobFile, names: Names) -> list[tuple[str, list[Metric]]]:
+    """What waits in queues, what is worked on, and what comes of it."""
+    found: list[tuple[str, list[Metric]]] = [
+        (
+            title,
+            [
+                ["AWS/SQS", metric, "QueueName", names.queue(queue.name), {"label": queue.name, "stat": stat}]
+                for queue in jobfile.queues.values()
+            ],
+        )
+        for metric, (title, stat) in _QUEUES.items()
+    ]
+    letters = [
+        ["AWS/SQS", _WAITING, "QueueName", names.queue(queue.dead_letters), {"label": queue.name, "stat": "Maximum"}]
+        for queue in jobfile.queues.values()
+    ]
+    return [*found, ("dead letters of queues", letters)]
 
 
 def rule_dimensions(trigger: object, name: str, names: Names, environment: Environment) -> dict[str, str]:
@@ -89,7 +119,7 @@ def _rules(jobfile: JobFile, environment: Environment, names: Names, ids: Mappin
     """The end of a metric of each rule."""
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
-            if not isinstance(trigger, ScheduleTrigger | InvokeTrigger):
+            if not isinstance(trigger, _WITHOUT_RULE):
                 name = names.rule(triggers.logical_id(ids[job.name], trigger))
                 dimensions = rule_dimensions(trigger, name, names, environment)
                 flat = [part for each in dimensions.items() for part in each]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wherry.aws import found, permissions, release, shipment
+from wherry.aws import found, permissions, release, shipment, telling
 from wherry.aws.changes import Change, Template, between
 from wherry.aws.client import AwsError
 from wherry.aws.events import Watch
@@ -60,7 +60,8 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Nothing to do."""
-        return not (self.base_changes or self.changes or self.to_ship or self.survey.to_switch_on or self.first)
+        changes = self.base_changes or self.changes or self.to_ship or self.survey.to_switch_on or self.first
+        return not changes and self.survey.is_told
 
 
 _FIRST = {
@@ -138,9 +139,26 @@ def carry_out(plan: Plan, report: Report) -> State:
         found.switch_on(site.aws, bucket)
     if release.has_instances(survey.deployed) and not release.has_instances(plan.template):
         release.release(site, report.stage, for_good=False)
+    _forget(survey, report)
     state = _bring(site.main, lambda: survey.template(images), report, "the stack", plan.proposal)
+    for notices in survey.notices:
+        if notices.are_new:
+            report.stage(f"bucket {notices.bucket}: it tells the queues of uploads from now on")
+            telling.tell(site.aws, site.names, notices)
     _bring(site.base, lambda: survey.base, report, "the base: what is no longer needed goes")
     return state
+
+
+def _forget(survey: Survey, report: Report) -> None:
+    """Nothing is told to a queue that is about to go."""
+    site = survey.site
+    for notices in survey.notices:
+        if notices.are_old:
+            report.stage(f"bucket {notices.bucket}: it does not tell all the queues any more")
+            telling.forget(site.aws, site.names, notices.bucket, [each["Id"] for each in notices.wanted])
+    for bucket in survey.forgotten:
+        report.stage(f"bucket {bucket}: it does not tell the queues any more")
+        telling.forget(site.aws, site.names, bucket)
 
 
 def _bring(

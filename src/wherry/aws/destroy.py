@@ -7,20 +7,26 @@ them), and secrets, which people have set. Buckets of somebody else are not touc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.aws import found, release, standstill
+from wherry.aws import found, release, standstill, telling
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.deploy import Report, watching
 from wherry.aws.stack import StackFailed
 from wherry.aws.states import State
 from wherry.aws.survey import Site
+from wherry.aws.words import about
 
 #: DeleteObjects takes so many at once.
 _BATCH = 1000
+_COUNTED = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 #: What triggers start while the stack goes may stand in its way; after another stop it does not.
 _ROUNDS = 3
 
@@ -38,6 +44,8 @@ class Remains:
     #: Own buckets, by their physical names.
     buckets: Sequence[str]
     secrets: Sequence[str]
+    #: Queue, in words -> how many messages of it are lost.
+    messages: Mapping[str, int]
 
     @property
     def is_nothing(self) -> bool:
@@ -57,8 +65,32 @@ def look(site: Site) -> Remains:
         resources=len(template.get("Resources", {})) + len(base.get("Resources", {})),
         tasks=list(standstill.tasks(site)),
         buckets=own_buckets(site, template),
+        messages=_messages(site.aws, template),
         secrets=[name for name, arn in zip(secrets, arns, strict=True) if arn],
     )
+
+
+def _messages(aws: Aws, template: Template) -> dict[str, int]:
+    """The queues with messages in them; the dead letters of the environment itself are runs, and known elsewhere."""
+    queues = {
+        str(about(logical_id, template)): str(each["Properties"]["QueueName"])
+        for logical_id, each in template.get("Resources", {}).items()
+        if each["Type"] == "AWS::SQS::Queue" and logical_id != "DeadLetters"
+    }
+    counts = found.at_once(lambda name: _count(aws, name), queues.values())
+    return {name: count for name, count in zip(queues, counts, strict=True) if count}
+
+
+def _count(aws: Aws, queue: str) -> int:
+    """All messages of a queue: those that wait, those that are worked on, and the delayed ones."""
+    try:
+        url = aws.call("sqs", "get_queue_url", QueueName=queue)["QueueUrl"]
+        told = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(_COUNTED))["Attributes"]
+    except AwsError as error:
+        if error.code in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+            return 0
+        raise
+    return sum(int(told[name]) for name in _COUNTED)
 
 
 def own_buckets(site: Site, template: Template) -> list[str]:
@@ -120,6 +152,9 @@ def _main(site: Site, report: Report) -> None:
         if not site.main.look().id:
             break
         report.stage("the stack goes" if attempt == 0 else "the stack goes: another try, without what began meanwhile")
+        for bucket in sorted(telling.buckets_of(template)):
+            report.stage(f"bucket {bucket}: it does not tell the queues any more")
+            telling.forget(site.aws, site.names, bucket)
         standstill.halt(site, template, report.stage)
         if release.has_instances(template):
             release.release(site, report.stage, for_good=True)

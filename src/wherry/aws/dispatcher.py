@@ -10,7 +10,7 @@ from wherry import announcements, causes
 from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.firing import BEFORE
 from wherry.aws.jsonata import expression, literal
-from wherry.aws.names import RUN_ID_LENGTH
+from wherry.messages import RUN_ID_LENGTH
 
 #: Step Functions' word for how an execution ended -> ours; a failure's `error` tells more (`judgement`).
 _STATUSES = '{"SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "stopped"}'

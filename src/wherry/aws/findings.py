@@ -15,7 +15,8 @@ from wherry import announcements, lifecycle
 from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.dispatcher import end_event
 from wherry.aws.jsonata import expression, literal
-from wherry.aws.names import RUN_ID_LENGTH, Names
+from wherry.aws.names import Names
+from wherry.messages import RUN_ID_LENGTH
 
 #: A subject of SNS has at most so many characters; a reason, and the event of a run, may be cut to these.
 _SUBJECT, _REASON, _EVENT = 100, 1_000, 50_000

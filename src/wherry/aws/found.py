@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from wherry.aws import feeding
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.given import GivenNetwork
 from wherry.errors import NotFound, UserError
-from wherry.model import Bucket, Environment, JobFile, UploadTrigger
+from wherry.model import Bucket, Environment, JobFile
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -106,16 +107,11 @@ def _given(aws: Aws, environment: Environment) -> GivenNetwork:
 
 
 def existing_buckets(aws: Aws, jobfile: JobFile) -> list[str]:
-    """Look at the `existing` buckets; gives those whose uploads start jobs and do not reach EventBridge yet.
+    """Look at the `existing` buckets; gives those whose uploads EventBridge has to hear of and does not yet.
 
     Raises NotFound for one that is not there, UserError for one of another region.
     """
-    watched = {
-        trigger.bucket
-        for job in jobfile.jobs.values()
-        for trigger in job.triggers
-        if isinstance(trigger, UploadTrigger)
-    }
+    watched = feeding.watched(jobfile)
 
     def look(bucket: Bucket) -> str | None:
         name = str(bucket.existing)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from wherry.aws import capacity, found
+from wherry.aws import capacity, feeding, found
 from wherry.aws.ejected import Ejected, names_of_environment
 from wherry.aws.hosts import GROUP
 from wherry.aws.names import Names
-from wherry.model import Environment, InvokeTrigger, Job, JobFile, UploadTrigger
+from wherry.model import Environment, InvokeTrigger, Job, JobFile, Queue, UploadTrigger
 
 
 def handbook(jobfile: JobFile, environment: Environment, made: Ejected, sources: Mapping[str, str]) -> str:
@@ -25,7 +25,9 @@ def handbook(jobfile: JobFile, environment: Environment, made: Ejected, sources:
         *(_image(names, environment, made.images[job], job, folder) for job, folder in sources.items()),
         _buckets(jobfile),
         _stack(names, made),
+        _notices(names, jobfile),
         *_use(names, jobfile),
+        _queues(names, jobfile),
         _destroy(names, jobfile, environment),
     ]
     return "\n".join(part for part in parts if part)
@@ -139,8 +141,7 @@ docker push "$repository:latest"
 
 def _buckets(jobfile: JobFile) -> str:
     """Buckets of somebody else tell EventBridge of uploads only when they are told to."""
-    triggers = [trigger for job in jobfile.jobs.values() for trigger in job.triggers]
-    watched = {trigger.bucket for trigger in triggers if isinstance(trigger, UploadTrigger)}
+    watched = feeding.watched(jobfile)
     theirs = sorted(str(jobfile.buckets[name].existing) for name in watched if jobfile.buckets[name].existing)
     if not theirs:
         return ""
@@ -191,6 +192,79 @@ def _stack(names: Names, made: Ejected) -> str:
   {_tags(names)}{overrides}
 ```
 """
+
+
+#: Puts ours in the place of ours; the beginning of our names and the new ones are arguments.
+_TELL = (
+    "import json, sys; known = json.loads(sys.stdin.read() or '{}'); "
+    "kept = [one for one in known.get('QueueConfigurations', []) if not one.get('Id', '').startswith(sys.argv[1])]; "
+    "print(json.dumps({**known, 'QueueConfigurations': kept + json.loads(sys.argv[2])}))"
+)
+
+
+def _notices(names: Names, jobfile: JobFile) -> str:
+    """Buckets of somebody else that send notifications to queues do so once the queues are there."""
+    told = feeding.notices(jobfile, names)
+    if not told:
+        return ""
+    lines = "".join(f"tell {bucket} \"$(cat <<END\n{json.dumps(entries)}\nEND\n)\"\n" for bucket, entries in told.items())
+    return f"""\
+## What buckets tell queues
+
+These buckets send notifications of uploads to queues; what they tell others stays as it is.
+
+```sh
+tell() {{
+  aws s3api put-bucket-notification-configuration --bucket "$1" --skip-destination-validation \\
+    --notification-configuration "$(aws s3api get-bucket-notification-configuration --bucket "$1" \\
+      | python3 -c "{_TELL}" {names.notice("")} "$2")"
+}}
+{lines}```
+"""
+
+
+def _queues(names: Names, jobfile: JobFile) -> str:
+    """What is in the queues, and how many take it."""
+    if not jobfile.queues:
+        return ""
+    rows = "\n".join(
+        f"| {queue.name} | `{names.queue(queue.name)}` | `{names.queue(queue.dead_letters)}` | {_workers(names, jobfile, queue)} |"
+        for queue in jobfile.queues.values()
+    )
+    first = names.queue(next(iter(jobfile.queues)))
+    return f"""\
+## Queues
+
+| queue | in SQS | its dead letters | service of its workers |
+|---|---|---|---|
+{rows}
+
+```sh
+queue=$(aws sqs get-queue-url --queue-name {first} --query QueueUrl --output text)
+aws sqs get-queue-attributes --queue-url "$queue" --attribute-names All
+```
+"""
+
+
+def _workers(names: Names, jobfile: JobFile, queue: Queue) -> str:
+    taker = jobfile.taker(queue.name)
+    return f"`{names.service(taker[0].name, queue.name)}`" if taker else ""
+
+
+def _let_workers_go(names: Names, jobfile: JobFile) -> str:
+    """Services would put a task in the place of each one that is stopped; nothing is told to queues that go."""
+    lines = "".join(f"tell {bucket} '[]'\n" for bucket in feeding.notices(jobfile, names))
+    takers = [(taker[0], queue) for queue in jobfile.queues if (taker := jobfile.taker(queue))]
+    for job, queue in takers:
+        service = f"--cluster {names.cluster} --service {names.service(job.name, queue)}"
+        lines += f"aws ecs update-service {service} --desired-count 0 > /dev/null\n"
+    return lines
+
+
+def _stop_workers(names: Names, jobfile: JobFile) -> str:
+    if not any(jobfile.taker(queue) for queue in jobfile.queues):
+        return ""
+    return f"for task in $tasks; do aws ecs stop-task --cluster {names.cluster} --task $task > /dev/null; done\n"
 
 
 def _use(names: Names, jobfile: JobFile) -> Iterator[str]:
@@ -250,14 +324,14 @@ def _destroy(names: Names, jobfile: JobFile, environment: Environment) -> str:
 ## Take it away
 
 ```sh
-tasks=$(aws ecs list-tasks --cluster {names.cluster} --query 'taskArns[]' --output text)
+{_let_workers_go(names, jobfile)}tasks=$(aws ecs list-tasks --cluster {names.cluster} --query 'taskArns[]' --output text)
 for machine in {machines}; do
   for one in $(aws stepfunctions list-executions --state-machine-arn "$machines:$machine" --status-filter RUNNING \\
       --query 'executions[].executionArn' --output text); do
     aws stepfunctions stop-execution --execution-arn "$one"
   done
 done
-[ -z "$tasks" ] || aws ecs wait tasks-stopped --cluster {names.cluster} --tasks $tasks
+{_stop_workers(names, jobfile)}[ -z "$tasks" ] || aws ecs wait tasks-stopped --cluster {names.cluster} --tasks $tasks
 {_let_go(names) if capacity.on_instances(environment) else ""}aws cloudformation delete-stack --stack-name {names.stack}
 aws cloudformation wait stack-delete-complete --stack-name {names.stack}
 aws s3 rm --recursive "s3://$work"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wherry.aws import policy
+from wherry.aws import policy, services
 from wherry.aws.given import Given
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
@@ -104,6 +104,7 @@ def task(jobfile: JobFile, environment: Environment, given: Given, job: Job, nam
     if job.secrets:
         secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
         statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
+    statements += services.may(jobfile, environment, job, names)
     large = sub(f"arn:${{AWS::Partition}}:s3:::{names.work_bucket_sub}/events/{job.name}/*")
     statements.append(policy.allow(["s3:GetObject"], large))
     return statements

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry import lifecycle
-from wherry.aws import capacity, invoking, jobroles, jsonata, overrides, owntask, policy, tasks
+from wherry.aws import (
+    capacity,
+    invoking,
+    jobroles,
+    jsonata,
+    overrides,
+    owntask,
+    policy,
+    queues,
+    services,
+    tasks,
+)
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
@@ -25,10 +36,10 @@ def job_resources(
 ) -> dict[str, Resource]:
     """What a job consists of; `job_id` begins its logical ids, `where` is the NetworkConfiguration of its tasks."""
     names = Names(app=jobfile.app, environment=environment.name)
-    buckets = {each.name: names.bucket_sub(each, environment) for each in jobfile.buckets.values()}
+    known = queues.known(jobfile, environment, names)
     own = owntask.load(jobfile, job) if job.task_definition else None
     make = owntask.task_definition if own else tasks.task_definition
-    definition = make(jobfile, environment, given, job, buckets)
+    definition = make(jobfile, environment, given, job, known)
     resources = _logs(environment, given, job, job_id, names, own)
     pushed = tasks.builds_image(job) and environment.registry is None
     repository = names.repository(job.name) if pushed else None
@@ -68,7 +79,7 @@ def job_resources(
     )
     main = owntask.main_of(own) if own else overrides.MAIN
     on_instances = capacity.on_instances(environment)
-    expressions = {name: jsonata.physical(text) for name, text in buckets.items()}
+    expressions = {name: _expression(name, text) for name, text in known.items()}
     around = Surroundings(
         cluster={"Fn::GetAtt": ["Cluster", "Arn"]},
         task_definition={"Ref": f"{job_id}Task"},
@@ -93,7 +104,12 @@ def job_resources(
     for trigger in job.triggers:
         if isinstance(trigger, InvokeTrigger):
             resources |= invoking.function(job, trigger, names, job_id, _days(environment))
-    return resources
+    return resources | services.workers(jobfile, environment, job, job_id, definition, where, READY)
+
+
+def _expression(name: str, text: str) -> str:
+    """The same value within a machine: a bucket's name is made there, a queue's URL put in by CloudFormation."""
+    return f'"{text}"' if name.startswith(jsonata.queue_key("")) else jsonata.physical(text)
 
 
 def _days(environment: Environment) -> int:

@@ -19,6 +19,10 @@ AT = (
 )
 
 
+#: Nothing: the file of a message is the worker's, and no run that a machine starts has one.
+_NO_FILE = '$lookup({}, "file")'
+
+
 def expression(text: str) -> str:
     """A value of a machine that is evaluated."""
     return "{% " + text + " %}"
@@ -37,19 +41,34 @@ def path(steps: tuple[Step, ...], root: str = "$event") -> str:
     return found
 
 
-def value(template: Template, buckets: Mapping[str, str]) -> str:
-    """A template of the job file as an expression that gives its text; `buckets` are expressions of physical names."""
-    return " & ".join(literal(part) if isinstance(part, str) else _reference(part, buckets) for part in template.parts)
+def value(template: Template, named: Mapping[str, str]) -> str:
+    """A template of the job file as an expression that gives its text; `named` are expressions (`key`).
+
+    In a queue's one CloudFormation puts the URL; so `${` is escaped where it is only text.
+    """
+    return " & ".join(literal(part).replace("${", "\\u0024{") if isinstance(part, str) else _reference(part, named) for part in template.parts)
 
 
-def _reference(reference: Reference, buckets: Mapping[str, str]) -> str:
+def _reference(reference: Reference, named: Mapping[str, str]) -> str:
     match reference.kind:
-        case "bucket":
-            return buckets[reference.name]
+        case "bucket" | "queue":
+            return named[key(reference)]
         case "interval":
             return path(("detail", "interval", reference.name))
+        case "file":
+            return _NO_FILE
         case _:
             return f"$string({path(reference.steps)})"
+
+
+def key(reference: Reference) -> str:
+    """What a reference to a bucket or a queue is called where the values of all of them stand together."""
+    return queue_key(reference.name) if reference.kind == "queue" else reference.name
+
+
+def queue_key(name: str) -> str:
+    """The same, for the URL of a queue: no bucket can have this name."""
+    return f"queue:{name}"
 
 
 def needs(template: Template) -> list[tuple[str, str]]:
@@ -62,12 +81,14 @@ def needs(template: Template) -> list[tuple[str, str]]:
         elif reference.kind == "interval":
             said = f"`{reference.written}` needs a run that covers an interval, as scheduled ones do"
             wanted.append((path(("detail", "interval", reference.name)), said))
+        elif reference.kind == "file":
+            wanted.append((_NO_FILE, f"`{reference.written}` needs a message of a queue"))
     return wanted
 
 
 def is_dynamic(template: Template) -> bool:
     """True when the text is known only when a run starts."""
-    return any(reference.kind in ("event", "interval") for reference in template.references)
+    return any(reference.kind in ("event", "interval", "file") for reference in template.references)
 
 
 def physical(name: str) -> str:

@@ -17,11 +17,11 @@ from wherry import lifecycle, schedule
 from wherry.aws.client import AwsError
 from wherry.aws.compile import logical_ids
 from wherry.aws.deadletters import DeadLetters
-from wherry.aws.names import RUN_ID_LENGTH, run_id_of
 from wherry.aws.rows import Row
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.aws.triggers import logical_id
+from wherry.messages import RUN_ID_LENGTH, run_id_of
 from wherry.model import ScheduleTrigger, Status, iso_seconds
 from wherry.target import Missed
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from wherry import causes
 from wherry.aws import triggers
-from wherry.aws.names import Names, round_of, run_id_of
+from wherry.aws.names import Names, round_of
 from wherry.aws.outcomes import loaded, moment
-from wherry.model import Event, InvokeTrigger, JobFile, Run, ScheduleTrigger, Status, iso_seconds, new_event
+from wherry.messages import run_id_of
+from wherry.model import Event, InvokeTrigger, JobFile, QueueTrigger, Run, ScheduleTrigger, Status, iso_seconds, new_event
 
 _STATUS_CHANGE = "Step Functions Execution Status Change"
 _PLACEHOLDER = "<aws."
@@ -112,7 +113,7 @@ def _rules(jobfile: JobFile, names: Names, ids: Mapping[str, str]) -> list[tuple
     found = []
     for job in jobfile.jobs.values():
         for trigger in job.triggers:
-            if not isinstance(trigger, ScheduleTrigger | InvokeTrigger):
+            if not isinstance(trigger, ScheduleTrigger | InvokeTrigger | QueueTrigger):
                 name = names.rule(triggers.logical_id(ids[job.name], trigger))
                 found.append((name, {**triggers.told(job, trigger), "machine": names.machine_arn(job.name)}))
     return found

@@ -26,6 +26,7 @@ from wherry.aws.asl import PATIENTLY, State, integration
 from wherry.aws.jsonata import expression, literal
 from wherry.aws.judgement import judgement, seconds
 from wherry.aws.overrides import LIMIT, Plan
+from wherry.aws.policy import sub
 from wherry.model import Job
 
 #: After so many starts in vain (no Spot capacity, interruptions) an attempt is made on demand.
@@ -93,7 +94,7 @@ def _begin(plan: Plan) -> State:
             "patient": expression("$exists($states.input.patient) ? $states.input.patient : false"),
             "event": expression("$states.input.event"),
             "missing": expression(plan.missing),
-            "containers": expression(plan.containers),
+            "containers": sub(expression(plan.containers)),
         },
         "Next": "Check",
     }

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from wherry.model import Bucket, Bus, Environment, JobFile
 
-#: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
-RUN_ID_LENGTH = 26
 #: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
 _ROUND = re.compile(r"(.+)--([0-9]{1,4})")
 #: A bucket's name has at most 63 characters; account and the longest region take 12 + 14 of them, two hyphens 2.
@@ -21,9 +19,12 @@ _BUCKET_STEM = 35
 _MACHINE_STEM = 80
 _RULE = 64
 _FUNCTION = 64
+_QUEUE = 80
+_SERVICE = 255
 #: What stays of a long stem at the beginning of names that are matched by their beginning.
 _PREFIX = 50
 _CLUSTER = 255
+_FIFO = ".fifo"
 _BUS = 256
 
 
@@ -135,6 +136,35 @@ class Names:
         """The queue of failed runs and of what could not be delivered."""
         return shorten(f"{self.stem}-dead-letters", 80)
 
+    def queue(self, name: str) -> str:
+        """A queue of the job file, or the dead letters of one."""
+        stem, fifo = name.removesuffix(_FIFO), _FIFO if name.endswith(_FIFO) else ""
+        return shorten(f"{self.stem}-{stem}", _QUEUE - len(fifo)) + fifo
+
+    def queue_arn(self, name: str) -> str:
+        """Its ARN."""
+        return f"arn:{self.partition}:sqs:{self.region}:{self.account}:{self.queue(name)}"
+
+    def service(self, job: str, queue: str) -> str:
+        """The service (ECS) of the workers that a job has at a queue. No name of a job has an underscore."""
+        return shorten(f"{job}_{queue.replace('.', '_')}", _SERVICE)
+
+    def worker_family(self, job: str, queue: str) -> str:
+        """The task definition of these workers."""
+        return shorten(f"{self.family(job)}_{queue.replace('.', '_')}", _SERVICE)
+
+    @property
+    def waker(self) -> str:
+        """The machine that starts the first worker of a queue."""
+        return shorten(f"{self.prefix}_waker", _MACHINE_STEM)
+
+    def notice(self, queue: str) -> str:
+        """What a bucket of somebody else calls the entry by which it tells a queue of uploads: ours, by its beginning.
+
+        No name of an app or an environment has an underscore.
+        """
+        return f"wherry_{self.stem}_{queue}"
+
     @property
     def topic(self) -> str:
         """The SNS topic of the alerts."""
@@ -183,11 +213,6 @@ class Names:
 def names_of(jobfile: JobFile, environment: str) -> Names:
     """The names of an environment, without its account."""
     return Names(app=jobfile.app, environment=environment)
-
-
-def run_id_of(job: str, cause: str) -> str:
-    """The id of the one run that a job has of a cause; the dispatcher computes the same."""
-    return hashlib.sha256(f"{job} {cause}".encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def execution_name(run_id: str, round_number: int) -> str:

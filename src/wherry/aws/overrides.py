@@ -32,11 +32,11 @@ class Plan:
     containers: str
 
 
-def plan_of(job: Job, buckets: Mapping[str, str], *, main: str = MAIN, helpers: Iterable[str] = ()) -> Plan:
-    """The plan of a job; `buckets` are expressions of names, `helpers` further containers that get the facts."""
-    parts = [_container(main, job.env, buckets, _command(job, buckets), override=True)]
-    parts += [_helper(helper, buckets) for helper in job.helpers]
-    parts += [_container(name, {}, buckets, "") for name in helpers]
+def plan_of(job: Job, named: Mapping[str, str], *, main: str = MAIN, helpers: Iterable[str] = ()) -> Plan:
+    """The plan of a job; `named` are expressions (`jsonata.key`), `helpers` further containers that get the facts."""
+    parts = [_container(main, job.env, named, _command(job, named), override=True)]
+    parts += [_helper(helper, named) for helper in job.helpers]
+    parts += [_container(name, {}, named, "") for name in helpers]
     return Plan(
         missing=_missing(job),
         containers=_within(f"[{_NEXT.join(parts)}]"),
@@ -72,11 +72,11 @@ def _within(expression: str) -> str:
 
 
 def _container(
-    name: str, env: Mapping[str, str], buckets: Mapping[str, str], command: str, *, override: bool = False
+    name: str, env: Mapping[str, str], named: Mapping[str, str], command: str, *, override: bool = False
 ) -> str:
     parsed = {variable: mapping.parse(text) for variable, text in env.items()}
     own = ", ".join(
-        f"{literal(variable)}: {value(template, buckets)}"
+        f"{literal(variable)}: {value(template, named)}"
         for variable, template in parsed.items()
         if is_dynamic(template)
     )
@@ -85,16 +85,16 @@ def _container(
     return f'{{"Name": {literal(name)}, {start}"Environment": $pairs($merge([$facts, {{{own}}}{given}]))}}'
 
 
-def _command(job: Job, buckets: Mapping[str, str]) -> str:
+def _command(job: Job, named: Mapping[str, str]) -> str:
     """The command where it is not the task definition's own: nothing (an undefined value) leaves that in force."""
     if isinstance(job.command, str):
-        text = value(mapping.parse(job.command), buckets)  # what `/bin/sh -c`, the entry point, is given
+        text = value(mapping.parse(job.command), named)  # what `/bin/sh -c`, the entry point, is given
         plain, more = f"[{text}]", f'[{text} & {literal(_ARGS)}, "sh", $args]'
         dynamic = is_dynamic(mapping.parse(job.command))
         other = f'[{literal(_EXEC)}, "sh", $overrides.command, $args]'
     else:
         templates = [mapping.parse(argument) for argument in job.command]
-        words = ", ".join(value(template, buckets) for template in templates)
+        words = ", ".join(value(template, named) for template in templates)
         plain, more = f"[{words}]", f"[{words}{', ' if words else ''}$args]"
         dynamic = any(is_dynamic(template) for template in templates)
         other = "[$overrides.command, $args]"
@@ -102,12 +102,12 @@ def _command(job: Job, buckets: Mapping[str, str]) -> str:
     return f"($exists($overrides.command) ? {other} : {own})"
 
 
-def _helper(helper: Helper, buckets: Mapping[str, str]) -> str:
+def _helper(helper: Helper, named: Mapping[str, str]) -> str:
     texts = [helper.command] if isinstance(helper.command, str) else list(helper.command)
     templates = [mapping.parse(text) for text in texts]
-    command = f"[{', '.join(value(template, buckets) for template in templates)}]"
+    command = f"[{', '.join(value(template, named) for template in templates)}]"
     dynamic = any(is_dynamic(template) for template in templates)
-    return _container(helper.name, helper.env, buckets, command if dynamic else "")
+    return _container(helper.name, helper.env, named, command if dynamic else "")
 
 
 def _missing(job: Job) -> str:

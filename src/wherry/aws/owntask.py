@@ -48,7 +48,7 @@ def main_of(definition: Mapping[str, Any]) -> str:
 
 
 def task_definition(
-    jobfile: JobFile, environment: Environment, given: Given, job: Job, buckets: Mapping[str, str]
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, named: Mapping[str, str]
 ) -> dict[str, Any]:
     """The properties for CloudFormation: the file's own, and of the job file what it says beyond them."""
     definition = load(jobfile, job)
@@ -60,7 +60,7 @@ def task_definition(
         if name in found:
             found[name] = str(found[name])
     main = next(each for each in found["ContainerDefinitions"] if each["Name"] == main_of(definition))
-    _complete(main, job, given, buckets)
+    _complete(main, job, given, named)
     return found
 
 
@@ -97,17 +97,17 @@ def log_groups(definition: Mapping[str, Any]) -> list[str]:
     return sorted({str(group) for group in groups if group})
 
 
-def _complete(main: dict[str, Any], job: Job, given: Given, buckets: Mapping[str, str]) -> None:
+def _complete(main: dict[str, Any], job: Job, given: Given, named: Mapping[str, str]) -> None:
     """The main container with the job's variables and secrets; the job file's own word wins."""
     own = {each["Name"]: each["Value"] for each in main.get("Environment", ())}
-    merged = tasks.variables(job, {}, buckets) | own
-    merged |= {name: tasks.text(template, buckets) for name, template in overrides.static_env(job.env).items()}
+    merged = tasks.variables(job, {}, named) | own
+    merged |= {name: tasks.text(template, named) for name, template in overrides.static_env(job.env).items()}
     hidden = {each["Name"] for each in main.get("Secrets", ())} | set(job.secrets)
     main["Environment"] = [{"Name": name, "Value": merged[name]} for name in sorted(merged) if name not in hidden]
     kept = [each for each in main.get("Secrets", ()) if each["Name"] not in job.secrets]
     if job.secrets:
         main["Secrets"] = kept + tasks.secrets(job, given)["Secrets"]
-    main |= tasks.command_of(job.command, buckets)
+    main |= tasks.command_of(job.command, named)
 
 
 def _spelled(node: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import linecache
 from collections.abc import Iterator
 
-from wherry import announcements, pattern, schedule
-from wherry.aws import dashboard, owntask, placing
+from wherry import schedule
+from wherry.aws import dashboard, owntask, placing, waiting
 from wherry.aws.instances import Instance
 from wherry.errors import Problem, ScheduleError, Unsupported
 from wherry.model import (
@@ -18,7 +18,6 @@ from wherry.model import (
     ScheduleTrigger,
 )
 
-_LATER = "take it out, or wait for the version of wherry that can"
 _MOST_TOPICS = 5
 #: Found: dotted path, what is said of it, what to do.
 Found = tuple[str, str, str]
@@ -39,6 +38,7 @@ def refuse_unsupported(jobfile: JobFile, environment: Environment, instance: Ins
     """
     found = [*_of_environment(environment), *_of_dashboard(jobfile, environment)]
     found += placing.of_instances(environment, instance)
+    found += waiting.of_queues(jobfile, environment)
     for job in jobfile.jobs.values():
         found += _of_job(jobfile, environment, job, instance)
     if found:
@@ -89,10 +89,10 @@ def _of_job(jobfile: JobFile, environment: Environment, job: Job, instance: Inst
         path = f"{base}.on.{number}"
         match trigger:
             case QueueTrigger():
-                yield path, f"job `{job.name}`: queues are not yet run {where}", _LATER
+                yield from waiting.of_trigger(job, trigger, path)
             case ScheduleTrigger():
                 yield from _of_schedule(job, trigger, path)
-            case EventTrigger() if _watches_runs(trigger):
+            case EventTrigger() if waiting.watches_runs(dict(trigger.pattern)):
                 said = f"job `{job.name}`: what happens to runs is not on the event bus {where}"
                 yield f"{path}.event", said, "`- after: JOB` starts a job when a run of another one has ended"
     if job.task_definition is not None:
@@ -114,8 +114,8 @@ def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
     definition = owntask.load(jobfile, job)
     if not owntask.main_of(definition):
         yield f"{base}.task_definition", f"`{job.task_definition}` has no container", "it needs `containerDefinitions`"
-    for key, role, what in (("reads", "taskRoleArn", job.reads), ("writes", "taskRoleArn", job.writes)):
-        if what and definition.get(role):
+    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends)):
+        if what and definition.get("taskRoleArn"):
             said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
             yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"
     if job.helpers:
@@ -125,9 +125,3 @@ def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
         if f"{base}.{key}" in jobfile.places:
             said = f"job `{job.name}`: the size of a task definition stands in its file"
             yield f"{base}.{key}", said, f"change `{key}` in `{job.task_definition}`"
-
-
-def _watches_runs(trigger: EventTrigger) -> bool:
-    """True when a pattern speaks of what wherry says of its runs."""
-    sources = trigger.pattern.get("source")
-    return sources is not None and pattern.parse({"source": sources}).matches({"source": announcements.SOURCE})

@@ -14,12 +14,13 @@ from typing import Any
 
 from wherry.aws import history
 from wherry.aws.client import AwsError
-from wherry.aws.names import round_of, run_id_of
+from wherry.aws.names import round_of
 from wherry.aws.outcomes import pascal
 from wherry.aws.rows import Row, rows
 from wherry.aws.site import Site
 from wherry.aws.visits import Reading, resolved
 from wherry.errors import NotFound
+from wherry.messages import run_id_of
 from wherry.model import Run, Status
 
 #: An open run that was looked at so lately, in seconds, is not looked at again.

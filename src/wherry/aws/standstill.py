@@ -23,7 +23,11 @@ _BATCH = 100
 
 
 def halt(site: Site, template: Template, tell: Callable[[str], object]) -> None:
-    """Stop all runs and tasks, and wait until the tasks are gone."""
+    """Stop all runs, workers and tasks, and wait until the tasks are gone."""
+    for service in _services(site, template):
+        tell(f"workers {service}: no more of them")
+        with contextlib.suppress(AwsError):  # it is gone, or just going
+            site.aws.call("ecs", "update_service", cluster=site.names.cluster, service=service, desiredCount=0)
     for run in _runs(site, template):
         tell(f"run {run.rpartition(':')[2]} is stopped")
         with contextlib.suppress(AwsError):  # it has just ended
@@ -74,6 +78,13 @@ def _runs(site: Site, template: Template) -> Iterator[str]:
             except AwsError as error:
                 if error.code != "StateMachineDoesNotExist":
                     raise
+
+
+def _services(site: Site, template: Template) -> Iterator[str]:
+    """The services of the stack: they would put a task in the place of each one that is stopped."""
+    for resource in template.get("Resources", {}).values():
+        if resource["Type"] == "AWS::ECS::Service":
+            yield str(resource["Properties"]["ServiceName"])
 
 
 def _ending(site: Site) -> int:

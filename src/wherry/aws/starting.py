@@ -9,16 +9,16 @@ from wherry.aws.dispatcher import dispatcher
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
-from wherry.model import Environment, InvokeTrigger, JobFile, ScheduleTrigger
+from wherry.model import Environment, InvokeTrigger, JobFile, QueueTrigger, ScheduleTrigger
 
 #: A role has 10,240 characters of policies (IAM quotas), and the name of a machine takes up to 140 of them.
 _MOST_NAMED = 60
 
 
 def starting(jobfile: JobFile, environment: Environment, names: Names, ids: Mapping[str, str]) -> dict[str, Resource]:
-    """The dispatcher and the triggers; nothing when every job is started by hand or by its function."""
+    """The dispatcher and the triggers; nothing when every job is started by hand, by its function or for messages."""
     dispatched = {
-        name: [trigger for trigger in job.triggers if not isinstance(trigger, InvokeTrigger)]
+        name: [trigger for trigger in job.triggers if not isinstance(trigger, InvokeTrigger | QueueTrigger)]
         for name, job in jobfile.jobs.items()
     }
     triggered = [jobfile.jobs[name] for name, found in dispatched.items() if found]

@@ -9,12 +9,13 @@ from typing import Any
 
 from wherry.aws import endings
 from wherry.aws.client import AwsError
-from wherry.aws.names import execution_name, run_id_of
+from wherry.aws.names import execution_name
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.causes import is_patient
 from wherry.errors import UserError
 from wherry.ids import RunIds
+from wherry.messages import run_id_of
 from wherry.model import Event, Overrides, Status, complete_event
 from wherry.target import Wish
 

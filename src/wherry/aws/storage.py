@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wherry.aws.names import Names
@@ -11,7 +12,7 @@ Resource = dict[str, Any]
 
 #: Events that travelled through the work bucket are of no use once their runs are history.
 _EVENT_DAYS = 30
-_TWO_WEEKS = 1_209_600
+TWO_WEEKS = 1_209_600
 
 
 def resource(about: str, kind: str, properties: dict[str, Any], **more: Any) -> Resource:
@@ -19,19 +20,22 @@ def resource(about: str, kind: str, properties: dict[str, Any], **more: Any) -> 
     return {"Type": kind, "Metadata": {"Wherry": {"about": about}}, **more, "Properties": properties}
 
 
-def bucket(about: str, name: Any, *, events: bool) -> Resource:
-    """A bucket of people's data: encrypted, private, and kept when the stack goes."""
+def bucket(about: str, name: Any, *, events: bool, told: Sequence[dict[str, Any]] = ()) -> Resource:
+    """A bucket of people's data: encrypted, private, and kept when the stack goes.
+
+    With `events` EventBridge hears of what happens in it; `told` are the queues that it tells itself.
+    """
+    notifications = {
+        **({"EventBridgeConfiguration": {"EventBridgeEnabled": True}} if events else {}),
+        **({"QueueConfigurations": list(told)} if told else {}),
+    }
     return resource(
         about,
         "AWS::S3::Bucket",
         {
             "BucketName": name,
             **_private(),
-            **(
-                {"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
-                if events
-                else {}
-            ),
+            **({"NotificationConfiguration": notifications} if notifications else {}),
         },
         DeletionPolicy="Retain",
         UpdateReplacePolicy="Retain",
@@ -78,7 +82,7 @@ def dead_letters(names: Names, bus: str) -> dict[str, Resource]:
         "DeadLetters": resource(
             "the dead letters: failed runs, and events that could not be delivered",
             "AWS::SQS::Queue",
-            {"QueueName": names.dead_letters, "MessageRetentionPeriod": _TWO_WEEKS, "SqsManagedSseEnabled": True},
+            {"QueueName": names.dead_letters, "MessageRetentionPeriod": TWO_WEEKS, "SqsManagedSseEnabled": True},
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from wherry.aws import found, ground, owntask, shipment
+from wherry.aws import found, ground, owntask, shipment, telling
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws
 from wherry.aws.compile import base_template, compile_template
@@ -17,6 +17,7 @@ from wherry.aws.names import Names, names_of
 from wherry.aws.shipment import Image
 from wherry.aws.stack import MOST_INLINE, Stack
 from wherry.aws.states import State
+from wherry.aws.telling import Notices
 from wherry.model import Environment, JobFile
 
 #: Questions that wait for no other one.
@@ -78,6 +79,18 @@ class Survey:
     given: Given
     #: Buckets of somebody else whose events have to be switched on.
     to_switch_on: Sequence[str]
+    #: What buckets of somebody else tell the queues.
+    notices: Sequence[Notices]
+
+    @property
+    def forgotten(self) -> Sequence[str]:
+        """Buckets of somebody else that tell the queues, and are not in the job file any more."""
+        return sorted(telling.buckets_of(self.deployed) - {each.bucket for each in self.notices})
+
+    @property
+    def is_told(self) -> bool:
+        """The buckets of somebody else tell the queues what they should."""
+        return not self.forgotten and not any(each.are_new or each.are_old for each in self.notices)
 
     @property
     def base(self) -> Template:
@@ -110,6 +123,7 @@ def survey(site: Site) -> Survey:
     asks: dict[str, Callable[[], Any]] = {
         "secrets": partial(found.secrets_of, aws, jobfile, environment.name),
         "to_switch_on": partial(found.existing_buckets, aws, jobfile),
+        "notices": partial(telling.look, aws, jobfile, site.names),
         "network": partial(found.network_of, aws, environment),
         "images": partial(shipment.survey, aws, jobfile, environment, site.names),
         "state": site.main.look,
@@ -142,6 +156,7 @@ def survey(site: Site) -> Survey:
         images=answers["images"],
         given=given,
         to_switch_on=answers["to_switch_on"],
+        notices=answers["notices"],
     )
 
 

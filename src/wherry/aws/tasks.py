@@ -11,10 +11,10 @@ from typing import Any
 from wherry import mapping
 from wherry.aws import capacity, overrides, sizes
 from wherry.aws.given import Given
-from wherry.aws.jsonata import is_dynamic
+from wherry.aws.jsonata import is_dynamic, key, queue_key
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
-from wherry.model import Environment, Helper, Job, JobFile
+from wherry.model import Environment, Helper, Job, JobFile, QueueTrigger
 
 _PREFIX = "run"
 #: The platform of images -> what ECS calls its processors.
@@ -22,8 +22,15 @@ ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
 
 
 def builds_image(job: Job) -> bool:
-    """True for a job whose image is made from its sources: everything that does not bring one."""
-    return job.image is None and job.task_definition is None
+    """True for a job whose image is wherry's to make: from its sources, or by putting the worker into another one."""
+    return job.task_definition is None and (job.image is None or has_worker(job))
+
+
+def has_worker(job: Job) -> bool:
+    """True for a job whose messages wherry's own worker takes, which is in its image then."""
+    return job.task_definition is None and any(
+        isinstance(trigger, QueueTrigger) and trigger.is_managed for trigger in job.triggers
+    )
 
 
 def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job, helper: Helper | None = None) -> Any:
@@ -32,7 +39,7 @@ def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job,
         return given.images.get(f"{job.name}/{helper.name}", helper.image)
     if job.name in given.images:
         return given.images[job.name]
-    if job.image is not None:
+    if job.image is not None and not builds_image(job):
         return job.image
     names = Names(app=jobfile.app, environment=environment.name)
     if environment.registry:
@@ -42,17 +49,17 @@ def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job,
 
 
 def task_definition(
-    jobfile: JobFile, environment: Environment, given: Given, job: Job, buckets: Mapping[str, str]
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, named: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The properties of a job's task definition, without its roles; `buckets` are names for `Fn::Sub`."""
+    """The properties of a job's task definition, without its roles; `named` are values for `Fn::Sub`."""
     size = sizes.on_instances(job) if capacity.on_instances(environment) else sizes.size_of(job)
     names = Names(app=jobfile.app, environment=environment.name)
     main = {
         "Name": overrides.MAIN,
         "Image": image_of(jobfile, environment, given, job),
         "Essential": True,
-        **command_of(job.command, buckets),
-        **_environment(job, job.env, buckets),
+        **command_of(job.command, named),
+        **_environment(job, job.env, named),
         **secrets(job, given),
         "LinuxParameters": {"InitProcessEnabled": True},
         "LogConfiguration": _logs(names, job),
@@ -62,8 +69,8 @@ def task_definition(
             "Name": helper.name,
             "Image": image_of(jobfile, environment, given, job, helper),
             "Essential": False,
-            **command_of(helper.command, buckets),
-            **_environment(job, helper.env, buckets),
+            **command_of(helper.command, named),
+            **_environment(job, helper.env, named),
             **secrets(job, given),
             "LinuxParameters": {"InitProcessEnabled": True},
             "LogConfiguration": _logs(names, job),
@@ -99,32 +106,37 @@ def secrets(job: Job, given: Given) -> dict[str, Any]:
     }
 
 
-def variables(job: Job, env: Mapping[str, str], buckets: Mapping[str, str]) -> dict[str, Any]:
+def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dict[str, Any]:
     """The variables that do not wait for an event, and the facts that every run of the job shares."""
-    static = {name: text(template, buckets) for name, template in overrides.static_env(env).items()}
+    static = {name: text(template, named) for name, template in overrides.static_env(env).items()}
     facts = {
         "WHERRY_JOB": job.name,
         "AWS_REGION": {"Ref": "AWS::Region"},
         "AWS_DEFAULT_REGION": {"Ref": "AWS::Region"},
         "PYTHONUNBUFFERED": "1",
     }
+    polled = [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger) and not trigger.is_managed]
+    if polled:
+        facts["QUEUE_URL"] = sub(named[queue_key(polled[0])])
     return facts | static
 
 
-def text(template: mapping.Template, buckets: Mapping[str, str]) -> Any:
-    """A text that names buckets at most, for CloudFormation."""
+def text(template: mapping.Template, named: Mapping[str, str]) -> Any:
+    """A text that names buckets and queues at most, for CloudFormation."""
+    if not template.references:
+        return "".join(str(part) for part in template.parts)
     found = "".join(
-        part.replace("${", "${!") if isinstance(part, str) else buckets[part.name] for part in template.parts
+        part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts
     )
     return {"Fn::Sub": found} if "${" in found else found
 
 
-def _environment(job: Job, env: Mapping[str, str], buckets: Mapping[str, str]) -> dict[str, Any]:
-    found = variables(job, env, buckets)
+def _environment(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dict[str, Any]:
+    found = variables(job, env, named)
     return {"Environment": [{"Name": name, "Value": found[name]} for name in sorted(found)]}
 
 
-def command_of(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> dict[str, Any]:
+def command_of(command: tuple[str, ...] | str, named: Mapping[str, str]) -> dict[str, Any]:
     """The command as far as it is known before a run; what is not known comes as an override.
 
     Text for the shell takes the place of the image's entry point, a list is given to it, as in `docker run IMAGE ARGS`.
@@ -133,7 +145,7 @@ def command_of(command: tuple[str, ...] | str, buckets: Mapping[str, str]) -> di
     templates = [mapping.parse(each) for each in ((command,) if isinstance(command, str) else command)]
     if not templates or any(is_dynamic(template) for template in templates):
         return shell
-    return shell | {"Command": [text(template, buckets) for template in templates]}
+    return shell | {"Command": [text(template, named) for template in templates]}
 
 
 def _logs(names: Names, job: Job) -> dict[str, Any]:

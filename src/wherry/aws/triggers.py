@@ -20,8 +20,8 @@ from wherry.aws.storage import Resource, resource
 from wherry.model import AfterTrigger, Bus, Environment, EventTrigger, Job, ScheduleTrigger, Trigger, UploadTrigger
 
 #: A day and 185 tries, the most there is (EventBridge and Scheduler API, RetryPolicy).
-_DAY = 86_400
-_TRIES = 185
+DAY = 86_400
+TRIES = 185
 #: `catch_up: none` takes a firing that is at most so late, in seconds (lifecycle.FIRING_GRACE).
 _LATE = 60
 #: How a run before must have ended -> the words of Step Functions among which the dispatcher looks closer.
@@ -87,7 +87,7 @@ def _events(
     found = {logical_id: _rule(names.rule(logical_id), about, pattern, given, bus=buses.reference(bus))}
     if bus.is_elsewhere:
         where = f"job {job.name}: its events on the bus of account {buses.account_of(bus)}"
-        relayed = buses.relay(names.relay_sub(logical_id), where, bus, _without_nulls(pattern))
+        relayed = buses.relay(names.relay_sub(logical_id), where, bus, without_nulls(pattern))
         found[f"{logical_id}Relay"] = relayed
     return found
 
@@ -99,14 +99,14 @@ def _rule(name: str, about: str, pattern: dict[str, Any], given: dict[str, Any],
         "Arn": {"Ref": "Dispatcher"},
         "RoleArn": {"Fn::GetAtt": ["RulesRole", "Arn"]},
         "InputTransformer": {"InputTemplate": {"Fn::Sub": template}},
-        "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
+        "RetryPolicy": {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": TRIES},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
     }
-    properties = {"Name": name, "EventPattern": _without_nulls(pattern), "State": "ENABLED", "Targets": [target]}
+    properties = {"Name": name, "EventPattern": without_nulls(pattern), "State": "ENABLED", "Targets": [target]}
     return resource(about, "AWS::Events::Rule", {"EventBusName": bus, **properties} if bus != "default" else properties)
 
 
-def _without_nulls(pattern: dict[str, Any]) -> Any:
+def without_nulls(pattern: dict[str, Any]) -> Any:
     """A pattern that asks for null travels as text: CloudFormation refuses nulls anywhere in a template.
 
     The schema of AWS::Events::Rule takes an object or a string.
@@ -126,7 +126,7 @@ def _has_null(node: Any) -> bool:
 
 def _schedule(job: Job, trigger: ScheduleTrigger, name: str, given: dict[str, Any]) -> Resource:
     parsed = schedule.parse(trigger.expression)
-    late = _LATE if trigger.catch_up == "none" else _DAY
+    late = _LATE if trigger.catch_up == "none" else DAY
     return resource(
         f"job {job.name}: {trigger.expression} ({trigger.timezone})",
         "AWS::Scheduler::Schedule",
@@ -141,7 +141,7 @@ def _schedule(job: Job, trigger: ScheduleTrigger, name: str, given: dict[str, An
                 "Arn": {"Ref": "Dispatcher"},
                 "RoleArn": {"Fn::GetAtt": ["SchedulesRole", "Arn"]},
                 "Input": {"Fn::Sub": json.dumps(given, ensure_ascii=False, separators=(",", ":"))},
-                "RetryPolicy": {"MaximumEventAgeInSeconds": late, "MaximumRetryAttempts": _TRIES},
+                "RetryPolicy": {"MaximumEventAgeInSeconds": late, "MaximumRetryAttempts": TRIES},
                 "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
             },
         },
@@ -159,7 +159,7 @@ def failures(names: Names, *, told: bool) -> Resource:
                 "Arn": {"Ref": "Watch"},
                 "RoleArn": {"Fn::GetAtt": ["WatchRulesRole", "Arn"]},
                 "InputTransformer": {"InputTemplate": f'{{"ended": {_EVENT}}}'},
-                "RetryPolicy": {"MaximumEventAgeInSeconds": _DAY, "MaximumRetryAttempts": _TRIES},
+                "RetryPolicy": {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": TRIES},
                 "DeadLetterConfig": {"Arn": letters},
             }
         )

@@ -12,6 +12,10 @@ from wherry.aws.names import Names
 _KINDS = {
     "AWS::S3::Bucket": "bucket",
     "AWS::SQS::Queue": "queue",
+    "AWS::SQS::QueuePolicy": "queue's policy",
+    "AWS::ECS::Service": "service",
+    "AWS::ApplicationAutoScaling::ScalableTarget": "bounds of a service",
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling policy",
     "AWS::Logs::LogGroup": "log group",
     "AWS::IAM::Role": "role",
     "AWS::IAM::Policy": "permissions",

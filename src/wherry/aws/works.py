@@ -28,7 +28,7 @@ def works_of(jobfile: JobFile, resources: Mapping[str, Resource]) -> dict[str, W
     """The jobs that the resources of an environment make; of the job file only attempts are asked."""
     found = {}
     dispatching = resources.get("Dispatcher", {}).get("Properties", {}).get("Definition", {})
-    owners = {name: owner for name, each in resources.items() if (owner := _owner(each))}
+    owners = {name: owner for name, each in resources.items() if (owner := owner_of(each))}
     for machine_id, machine in resources.items():
         definition = machine.get("Properties", {}).get("Definition", {}) or {}
         run = next((state for state in definition.get("States", {}).values() if paths.runs_task(state)), None)
@@ -41,7 +41,7 @@ def works_of(jobfile: JobFile, resources: Mapping[str, Resource]) -> dict[str, W
         job = jobfile.jobs.get(name)
         found[name] = Work(
             name=name,
-            task=_task(run, resources),
+            task=task_of(run.get("Arguments", {}), resources),
             timeout=timedelta(seconds=run["TimeoutSeconds"]) if "TimeoutSeconds" in run else None,
             attempts=job.retry.attempts if job else 1,
             transitions=once,
@@ -55,14 +55,14 @@ def works_of(jobfile: JobFile, resources: Mapping[str, Resource]) -> dict[str, W
     return found
 
 
-def _owner(resource: Resource) -> str:
+def owner_of(resource: Resource) -> str:
     """The job that a resource belongs to; empty for what is everybody's."""
     about = str(resource.get("Metadata", {}).get("Wherry", {}).get("about", ""))
     return about.removeprefix(_JOB).partition(": ")[0] if about.startswith(_JOB) else ""
 
 
-def _task(run: Mapping[str, Any], resources: Mapping[str, Resource]) -> Task:
-    arguments = run.get("Arguments", {})
+def task_of(arguments: Mapping[str, Any], resources: Mapping[str, Resource]) -> Task:
+    """The task that a call of RunTask, or a service, starts."""
     named = arguments.get("TaskDefinition", {})
     definition = resources.get(named.get("Ref", ""), {}).get("Properties", {}) if isinstance(named, Mapping) else {}
     strategy = json.dumps(arguments.get("CapacityProviderStrategy", ""))
@@ -110,6 +110,8 @@ def _triggers(own: list[Resource], owners: Mapping[str, str]) -> tuple[list[tupl
                 others.append("upload" if pattern.get("source") == ["aws.s3"] else "event")
         elif resource["Type"] == "AWS::Lambda::Function":
             others.append("invoke")
+        elif resource["Type"] == "AWS::ECS::Service":
+            others.append("queue")
     return schedules, after, list(dict.fromkeys(others))
 
 

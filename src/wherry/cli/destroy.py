@@ -77,6 +77,9 @@ def _goes(site: Site, remains: Remains, *, with_data: bool) -> None:
         output.say(f"  {minus} {output.count(remains.resources, 'resource')}, with the logs and images of the jobs")
     if remains.tasks:
         output.say(f"  {minus} {output.count(len(remains.tasks), 'running task')}: stopped now")
+    for queue, messages in remains.messages.items():
+        lost = output.paint(f"with {output.count(messages, 'message')} in it", "red")
+        output.say(f"  {minus} {queue}, {lost}")
     if with_data:
         for bucket in remains.buckets:
             output.say(f"  {minus} bucket {bucket}, {output.paint('with all that is in it', 'red')}")

@@ -51,6 +51,12 @@ def show(plan: Plan) -> None:
         output.say(f"  {output.paint('+', 'green')} job {image.key}: its image is built and pushed")
     for bucket in plan.survey.to_switch_on:
         output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: its events are told to EventBridge as well")
+    for notices in plan.survey.notices:
+        if notices.are_new or notices.are_old:
+            told = "it tells the queues of uploads" if notices.are_new else "it does not tell all the queues any more"
+            output.say(f"  {output.paint('~', 'yellow')} bucket {notices.bucket}: {told}")
+    for bucket in plan.survey.forgotten:
+        output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: it does not tell the queues any more")
     templates = (plan.template, plan.survey.base, plan.survey.deployed, plan.survey.base_deployed)
     for line in _lines([*plan.base_changes, *plan.changes], templates):
         output.say(line)
@@ -78,7 +84,7 @@ def _lines(changes: Sequence[Change], templates: Sequence[Any]) -> list[str]:
         if change.action == "change" or change.loses or change.is_kept or change.replacement != "no":
             rest.append(_line(change, words))
             continue
-        thing, _, part = words.partition(": ") if words.startswith("job ") else (words, "", "")
+        thing, _, part = words.partition(": ") if words.startswith(("job ", "queue ")) else (words, "", "")
         parts = things.setdefault((change.action, thing), [])
         parts += [part] if part and part not in parts else []
     lines = []
@@ -167,6 +173,9 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "first": plan.first or None,
         "images": [image.key for image in plan.to_ship],
         "events": list(plan.survey.to_switch_on),
+        "notifications": sorted(
+            {each.bucket for each in plan.survey.notices if each.are_new or each.are_old} | {*plan.survey.forgotten}
+        ),
         "base": [change(one) for one in plan.base_changes],
         "changes": [change(one) for one in plan.changes],
         "granted": grants(plan.granted),

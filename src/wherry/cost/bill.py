@@ -23,10 +23,13 @@ _LOG_WORDS = "1 MB, assumed"
 _MEAN_DAYS = Decimal("30.4375")
 #: AWS's own example counts them; nobody here has seen it on a bill.
 TRANSITIONS_DOUBT = "with start and end"
+#: Of SQS, for a message that is done at the first attempt.
+_REQUESTS = 3
 #: Once a month for every account: shared by all that is in it, and so not counted in.
 FREE = (
     "4,000 state transitions",
     "14,000,000 Scheduler invocations",
+    "1,000,000 requests of SQS",
     "5 GB of logs",
     "10 alarms and 10 metrics",
     "3 dashboards",
@@ -111,17 +114,23 @@ def bill(deployment: Deployment, tariff: Tariff, lengths: Mapping[str, Length], 
 
 def job_bill(work: Work, tariff: Tariff, length: Length, count: Count) -> JobBill:
     """What a job costs."""
-    once = fargate.attempt(tariff, work.task, length.took)
-    logs = part(tariff, "logs", {"logs-gb": LOG_GB}, why=_LOG_WORDS)
     kind = _kind(work)
-    states = work.transitions + work.dispatched.get(kind, 0)
-    run = [*once, logs, part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT)]
+    is_message = kind == "queue"
+    once = fargate.attempt(tariff, work.task, length.took, shared=is_message)
+    logs = part(tariff, "logs", {"logs-gb": LOG_GB}, why=_LOG_WORDS)
+    run = [*once, logs]
+    if is_message:
+        run.append(part(tariff, "SQS", {"sqs-1000000": _REQUESTS}, why="sent, received, deleted"))
+    else:
+        states = work.transitions + work.dispatched.get(kind, 0)
+        run.append(part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT))
     if kind == "schedule":
         run.append(part(tariff, "Scheduler", {"scheduler-1000000": 1}))
     elif kind in ("upload", "event"):
         doubt = "if AWS bills S3's events like others" if kind == "upload" else ""
         run.append(part(tariff, "EventBridge", {"events-1000000": 1}, doubt=doubt))
-    again = total([*once, logs, part(tariff, "", {"transitions-1000": work.again})])
+    more = {"sqs-1000000": 1} if is_message else {"transitions-1000": work.again}
+    again = total([*once, logs, part(tariff, "", more)])
     kept = []
     if count.runs:
         months = work.kept.days / _MEAN_DAYS

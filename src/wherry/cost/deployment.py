@@ -45,7 +45,7 @@ class Work:
     schedules: tuple[tuple[str, str], ...] = ()
     #: Jobs that it follows.
     after: tuple[str, ...] = ()
-    #: Kinds of triggers that nobody knows the number of: `upload`, `event`.
+    #: Kinds of triggers that nobody knows the number of: `upload`, `event`, `queue`.
     others: tuple[str, ...] = ()
     #: How long its logs are kept.
     kept: timedelta = timedelta(days=30)
@@ -59,6 +59,8 @@ class Deployment:
     #: What stands there: price -> how many of what it counts in a month; how many things these are, in words.
     standing: Mapping[str, Decimal] = field(default_factory=dict)
     things: Mapping[str, str] = field(default_factory=dict)
+    #: Jobs with workers that are always there: (job, how many, what they are).
+    always: tuple[tuple[str, int, Task], ...] = ()
     #: Types of EC2 instances that come and go with the tasks.
     instances: tuple[str, ...] = ()
     #: What costs money and has no price here, in words.

@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from wherry.cost.deployment import Task
-from wherry.cost.parts import Part, part, plain, rate
+from wherry.cost.parts import MONTH_HOURS, Part, part, plain, rate
 from wherry.cost.table import Tariff
 
 LEAST_SECONDS = 60
@@ -31,35 +31,49 @@ def task_hour(tariff: Tariff, task: Task) -> Part:
     return part(tariff, "a task-hour", _quantities(task, Decimal(1)))
 
 
-def attempt(tariff: Tariff, task: Task, took: timedelta) -> list[Part]:
-    """What an attempt of that length costs: computing, its public address, the secrets that it reads."""
-    found = [compute(tariff, task, took)]
+def attempt(tariff: Tariff, task: Task, took: timedelta, *, shared: bool = False) -> list[Part]:
+    """What an attempt of that length costs: computing, its public address, the secrets that it reads.
+
+    `shared` is its part of a worker that does more: by the second, and without what its start costs.
+    """
+    found = [compute(tariff, task, took, shared=shared)]
     if task.public_ip and task.capacity != "ec2":
-        seconds = billed(took)
+        seconds = math.ceil(took.total_seconds()) if shared else billed(took)
         hours = {"ipv4-hour": Decimal(seconds) / _HOUR}
         how = f"{seconds:,} s x {rate(tariff, 'ipv4-hour')} an hour"
         # AWS does not say whether part of an hour is billed as a whole one
         found.append(
             part(tariff, "public IPv4", hours, how=how, doubt="if it is billed by the second, not by the hour")
         )
-    if task.secrets:
+    if task.secrets and not shared:
         found.append(part(tariff, "secrets read", {"secret-calls-10000": task.secrets}))
     return found
 
 
-def compute(tariff: Tariff, task: Task, took: timedelta) -> Part:
+def compute(tariff: Tariff, task: Task, took: timedelta, *, shared: bool = False) -> Part:
     """CPU, memory and storage of an attempt; not known on EC2, whose instances are billed whether they work or not."""
     if task.capacity == "ec2":
         return Part(what="compute", amount=None, how="EC2 instances are billed by EC2, not by the run")
-    seconds, spot = billed(took), task.capacity == "fargate-spot"
+    seconds, spot = math.ceil(took.total_seconds()) if shared else billed(took), task.capacity == "fargate-spot"
+    length = f"{seconds:,} s of a worker" if shared else said(took)
     return part(
         tariff,
         "compute",
         _quantities(task, Decimal(seconds) / _HOUR),
-        how=f"{said(took)} x ({_rates(tariff, task)}) an hour" + (f" x {SPOT}" if spot else ""),
+        how=f"{length} x ({_rates(tariff, task)}) an hour" + (f" x {SPOT}" if spot else ""),
         factor=SPOT if spot else Decimal(1),
         doubt="Fargate Spot: an estimate" if spot else "",
     )
+
+
+def always(tariff: Tariff, task: Task, count: int, why: str) -> list[Part]:
+    """What so many tasks cost in a month that are always there."""
+    hours, spot = Decimal(MONTH_HOURS * count), task.capacity == "fargate-spot"
+    doubt, factor = ("Fargate Spot: an estimate", SPOT) if spot else ("", Decimal(1))
+    found = [part(tariff, "workers", _quantities(task, hours), why=why, doubt=doubt, factor=factor)]
+    if task.public_ip:
+        found.append(part(tariff, "public IPv4 of workers", {"ipv4-hour": hours}, why=why))
+    return found
 
 
 def said(took: timedelta) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from wherry.cost import fargate
 from wherry.cost.deployment import Deployment
 from wherry.cost.parts import MONTH_HOURS, Part, part, rate
 from wherry.cost.table import Tariff
@@ -19,6 +20,8 @@ _STANDING = {
     "dashboard-month": "dashboards",
     "metric-month": "metrics of one's own",
     "key-month": "keys",
+    "express-1000000": "looks at queues",
+    "sqs-1000000": "requests to queues",
 }
 #: Said also where there are none.
 _ALWAYS = ("nat-hour", "endpoint-hour", "ipv4-hour", "secret-month", "alarm-month", "dashboard-month")
@@ -33,6 +36,9 @@ def idle(deployment: Deployment, tariff: Tariff) -> list[Part]:
             found.append(part(tariff, what, {key: quantity}, why=deployment.things.get(key, "")))
         elif key in _ALWAYS:
             found.append(Part(what=what, amount=Decimal(0), how=_none(tariff, key)))
+    for job, count, task in deployment.always:
+        if task.capacity != "ec2":
+            found += fargate.always(tariff, task, count, f"{count} of {job}")
     instances = [key for key in deployment.standing if key not in _STANDING]
     found += [
         part(tariff, "instances", {key: deployment.standing[key]}, why=deployment.things[key]) for key in instances

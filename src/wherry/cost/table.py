@@ -22,6 +22,8 @@ UNITS: Mapping[str, tuple[str, int]] = {
     "transitions-1000": ("transitions", 1_000),
     "events-1000000": ("events", 1_000_000),
     "scheduler-1000000": ("invocations", 1_000_000),
+    "express-1000000": ("executions", 1_000_000),
+    "sqs-1000000": ("requests", 1_000_000),
     "logs-gb": ("GB", 1),
     "logs-kept-gb-month": ("GB-months", 1),
     "metric-month": ("metrics", 1),

@@ -25,7 +25,7 @@ class Names:
 
 
 def check(site: Site) -> Check:
-    """Of log groups, the queue of dead letters, and repositories."""
+    """Of log groups, queues, and repositories."""
     return Check(subject="names", look=partial(_look, site), judge=judge)
 
 
@@ -41,9 +41,9 @@ def _look(site: Site) -> Names:
             f"log group {name}": f"`aws logs delete-log-group --log-group-name {name}`"
             for name in sorted(wanted & there)
         }
-        queue = site.names.dead_letters
-        if _exists(lambda: site.aws.call("sqs", "get_queue_url", QueueName=queue)):
-            taken[f"queue {queue}"] = "`aws sqs delete-queue`"
+        for queue in _queues(site):
+            if _exists(partial(_queue, site, queue)):
+                taken[f"queue {queue}"] = "`aws sqs delete-queue`"
     if not site.base.look().exists:
         for name in _repositories(site):
             if _exists(partial(_repository, site, name)):
@@ -58,6 +58,17 @@ def _repositories(site: Site) -> list[str]:
     return sorted(
         str(each["Properties"]["RepositoryName"]) for each in resources if "RepositoryName" in each["Properties"]
     )
+
+
+def _queues(site: Site) -> list[str]:
+    """The queues of the job file with their dead letters, and those of the environment."""
+    queues = site.jobfile.queues.values()
+    own = [site.names.queue(name) for each in queues for name in (each.name, each.dead_letters)]
+    return [site.names.dead_letters, *own]
+
+
+def _queue(site: Site, name: str) -> object:
+    return site.aws.call("sqs", "get_queue_url", QueueName=name)
 
 
 def _repository(site: Site, name: str) -> object:

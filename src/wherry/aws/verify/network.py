@@ -13,6 +13,7 @@ from wherry.aws.client import Aws
 from wherry.aws.given import GivenNetwork
 from wherry.aws.survey import Site
 from wherry.aws.tasks import builds_image
+from wherry.model import QueueTrigger
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.")
 
@@ -62,7 +63,16 @@ def needs_of(site: Site) -> Needs:
     elsewhere = sorted({image for image in images if not _ECR.match(image)})
     from_ecr = len(elsewhere) < len(set(images)) or any(builds_image(job) and not registry for job in jobs)
     secrets = any(job.secrets for job in jobs) or any(each.get("secrets") for each in containers)
-    services = [*(("ecr.api", "ecr.dkr", "s3") if from_ecr else ()), "logs", *(("secretsmanager",) if secrets else ())]
+    triggers = [trigger for job in jobs for trigger in job.triggers if isinstance(trigger, QueueTrigger)]
+    # wherry's own worker also reads and writes in S3: what messages tell of, and what has become of them
+    managed = any(trigger.is_managed for trigger in triggers)
+    services = [
+        *(("ecr.api", "ecr.dkr") if from_ecr else ()),
+        *(("s3",) if from_ecr or managed else ()),
+        "logs",
+        *(("secretsmanager",) if secrets else ()),
+        *(("sqs",) if triggers else ()),
+    ]
     return Needs(services=tuple(services), elsewhere=tuple(elsewhere))
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wherry.aws import found
+from wherry.aws import feeding, found
 from wherry.aws.client import AwsError
 from wherry.aws.ground import has_bus
 from wherry.aws.states import Need, State
 from wherry.aws.survey import Site
 from wherry.aws.verify.findings import Check, Finding, ng, ok, skip
-from wherry.model import Bucket, UploadTrigger
+from wherry.model import Bucket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +123,7 @@ def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
 def _others_bucket(site: Site, one: Bucket) -> tuple[bool, bool, bool]:
     """Whether its uploads start jobs, whether they are told to EventBridge, and whether the environment is deployed."""
     found.check_bucket(site.aws, one)
-    is_watched = any(
-        isinstance(trigger, UploadTrigger) and trigger.bucket == one.name
-        for job in site.jobfile.jobs.values()
-        for trigger in job.triggers
-    )
+    is_watched = one.name in feeding.watched(site.jobfile)
     is_told = is_watched and "EventBridgeConfiguration" in found.notifications(site.aws, str(one.existing))
     return is_watched, is_told, site.main.look().exists
 

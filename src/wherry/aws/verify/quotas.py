@@ -19,13 +19,15 @@ from wherry.aws.client import AwsError
 from wherry.aws.sizes import size_of
 from wherry.aws.survey import Site
 from wherry.aws.verify.findings import Check, Finding, ng, ok
-from wherry.model import Job, JobFile, ScheduleTrigger
+from wherry.model import Job, JobFile, QueueTrigger, ScheduleTrigger
 
 #: Capacity -> its quota's code and name.
 _QUOTAS = {
     "fargate": ("L-3032A538", "Fargate On-Demand vCPUs"),
     "fargate-spot": ("L-36FBB829", "Fargate Spot vCPUs"),
 }
+#: What starts no more at once than can be told.
+_BOUNDED = ScheduleTrigger | QueueTrigger
 #: How far ahead schedules are looked at, and how many firings of one at most.
 _AHEAD = timedelta(days=8)
 _MOST = 2_000
@@ -86,7 +88,7 @@ def need_of(jobfile: JobFile, sizes: Mapping[str, float], now: datetime) -> Need
 
     A run is taken to last as long as its `deadline` or `timeout` lets it, without these until the job's next firing.
     What events and uploads start may run at any time: one run of each such job counts, or as many as `concurrency`
-    says. What only people start counts by itself.
+    says, and all workers of its queues. What only people start counts by itself.
     """
     steps: list[tuple[datetime, int, str]] = []
     always: dict[str, int] = {}
@@ -94,18 +96,25 @@ def need_of(jobfile: JobFile, sizes: Mapping[str, float], now: datetime) -> Need
         spans = list(_spans(job, now))
         if spans:
             steps += [step for begin, end in spans for step in ((begin, 1, job.name), (end, -1, job.name))]
-        if any(not isinstance(trigger, ScheduleTrigger) for trigger in job.triggers):
-            always[job.name] = lifecycle.limit_of(job) or 1
+        if count := _always(job):
+            always[job.name] = count
     most = _peak(jobfile, sizes, sorted(steps), always)
     by_hand = [{job.name: lifecycle.limit_of(job) or 1} for job in jobfile.jobs.values() if not job.triggers]
     most = max([most, *by_hand], key=partial(_sum, sizes))
     endless = tuple(
         job.name
         for job in jobfile.jobs.values()
-        if lifecycle.limit_of(job) is None and any(not isinstance(trigger, ScheduleTrigger) for trigger in job.triggers)
+        if lifecycle.limit_of(job) is None and any(not isinstance(trigger, _BOUNDED) for trigger in job.triggers)
     )
     vcpus = sum(sizes[name] * count for name, count in most.items())
     return Need(vcpus=vcpus, jobs=most, endless=endless)
+
+
+def _always(job: Job) -> int:
+    """How many tasks of a job may run at any time: its workers, and a run that something starts."""
+    workers = sum(trigger.max_workers for trigger in job.triggers if isinstance(trigger, QueueTrigger))
+    is_started = any(not isinstance(trigger, _BOUNDED) for trigger in job.triggers)
+    return workers + (lifecycle.limit_of(job) or 1 if is_started else 0)
 
 
 def _peak(

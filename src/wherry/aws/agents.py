@@ -1,0 +1,61 @@
+"""What the workers of a job in managed mode are told: `wherry.agent.settings`, for CloudFormation. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wherry import mapping
+from wherry.agent.settings import Settings
+from wherry.aws.policy import sub
+from wherry.messages import BACKOFF, LONGEST_BACKOFF
+from wherry.model import Job, Queue, QueueTrigger
+
+
+def settings_text(
+    job: Job,
+    trigger: QueueTrigger,
+    queue: Queue,
+    *,
+    buckets: Mapping[str, str],
+    queues: Mapping[str, str],
+    work_bucket: str,
+) -> Any:
+    """The value of `settings.VARIABLE`. Names of buckets and URLs of queues are texts for `Fn::Sub`.
+
+    What the job file says with `${...}` is for the worker to fill in, so CloudFormation is told to leave it.
+    """
+    used = {(reference.kind, reference.name) for reference in _references(job)}
+    settings = Settings(
+        job=job.name,
+        queue=queue.name,
+        url=queues[queue.name],
+        command=_kept(job.command) if isinstance(job.command, str) else tuple(_kept(text) for text in job.command),
+        env={name: _kept(text) for name, text in job.env.items()},
+        buckets={name: text for name, text in buckets.items() if ("bucket", name) in used},
+        queues={name: text for name, text in queues.items() if ("queue", name) in used},
+        batch=trigger.batch,
+        visibility=queue.visibility,
+        max_receives=queue.max_receives,
+        backoff=job.retry.backoff or BACKOFF,
+        factor=job.retry.factor,
+        jitter=job.retry.jitter,
+        cap=min(job.retry.cap, LONGEST_BACKOFF),
+        drop=trigger.drop,
+        give_back=trigger.give_back,
+        timeout=job.timeout,
+        deadline=job.deadline,
+        work_bucket=work_bucket,
+    )
+    return sub(json.dumps(settings.document(), ensure_ascii=False, separators=(",", ":"), sort_keys=True))
+
+
+def _references(job: Job) -> Iterator[mapping.Reference]:
+    command = (job.command,) if isinstance(job.command, str) else job.command
+    for text in (*command, *job.env.values()):
+        yield from mapping.parse(text).references
+
+
+def _kept(text: str) -> str:
+    return text.replace("${", "${!")
