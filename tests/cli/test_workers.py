@@ -22,6 +22,7 @@ queues:
 jobs:
   poller:
     command: COMMAND
+    overlap: skip
     on:
       - {queue: work, mode: self-polling, workers: WORKERS}
   other:
