@@ -95,6 +95,7 @@ def test_what_takes_a_place_waits_for_nobody(project):
     assert state(project)["workers"] == 2
     wait_for(lambda: state(project)["workers"] == 1, "the others to go")
     assert len(noted(project, "start")) == 2
+    assert "may keep all" not in project.engine_output()
 
 
 def test_one_that_ends_by_itself_is_replaced_while_it_is_wanted(project):
@@ -198,6 +199,23 @@ def test_a_killed_engine_finds_them_again(project):
     assert len(runs(project)) == 1
 
 
+def test_engines_that_are_killed_lose_no_message_and_no_worker(project):
+    """Their workers go on and find the next engine, which knows them."""
+    write(project)
+    engine = project.up()
+    send(project, *[0.1] * 60)
+    for pause in (0.2, 0.6, 0.4, 0.8):
+        time.sleep(pause)
+        engine.kill()
+        engine.wait()
+        engine = project.up()
+    wait_for(lambda: len(set(noted(project, "end"))) == 60, "all the work")
+    assert set(noted(project, "begin")) == set(noted(project, "end"))
+    wait_for_none(project)
+    assert {run["status"] for run in runs(project)} == {"succeeded"}
+    assert len(runs(project)) == 3
+
+
 def test_a_changed_job_file_changes_how_many_there_are(project):
     """Fewer, who finish first; and none any more when the job has nothing to do with the queue."""
     write(project, workers="{min: 3, max: 3}")
@@ -220,6 +238,16 @@ def test_by_hand_it_is_a_run_like_any_other(project):
     done = project.wherry("run", "poller")
     assert "/000000000000/work\n" in done.stdout
     assert "sqs:SendMessage" in done.stdout + done.stderr or "AccessDenied" in done.stdout + done.stderr
+
+
+def test_who_has_no_place_left_is_told(project):
+    write(project, workers="{min: 2, max: 8}")
+    project.up("--parallel", "2")
+    said = (
+        "workers that poll their queues may keep all 2 places of this machine, and other jobs wait for them: "
+        "`wherry up --parallel 3` leaves one\n"
+    )
+    assert said in project.engine_output()
 
 
 def test_the_callers_own_aws_knows_no_queue_of_ours(project):
