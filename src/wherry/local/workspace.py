@@ -145,6 +145,7 @@ class Workspace:
         """The door for events."""
         from wherry.local.intake import Intake
 
+        self._declare_queues()
         return Intake(
             self.jobfile,
             self.database,
@@ -174,6 +175,7 @@ class Workspace:
         """The buckets; what is created in them becomes an event."""
         from wherry.local.buckets import Buckets
 
+        self._declare_queues()
         names = [bucket.local_name for bucket in self.jobfile.buckets.values()]
         return Buckets(self.home, self.database, names, self.clock, self._announce)
 
@@ -195,6 +197,11 @@ class Workspace:
         """Close the store."""
         if "database" in self.__dict__:
             self.database.close()
+
+    def _declare_queues(self) -> None:
+        """Make them now: a transaction that turned out to feed one could not wait for another that declares it."""
+        if self.jobfile.queues:
+            _ = self.queues
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
