@@ -159,6 +159,7 @@ def storm(
     began = time.monotonic()
     try:
         place.start()
+        place.client("sqs")  # asks the engine for its credentials, which stay the same
         sender = threading.Thread(target=_send, args=(place, ledger, messages, random.Random(seed)), daemon=True)
         sender.start()
         killer.start()
