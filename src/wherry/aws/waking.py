@@ -41,7 +41,9 @@ def wakes(jobfile: JobFile, queue: Queue) -> bool:
     return taker is not None and taker[1].min_workers == 0
 
 
-def targets(jobfile: JobFile, names: Names, queue: Queue, queue_id: str, asked: str = "message") -> list[dict[str, Any]]:
+def targets(
+    jobfile: JobFile, names: Names, queue: Queue, queue_id: str, asked: str = "message"
+) -> list[dict[str, Any]]:
     """The waker as a rule's target; none where the queue wakes nobody. `asked` is `message` or `look`."""
     taker = jobfile.taker(queue.name)
     if taker is None or not wakes(jobfile, queue):
@@ -144,9 +146,7 @@ def waker() -> State:
                 "Resource": integration("aws-sdk:ecs:describeServices"),
                 "Arguments": {"Cluster": {"Ref": "Cluster"}, "Services": [expression("$service")]},
                 "Assign": {
-                    "gone": expression(
-                        "$count($states.result.Services[Status = \"ACTIVE\" and DesiredCount = 0]) = 1"
-                    )
+                    "gone": expression('$count($states.result.Services[Status = "ACTIVE" and DesiredCount = 0]) = 1')
                 },
                 "Retry": _AGAIN,
                 "Next": "Gone",
