@@ -3,7 +3,7 @@
 CloudWatch hears of a message after a minute or two, and of one in a queue that nobody has touched for six hours up to a
 quarter of an hour later (SQS Developer Guide, "Available CloudWatch metrics"). So whatever feeds a queue by EventBridge
 also starts the waker, which starts a worker where the service stands at zero. And it looks at each queue by itself
-every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs seven cents a month.
+every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs six cents a month.
 
 The waker is an Express machine, for of a burst of thousands of uploads each one starts it: $1 a million. Of these only
 the first ones ask ECS: once a few messages wait, or one is being worked on, somebody has been woken. It never lowers a
