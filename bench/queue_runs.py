@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with engine(folder, arguments.parallel) as environment:
-            results = {
+            results: dict[str, Any] = {
                 "start": starts(folder, environment, arguments.starts),
                 "managed": managed(environment, arguments.messages),
                 "shell loop": shell_loop(environment),

@@ -2,8 +2,8 @@
 
 `floor` is the client's own limit: a socket that gives canned answers and keeps nothing. wherry has each message on disk
 before it is acknowledged; MiniStack (`pip install ministack`) keeps them in memory, and so does moto, which is
-measured too with `--moto PATH` (of a `moto_server`). All of them take turns in short rounds, so that a busy moment of the machine
-is everybody's; told are the medians.
+measured too with `--moto PATH` (of a `moto_server`). All of them take turns in short rounds, so that a busy moment of
+the machine is everybody's; told are the medians.
 """
 
 from __future__ import annotations

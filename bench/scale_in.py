@@ -49,9 +49,10 @@ def main() -> int:
         print("\n".join(wrong))
     if arguments.starts:
         with tempfile.TemporaryDirectory() as folder:
-            took = sorted(starts(Path(folder), arguments.starts))
+            first, *others = starts(Path(folder), arguments.starts)
+        took = sorted(others)
         middle, late = statistics.median(took), took[int(len(took) * 0.99)]
-        print(f"from none to the first worker, ms: p50 {middle:.1f}, p99 {late:.1f}")
+        print(f"from none to the first worker, ms: p50 {middle:.1f}, p99 {late:.1f}; the engine's very first {first:.1f}")
     return 1 if wrong else 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wherry import lifecycle, messages, reasons
+from wherry.lifecycle import DROPPED
 from wherry.model import Attempt, Ending, Job, Outcome, QueueTrigger, Run, Status
 
 _MEGABYTE = 1 << 20
@@ -138,6 +139,9 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
             if same
             else f"{len(run.attempts)} attempts: {'; '.join(ends)}"
         )
+    queue = messages.queue_of(run.cause)
+    if queue and run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED) and DROPPED not in run.reason:
+        facts.append(f"its message went to the dead letters of queue `{queue}`, and comes back with a retry")
     if last and "the deadline leaves no time" in run.reason:
         facts.append("the deadline left no time for another attempt")
     if last and last.outcome and last.outcome.exit_code in _CODES and last.outcome.ending is Ending.EXITED:

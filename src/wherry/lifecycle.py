@@ -18,6 +18,9 @@ from datetime import datetime, timedelta
 from wherry import messages
 from wherry.model import Attempt, Ending, Job, Outcome, QueueTrigger, Retry, Status
 
+#: What is said of a run whose message is deleted though it has failed.
+DROPPED = "its message is dropped (`exit_codes: drop`)"
+
 #: The budget of attempts that could not start for a reason that may pass: the job's own `retry` is not touched by them.
 START_BUDGET = Retry(attempts=10, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=0.5)
 
@@ -104,7 +107,7 @@ def after_message(
     """
     code = outcome.exit_code if outcome.ending is Ending.EXITED else None
     if code in trigger.drop:
-        reason = f"{describe(outcome)}: its message is dropped (`exit_codes: drop`)"
+        reason = f"{describe(outcome)}: {DROPPED}"
         return Decision(status=Status.FAILED, fate=Fate.DELETED, reason=reason)
     at_once = code in trigger.give_back
     policy = Retry(

@@ -22,6 +22,7 @@ queues:
 jobs:
   poller:
     command: COMMAND
+    overlap: skip
     on:
       - {queue: work, mode: self-polling, workers: WORKERS}
   other:
@@ -94,6 +95,7 @@ def test_what_takes_a_place_waits_for_nobody(project):
     assert state(project)["workers"] == 2
     wait_for(lambda: state(project)["workers"] == 1, "the others to go")
     assert len(noted(project, "start")) == 2
+    assert "may keep all" not in project.engine_output()
 
 
 def test_one_that_ends_by_itself_is_replaced_while_it_is_wanted(project):
@@ -219,6 +221,16 @@ def test_by_hand_it_is_a_run_like_any_other(project):
     done = project.wherry("run", "poller")
     assert "/000000000000/work\n" in done.stdout
     assert "sqs:SendMessage" in done.stdout + done.stderr or "AccessDenied" in done.stdout + done.stderr
+
+
+def test_who_has_no_place_left_is_told(project):
+    write(project, workers="{min: 2, max: 8}")
+    project.up("--parallel", "2")
+    said = (
+        "workers that poll their queues may keep all 2 places of this machine, and other jobs wait for them: "
+        "`wherry up --parallel 3` leaves one\n"
+    )
+    assert said in project.engine_output()
 
 
 def test_the_callers_own_aws_knows_no_queue_of_ours(project):

@@ -66,7 +66,7 @@ def test_a_message_goes_round(sqs, url):
     (again,) = sqs.receive_message(QueueUrl=url("plain"), MessageSystemAttributeNames=["All"])["Messages"]
     attributes = again["Attributes"]
     assert attributes["ApproximateReceiveCount"] == "2"
-    assert attributes["SenderId"] == "arn:aws:iam::000000000000:user/wherry"
+    assert attributes["SenderId"] == "AIDAWHERRY"
     assert abs(int(attributes["SentTimestamp"]) / 1000 - time.time()) < 30
     sqs.delete_message(QueueUrl=url("plain"), ReceiptHandle=again["ReceiptHandle"])
     sqs.delete_message(QueueUrl=url("plain"), ReceiptHandle=message["ReceiptHandle"])

@@ -13,7 +13,7 @@ from wherry.local.queue_records import DEDUPLICATION, NewMessage, Sent, Settings
 SQL = load_sql("queues")
 #: How the fourth part of a UUID begins.
 _VARIANTS = "89ab"
-#: From a place of its own each process counts on: chance tells processes apart, and counting is quicker than more of it.
+#: Each process counts on from a place of its own: chance tells processes apart, and counting is quicker than chance.
 _NUMBERS = itertools.count(int.from_bytes(os.urandom(9), "big"))
 _MASK = (1 << 72) - 1
 

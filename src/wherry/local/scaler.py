@@ -285,6 +285,11 @@ def most_here(jobfile: JobFile, trigger: QueueTrigger, places: int) -> int:
     return min(trigger.max_workers, max(trigger.min_workers, 1, (places - 1) // sharers))
 
 
+def most_of_all(jobfile: JobFile, places: int) -> int:
+    """How many places all workers that poll may keep together, on a machine with so many."""
+    return sum(most_here(jobfile, trigger, places) for _, trigger in polled(jobfile))
+
+
 def _lived(run: Run) -> timedelta:
     last = run.attempts[-1] if run.attempts else None
     return (last.ended_at or last.started_at) - last.started_at if last else timedelta(0)
