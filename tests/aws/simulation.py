@@ -66,6 +66,7 @@ class World:
     cut: list = field(default_factory=list)
     #: Seconds of waiting for messages in vain, of all workers: each poll takes twenty.
     polled: int = 0
+    taken: int = 0
     #: Questions that were asked of ECS by the waker.
     looks: int = 0
     history: list = field(default_factory=list)
@@ -143,6 +144,7 @@ class World:
                 task.done_at, self.done = None, self.done + 1
             if task.done_at is None and self.waiting:
                 self.waiting -= 1
+                self.taken += 1
                 task.done_at, task.begun_at = self.now + self.work, self.now
             self.polled += task.done_at is None
 
@@ -179,14 +181,15 @@ class World:
         if self.waiting or self.working:
             self._touch()
         if self.now - self.touched > SIX_HOURS or self.now < self.active_from:
-            self.polled = 0
+            self.polled = self.taken = 0
             return
         values = {
             "ApproximateNumberOfMessagesVisible": self.waiting,
             "ApproximateNumberOfMessagesNotVisible": self.working,
+            "NumberOfMessagesReceived": self.taken,
             "NumberOfEmptyReceives": self.polled // 20,
         }
-        self.polled = 0
+        self.polled = self.taken = 0
         self.metrics.append((self.now // 60, self.now + self.lag, values))
         del self.metrics[:-2000]
 

@@ -199,6 +199,23 @@ def test_a_killed_engine_finds_them_again(project):
     assert len(runs(project)) == 1
 
 
+def test_engines_that_are_killed_lose_no_message_and_no_worker(project):
+    """Their workers go on and find the next engine, which knows them."""
+    write(project)
+    engine = project.up()
+    send(project, *[0.1] * 60)
+    for pause in (0.2, 0.6, 0.4, 0.8):
+        time.sleep(pause)
+        engine.kill()
+        engine.wait()
+        engine = project.up()
+    wait_for(lambda: len(set(noted(project, "end"))) == 60, "all the work")
+    assert set(noted(project, "begin")) == set(noted(project, "end"))
+    wait_for_none(project)
+    assert {run["status"] for run in runs(project)} == {"succeeded"}
+    assert len(runs(project)) == 3
+
+
 def test_a_changed_job_file_changes_how_many_there_are(project):
     """Fewer, who finish first; and none any more when the job has nothing to do with the queue."""
     write(project, workers="{min: 3, max: 3}")

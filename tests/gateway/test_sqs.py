@@ -587,6 +587,8 @@ def test_errors_of_the_older_protocol(variables, action, fields, code, said):
         b"[]",
         b"{",
         b'{"QueueUrl": 5}',
+        b'{"QueueUrl": "http://[", "MessageBody": "x"}',
+        b'{"QueueUrl": "\\ud800", "MessageBody": "x"}',
         b'{"QueueUrl": "x", "MessageBody": 7}',
         b'{"MessageBody": "\\ud800"}',
         b'{"MessageBody": "x", "MessageAttributes": [1]}',

@@ -190,7 +190,8 @@ class Guard:
     def note(self, caller: Caller, message: str) -> None:
         """Keep with a run what it was told, for `wherry show`."""
         if caller.run_id is not None:
-            self._denied(caller.run_id, message)
+            # A client may name what is no text: half a surrogate pair cannot be kept.
+            self._denied(caller.run_id, message.encode(errors="replace").decode())
 
     def _is_fed(self, job: Job, bucket: str, key: str | None = None) -> bool:
         """True when uploads of this key (or of some) become messages that the job takes."""
