@@ -3,7 +3,8 @@
 `floor` is the client's own limit: a socket that gives canned answers and keeps nothing. wherry has each message on disk
 before it is acknowledged; MiniStack (`pip install ministack`) keeps them in memory, and so does moto, which is
 measured too with `--moto PATH` (of a `moto_server`). All of them take turns in short rounds, so that a busy moment of
-the machine is everybody's; told are the medians.
+the machine is everybody's; told are the medians. On a machine that is busy all the time the last columns say more: the
+CPU time that each server has taken for a message, in microseconds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -36,6 +37,14 @@ DISCIPLINES = ("singly", "by ten")
 Call = Callable[[], int]
 
 
+class Server(NamedTuple):
+    """One that answers."""
+
+    sqs: Any
+    #: None: what it takes is of no interest.
+    pid: int | None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -43,36 +52,59 @@ def main() -> None:
     parser.add_argument("--moto", metavar="PATH", help="a moto_server, to be measured too")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    servers: dict[str, AbstractContextManager[Any]] = {"floor": canned(), "wherry": wherry(), "ministack": ministack()}
+    kinds: dict[str, AbstractContextManager[Server]] = {
+        "floor": canned(),
+        "wherry": wherry(),
+        "ministack": ministack(),
+    }
     if arguments.moto:
-        servers["moto"] = moto(arguments.moto)
+        kinds["moto"] = moto(arguments.moto)
     with contextlib.ExitStack() as stack:
-        clients = {name: stack.enter_context(server) for name, server in servers.items()}
-        results = measure(clients, arguments.rounds, arguments.seconds)
+        servers = {name: stack.enter_context(kind) for name, kind in kinds.items()}
+        results = measure(servers, arguments.rounds, arguments.seconds)
     if arguments.json:
         print(json.dumps(results, indent=2))
         return
-    print("messages a second, sent + received + deleted; times wherry's\n")
-    print(" " * 12 + "".join(f"{discipline:>18}" for discipline in DISCIPLINES))
+    print("messages a second, sent + received + deleted; beside it times wherry's\n")
+    print(" " * 12 + "".join(f"{column:>18}" for column in results["wherry"]))
     for name, row in results.items():
-        told = (f"{row[each]:>10} ({row[each] / results['wherry'][each]:.2f})" for each in DISCIPLINES)
-        print(f"{name:12}" + "".join(f"{cell:>18}" for cell in told))
+        print(f"{name:12}" + "".join(f"{told(value, results['wherry'][key]):>18}" for key, value in row.items()))
 
 
-def measure(clients: dict[str, Any], rounds: int, seconds: float) -> dict[str, dict[str, int]]:
-    """The median rate of each server in each discipline."""
-    calls = {name: dict(zip(DISCIPLINES, (singly(sqs), by_ten(sqs)), strict=True)) for name, sqs in clients.items()}
-    rates: dict[str, dict[str, list[float]]] = {name: {each: [] for each in DISCIPLINES} for name in clients}
+def told(value: float, wherrys: float) -> str:
+    return f"{value:.0f} ({value / wherrys:.2f})"
+
+
+def measure(servers: dict[str, Server], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
+    """The median rate of each server in each discipline, and the CPU time that it has taken for a message."""
+    calls = {
+        name: dict(zip(DISCIPLINES, (singly(one.sqs), by_ten(one.sqs)), strict=True)) for name, one in servers.items()
+    }
+    rates: dict[str, dict[str, list[float]]] = {name: {each: [] for each in DISCIPLINES} for name in servers}
+    taken: dict[str, dict[str, list[float]]] = {name: {each: [] for each in DISCIPLINES} for name in servers}
     for number in range(rounds + 1):
         for discipline in DISCIPLINES:
-            for name, disciplines in calls.items():
-                found = rate(disciplines[discipline], seconds)
+            for name, server in servers.items():
+                cpu, began = cpu_of(server.pid), time.perf_counter()
+                found = rate(calls[name][discipline], seconds)
                 if number:  # the first round warms everybody up
                     rates[name][discipline].append(found)
-    return {
-        name: {discipline: round(statistics.median(found)) for discipline, found in row.items()}
-        for name, row in rates.items()
-    }
+                    messages = found * (time.perf_counter() - began)
+                    taken[name][discipline].append((cpu_of(server.pid) - cpu) / messages * 1e6)
+    rows: dict[str, dict[str, float]] = {}
+    for name, server in servers.items():
+        rows[name] = {each: statistics.median(rates[name][each]) for each in DISCIPLINES}
+        if server.pid:
+            rows[name] |= {f"CPU {each}": statistics.mean(taken[name][each]) for each in DISCIPLINES}
+    return rows
+
+
+def cpu_of(pid: int | None) -> float:
+    """The seconds that a process has been at work."""
+    if pid is None:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rate(call: Call, seconds: float) -> float:
@@ -120,15 +152,16 @@ def client_of(endpoint: str, key: str = "x", secret: str = "x") -> Any:
 
 
 @contextlib.contextmanager
-def wherry() -> Iterator[Any]:
+def wherry() -> Iterator[Server]:
     # Beside this file, not in /tmp, which may be memory.
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
         Path(folder, "wherry.yaml").write_text(
             "app: bench\nqueues: {bench: {}}\njobs: {a: {command: 'true'}}\n", "utf-8"
         )
-        with running([f"{BIN}/wherry", "up"], cwd=folder):
+        with running([f"{BIN}/wherry", "up"], cwd=folder) as pid:
             given = json.loads(patiently(lambda: environment_of(folder)))
-            yield client_of(given["AWS_ENDPOINT_URL"], given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"])
+            key, secret = given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"]
+            yield Server(client_of(given["AWS_ENDPOINT_URL"], key, secret), pid)
 
 
 def environment_of(folder: str) -> str:
@@ -136,17 +169,17 @@ def environment_of(folder: str) -> str:
 
 
 @contextlib.contextmanager
-def ministack() -> Iterator[Any]:
+def ministack() -> Iterator[Server]:
     port = free_port()
-    with running([f"{BIN}/ministack"], GATEWAY_PORT=str(port), DOCKER_HOST="unix:///nowhere"):
-        yield emulated(port)
+    with running([f"{BIN}/ministack"], GATEWAY_PORT=str(port), DOCKER_HOST="unix:///nowhere") as pid:
+        yield Server(emulated(port), pid)
 
 
 @contextlib.contextmanager
-def moto(program: str) -> Iterator[Any]:
+def moto(program: str) -> Iterator[Server]:
     port = free_port()
-    with running([program, "-p", str(port)]):
-        yield emulated(port)
+    with running([program, "-p", str(port)]) as pid:
+        yield Server(emulated(port), pid)
 
 
 def emulated(port: int) -> Any:
@@ -156,12 +189,12 @@ def emulated(port: int) -> Any:
 
 
 @contextlib.contextmanager
-def running(command: list[str], cwd: str | None = None, **variables: str) -> Iterator[None]:
+def running(command: list[str], cwd: str | None = None, **variables: str) -> Iterator[int]:
     process = subprocess.Popen(
         command, cwd=cwd, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
@@ -184,14 +217,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def canned() -> Iterator[Any]:
+def canned() -> Iterator[Server]:
     """A server that answers without thinking, in a process of its own as the others are."""
     listener = socket.create_server(("127.0.0.1", 0))
     pid = os.fork()
     if pid == 0:
         accept(listener)
     try:
-        yield client_of(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield Server(client_of(f"http://127.0.0.1:{listener.getsockname()[1]}"), None)
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)

@@ -95,6 +95,11 @@ def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[
             yield queue.name, dict(feed.pattern or {})
 
 
+def fed_by(jobfile: JobFile, name_of: BucketName, event: Event) -> list[str]:
+    """The queues that an event becomes a message of."""
+    return [name for name, document in feeds_of(jobfile, name_of) if pattern.parse(document).matches(event.document)]
+
+
 def may_watch_runs(document: dict[str, Any]) -> bool:
     """False when a pattern's `source` alone keeps it from matching what wherry says."""
     if "source" not in document:

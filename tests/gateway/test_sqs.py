@@ -66,7 +66,7 @@ def test_a_message_goes_round(sqs, url):
     (again,) = sqs.receive_message(QueueUrl=url("plain"), MessageSystemAttributeNames=["All"])["Messages"]
     attributes = again["Attributes"]
     assert attributes["ApproximateReceiveCount"] == "2"
-    assert attributes["SenderId"] == "arn:aws:iam::000000000000:user/wherry"
+    assert attributes["SenderId"] == "AIDAWHERRY"
     assert abs(int(attributes["SentTimestamp"]) / 1000 - time.time()) < 30
     sqs.delete_message(QueueUrl=url("plain"), ReceiptHandle=again["ReceiptHandle"])
     sqs.delete_message(QueueUrl=url("plain"), ReceiptHandle=message["ReceiptHandle"])
@@ -587,6 +587,8 @@ def test_errors_of_the_older_protocol(variables, action, fields, code, said):
         b"[]",
         b"{",
         b'{"QueueUrl": 5}',
+        b'{"QueueUrl": "http://[", "MessageBody": "x"}',
+        b'{"QueueUrl": "\\ud800", "MessageBody": "x"}',
         b'{"QueueUrl": "x", "MessageBody": 7}',
         b'{"MessageBody": "\\ud800"}',
         b'{"MessageBody": "x", "MessageAttributes": [1]}',

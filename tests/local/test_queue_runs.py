@@ -406,3 +406,8 @@ def test_messages_of_a_queue_without_a_job_file_stay(shop):
     time.sleep(2.2)
     shop.jobfile(JOBFILE)
     assert shop.ended("lazy", before + 1)[-1]["event"]["detail"]["body"] == "later"
+
+
+def test_emit_says_which_queue_has_the_event(shop):
+    done = shop.wherry("emit", json.dumps({"source": "lane", "detail-type": "x", "detail": {"n": 99}}))
+    assert done.stderr == "queue `fed.fifo` has it as a message; `wherry queues` shows it\n"

@@ -28,7 +28,7 @@ _EACH = {
     "AWS::ECR::Repository": ("images-gb-month", IMAGE_GB),
 }
 #: In a month, of each queue that workers sleep at.
-_LOOKS = MONTH_HOURS * 12
+_LOOKS = MONTH_HOURS * 60
 _WORDS = {"images-gb-month": f"{IMAGE_GB} GB a job, assumed"}
 #: What costs money while nothing runs, and is not worked out here.
 _UNPRICED = {
@@ -70,7 +70,7 @@ def _standing(resources: Mapping[str, Resource]) -> tuple[Counter[str], dict[str
         elif kind == "AWS::Events::Rule" and properties.get("ScheduleExpression") == waking.LOOK:
             found["express-1000000"] += _LOOKS
             found["sqs-1000000"] += _LOOKS
-            things["express-1000000"] = things["sqs-1000000"] = "one every five minutes for each"
+            things["express-1000000"] = things["sqs-1000000"] = "one a minute for each"
         elif kind in _EACH:
             key, quantity = _EACH[kind]
             found[key] += quantity

@@ -94,6 +94,7 @@ class Recordings:
             if not found:
                 return None
             wanted = next(iter(found))
+            self._seen[wanted] = found[wanted]
         record = self.record(wanted)
         return run_of(record) if record else None
 

@@ -4,10 +4,14 @@
 there: that is a step for each number of them, added to the capacity. Workers that are still starting are not busy yet;
 so long a step is not taken again, only a larger one is, by the difference (`Cooldown`, for scaling out). Never is a
 number of workers written: it could be a lower one. (`ExactCapacity` of what waits would take workers away as soon as
-less waits, and they are still at work.)
+less waits, and they are still at work.) Something has to wait at two minutes' ends: at one it may be that the first
+worker, which the waker has started, is just on its way.
 
-**In.** Only where nothing has waited, nothing has been worked on and nothing has been delayed for `idle`, minute by
-minute: then down to `min`. Minutes without data count as minutes with messages.
+**In.** Only where nothing has waited, nothing has been worked on, nothing has been taken, and somebody has asked for
+messages in vain, in each minute of `idle`: then down to `min`. So there has been a worker for so long, with nothing to
+do. Without the asking the alarm would go on while there is no worker, and take away the one that the waker has just
+started, before any metric shows its message; and what waits and is worked on are counts of a moment, which know nothing
+of a message that came and was done between two of them. Minutes without data count as minutes with messages.
 
 Of lateness (the rule's second part) the metrics do not tell: the age of the oldest message counts those that are being
 worked on.
@@ -34,12 +38,14 @@ _MOST_STEPS = 20
 #: Seconds until a worker that was asked for takes messages and the metrics show it; an instance has to come first.
 _STARTING, _STARTING_WITH_INSTANCE = 180, 480
 _WAITING = "ApproximateNumberOfMessagesVisible"
-#: What keeps workers: variables of the alarm's expression.
+#: What tells whether workers are needed: variables of the alarm's expression, their metrics and statistics.
 _WORK = {
-    "waiting": _WAITING,
-    "working": "ApproximateNumberOfMessagesNotVisible",
-    "delayed": "ApproximateNumberOfMessagesDelayed",
+    "waiting": (_WAITING, "Maximum"),
+    "working": ("ApproximateNumberOfMessagesNotVisible", "Maximum"),
+    "taken": ("NumberOfMessagesReceived", "Sum"),
+    "asked": ("NumberOfEmptyReceives", "Sum"),
 }
+_LEFT = "IF(asked > 0, waiting + working + taken, 1)"
 
 
 def scaling(
@@ -73,14 +79,14 @@ def scaling(
     found[f"{worker_id}MoreAlarm"] = _alarm(
         f"{about}: messages wait",
         names.alarm(f"{base}-more"),
-        f"{f'{worker_id}More'}",
+        f"{worker_id}More",
         {
             "Namespace": "AWS/SQS",
             "MetricName": _WAITING,
             "Dimensions": dimensions,
             "Statistic": "Maximum",
             "Period": _MINUTE,
-            "EvaluationPeriods": 1,
+            "EvaluationPeriods": 2,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "Threshold": 1,
         },
@@ -99,8 +105,8 @@ def scaling(
         f"{worker_id}Fewer",
         {
             "Metrics": [
-                *(_metric(each, metric, dimensions) for each, metric in _WORK.items()),
-                {"Id": "left", "Label": "messages", "Expression": " + ".join(_WORK), "ReturnData": True},
+                *(_metric(each, metric, stat, dimensions) for each, (metric, stat) in _WORK.items()),
+                {"Id": "left", "Label": "what is left to do", "Expression": _LEFT, "ReturnData": True},
             ],
             "EvaluationPeriods": max(1, math.ceil(trigger.idle.total_seconds() / _MINUTE)),
             "ComparisonOperator": "LessThanOrEqualToThreshold",
@@ -164,13 +170,13 @@ def _alarm(about: str, name: str, policy: str, properties: dict[str, Any]) -> Re
     )
 
 
-def _metric(name: str, metric: str, dimensions: list[dict[str, str]]) -> dict[str, Any]:
+def _metric(name: str, metric: str, statistic: str, dimensions: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "Id": name,
         "MetricStat": {
             "Metric": {"Namespace": "AWS/SQS", "MetricName": metric, "Dimensions": dimensions},
             "Period": _MINUTE,
-            "Stat": "Maximum",
+            "Stat": statistic,
         },
         "ReturnData": False,
     }

@@ -36,6 +36,11 @@ class Caller:
             return "arn:aws:iam::000000000000:user/wherry"
         return f"arn:aws:sts::000000000000:assumed-role/{self.job.name}/{self.run_id}"
 
+    @property
+    def user_id(self) -> str:
+        """As STS tells it, and SQS of a sender: a run is its job's role, in a session of the run's name."""
+        return f"AROAWHERRY:{self.run_id}" if self.run_id else "AIDAWHERRY"
+
 
 def owner_credentials(key: bytes) -> tuple[str, str]:
     """Access key id and secret of the folder's owner."""
@@ -185,7 +190,8 @@ class Guard:
     def note(self, caller: Caller, message: str) -> None:
         """Keep with a run what it was told, for `wherry show`."""
         if caller.run_id is not None:
-            self._denied(caller.run_id, message)
+            # A client may name what is no text: half a surrogate pair cannot be kept.
+            self._denied(caller.run_id, message.encode(errors="replace").decode())
 
     def _is_fed(self, job: Job, bucket: str, key: str | None = None) -> bool:
         """True when uploads of this key (or of some) become messages that the job takes."""

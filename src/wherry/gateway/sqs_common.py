@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
@@ -92,7 +92,7 @@ def queue_of(call: Call, given: Parameters) -> Settings:
     url = text(given, "QueueUrl") or (call.request.path if call.request.path != "/" else "")
     if not url:
         raise missing("QueueUrl")
-    return named(call, unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2])
+    return named(call, unquote(url.partition("?")[0].rstrip("/").rpartition("/")[2]))
 
 
 def url_of(call: Call, queue: str) -> str:

@@ -136,7 +136,7 @@ def _draft(call: Call, given: Parameters) -> NewMessage:
         deduplication_id=text(given, "MessageDeduplicationId"),
         delay=None if delay is None else timedelta(seconds=delay),
         attributes=_attributes(given.get("MessageAttributes")),
-        sender=call.caller.arn,
+        sender=call.caller.user_id,
         trace=_attributes(system).get("AWSTraceHeader", {}).get("StringValue", ""),
     )
 

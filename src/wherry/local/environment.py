@@ -79,6 +79,8 @@ def prepare(
     Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
     """
     job = jobfile.job(run.job)
+    if access is None:
+        _refuse_queue_urls(job)
     context = mapping.Context(
         event=run.event.document,
         buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
@@ -151,6 +153,19 @@ def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:
 def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
     """The URL of each queue for whoever uses this access; without one wherry knows of none."""
     return {name: access.queue_url(name) for name in jobfile.queues} if access else {}
+
+
+def _refuse_queue_urls(job: Job) -> None:
+    """Better said by name than that there was no such queue: there is, but not where the job would look for it."""
+    parts: tuple[Job | Helper, ...] = (job, *job.helpers)
+    commands = [(part.command,) if isinstance(part.command, str) else part.command for part in parts]
+    texts = [text for part in parts for text in part.env.values()] + [text for each in commands for text in each]
+    for reference in (found for text in texts for found in mapping.parse(text).references):
+        if reference.kind == "queue":
+            raise MissingValue(
+                f"`{reference.written}`: the queue is here, and with `aws: inherit` job `{job.name}` would look at AWS",
+                hint="write the URL that the queue has at AWS, or leave `aws: inherit` out of `local`",
+            )
 
 
 def files_folder(home: Home, run_id: str, *, in_container: bool) -> str:

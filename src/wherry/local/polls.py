@@ -75,6 +75,13 @@ class Polls:
                 poll.woken.set()
                 messages -= not self.is_refused(poll.receiver)
 
+    def wake_queue(self, queue: str) -> None:
+        """Everybody who waits at a queue looks again."""
+        with self._lock:
+            waiting = self._waiting.get(queue)
+            while waiting:
+                waiting.popleft().woken.set()
+
     def wake_all(self) -> None:
         """Everybody looks again."""
         with self._lock:

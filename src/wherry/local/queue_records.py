@@ -102,7 +102,7 @@ class NewMessage(NamedTuple):
     #: None: the queue's own.
     delay: timedelta | None = None
     attributes: Attributes = _NO_ATTRIBUTES
-    #: The ARN of who sends it.
+    #: Who sends it, as STS would tell its id.
     sender: str = ""
     #: AWSTraceHeader.
     trace: str = ""

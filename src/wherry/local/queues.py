@@ -25,6 +25,7 @@ from wherry.local.posting import post
 from wherry.local.queue_records import (
     HELD_MS,
     LONGEST_IN_FLIGHT,
+    LONGEST_RETENTION,
     Counts,
     Moved,
     NewMessage,
@@ -305,12 +306,17 @@ class Queues:
         self.polls.wake_all()
 
     def prune(self) -> int:
-        """Delete what is over its retention; gives how many messages that were."""
+        """Delete what is over its retention; gives how many messages that were.
+
+        What is in queues that are not declared any more goes when SQS would keep it no longer either.
+        """
         now_ms = to_ms(self._clock())
 
         def work(transaction: Transaction) -> int:
             transaction.execute(SQL["forget_finished"], {"since_ms": now_ms - ms_of(_TALLIES_KEPT)})
-            return sum(prune(transaction, settings, now_ms) for settings in self._settings.values())
+            forgotten = {"queues": json.dumps(self.names()), "sent_ms": now_ms - ms_of(LONGEST_RETENTION)}
+            gone = transaction.execute(SQL["prune_undeclared"], forgotten).rowcount
+            return gone + sum(prune(transaction, settings, now_ms) for settings in self._settings.values())
 
         return self._database.write(work, durable=False)
 
@@ -447,7 +453,7 @@ class Queues:
         if not span:
             self._announce(transaction, queue, 1)
         else:  # those who wait for the next message that becomes visible may wait for too long
-            transaction.after_commit(self.polls.wake_all)
+            transaction.after_commit(partial(self.polls.wake_queue, queue))
 
     def _of_ids(self, transaction: Transaction, message_ids: Sequence[str]) -> list[Row]:
         return transaction.execute(SQL["of_ids"], {"ids": json.dumps(message_ids)}).fetchall()

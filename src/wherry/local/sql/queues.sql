@@ -98,6 +98,9 @@ delete from finished where minute_ms <= :since_ms;
 -- name: prune
 delete from messages where queue = :queue and sent_ms <= :sent_ms and holder is null;
 
+-- name: prune_undeclared
+delete from messages where queue not in (select value from json_each(:queues)) and sent_ms <= :sent_ms and holder is null;
+
 -- name: purge
 delete from messages where queue = :queue;
 

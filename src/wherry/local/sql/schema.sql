@@ -146,7 +146,7 @@ create table messages (
   body text not null,
   -- message attributes as SQS writes them, JSON
   attributes text not null default '{}',
-  -- who sent it: the ARN of a client, or empty
+  -- who sent it, a client's id, or empty
   sender text not null default '',
   trace text not null default '',
   group_id text,
