@@ -98,6 +98,7 @@ def _panel(scene, shown, top):
         points.append(f"H{x(end):.1f}")
         return "".join(points) + (f"V{base}H{x(begin):.1f}Z" if closed else "")
 
+    line = path(lambda m: m.working, lower, most_workers, closed=False)
     return "\n".join(
         [
             "<g>",
@@ -106,8 +107,7 @@ def _panel(scene, shown, top):
             f'<path d="{path(lambda m: m.waiting, upper, most_waiting, closed=True)}" fill="{WAITING}"/>',
             f'<path d="{path(lambda m: m.desired, lower, most_workers, closed=True)}" fill="{DESIRED}"/>',
             f'<path d="{path(lambda m: m.running, lower, most_workers, closed=True)}" fill="{RUNNING}"/>',
-            f'<path d="{path(lambda m: m.working, lower, most_workers, closed=False)}" fill="none" stroke="{WORKING}"'
-            ' stroke-width="1.6"/>',
+            f'<path d="{line}" fill="none" stroke="{WORKING}" stroke-width="1.6"/>',
             *(
                 f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}" stroke="{FAINT}" stroke-width="0.8"/>'
                 for base in (upper, lower)
@@ -128,7 +128,9 @@ def _minutes(scene, x, top, bottom):
         at = x(scene.begins + minute * MINUTE)
         found += [
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}" stroke="{GRID}" stroke-width="1"/>',
-            _text(at, bottom + 14, f"{minute} min" if minute else "first message", size=11, colour=FAINT, anchor="middle"),
+            _text(
+                at, bottom + 14, f"{minute} min" if minute else "first message", size=11, colour=FAINT, anchor="middle"
+            ),
         ]
     return found
 

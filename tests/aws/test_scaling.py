@@ -1,6 +1,7 @@
 """How many workers there are on AWS, over hours and days: Application Auto Scaling simulated, from the template itself."""
 
 import copy
+import itertools
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -126,7 +127,9 @@ def without(term, instead):
 
 
 def test_without_what_is_in_flight_that_job_would_be_cut_off():
-    found = World(without("IF(asked > 0, waiting + working + taken, 1)", "waiting"), work=2 * HOUR, protected=False).run(4 * HOUR, {600: 1})
+    found = World(
+        without("IF(asked > 0, waiting + working + taken, 1)", "waiting"), work=2 * HOUR, protected=False
+    ).run(4 * HOUR, {600: 1})
     assert found.cut
 
 
@@ -174,9 +177,7 @@ def test_workers_that_are_still_starting_are_not_asked_for_twice(capacity):
 def test_whatever_comes(arrivals, work, start, lag, workers, protected, from_running, by_upload):
     """Never more than `max`, all is done, then none is left; and what is worked on is not cut off."""
     given_ = {**workers, "idle": timedelta(seconds=workers["idle"])}
-    found = World(
-        resources(**given_), work=work, start=start, lag=lag, protected=protected, from_running=from_running
-    )
+    found = World(resources(**given_), work=work, start=start, lag=lag, protected=protected, from_running=from_running)
     found.run(HOUR, arrivals, by_upload=by_upload)
     total = sum(arrivals.values())
     while found.done < total:
@@ -220,7 +221,7 @@ def test_steps_are_a_policy_s(most, least, backlog):
     assert found[0]["MetricIntervalLowerBound"] == 0
     assert "MetricIntervalUpperBound" not in found[-1]
     assert found[-1]["ScalingAdjustment"] == most - trigger.min_workers
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in itertools.pairwise(found):
         assert one["MetricIntervalUpperBound"] == following["MetricIntervalLowerBound"]
         # where steps are left out, more workers come than are wanted, never fewer
         assert one["ScalingAdjustment"] * backlog >= one["MetricIntervalUpperBound"]

@@ -1,9 +1,9 @@
 """How many workers there are: the rule of `wherry.scaling` as alarms and step policies. Pure.
 
-**Out.** While all workers are busy, the rule wants one more for each `backlog` messages that wait, beside those that are
-there: that is a step for each number of them, added to the capacity. Workers that are still starting are not busy yet;
-so long a step is not taken again, only a larger one is, by the difference (`Cooldown`, for scaling out). Never is a
-number of workers written: it could be a lower one. (`ExactCapacity` of what waits would take workers away as soon as
+**Out.** While all workers are busy, the rule wants one more for each `backlog` messages that wait, beside those that
+are there: that is a step for each number of them, added to the capacity. Workers that are still starting are not busy
+yet; so long a step is not taken again, only a larger one is, by the difference (`Cooldown`, for scaling out). Never is
+a number of workers written: it could be a lower one. (`ExactCapacity` of what waits would take workers away as soon as
 less waits, and they are still at work.) Something has to wait at two minutes' ends: at one it may be that the first
 worker, which the waker has started, is just on its way.
 
