@@ -191,7 +191,7 @@ class Workspace:
         """The files that messages come as."""
         from wherry.local.eventfile import EventFiles
 
-        return EventFiles(self.home.files, self.buckets, self.holding)
+        return EventFiles(lambda: self.jobfile, self.home.files, self.buckets, self.holding)
 
     def close(self) -> None:
         """Close the store."""
