@@ -110,8 +110,8 @@ def test_fifo_and_delay(post):
         (["letters", "--delay", "5", "x"], "`--delay` must be a duration such as `90s`, `10m` or `1h30m`, not `5`"),
         (["letters", "--delay", "16m", "x"], "Value 960 for parameter DelaySeconds is invalid"),
         (["letters", "x", "--attribute", "kind"], "`--attribute kind` is not NAME=VALUE"),
-        (["letters", ""], "The request must contain the parameter MessageBody"),
-        (["orders.fifo", "x"], "The request must contain the parameter MessageGroupId"),
+        (["letters", ""], "The request must contain the parameter MessageBody.\n  give a body"),
+        (["orders.fifo", "x"], "The request must contain the parameter MessageGroupId.\n  `--group NAME` says whose"),
         (["orders.fifo", "x", "--group", "a"], "ContentBasedDeduplication enabled or MessageDeduplicationId provided"),
     ],
 )

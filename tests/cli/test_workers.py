@@ -91,8 +91,8 @@ def test_what_takes_a_place_waits_for_nobody(project):
     wait_for(lambda: len(noted(project, "start")) == 1, "the worker that is always there")
     send(project, *[1] * 6)
     wait_for(lambda: len(noted(project, "start")) == 2, "as many as there are places but one")
-    assert project.wherry("run", "other").stdout == "other\n"
     assert state(project)["workers"] == 2
+    assert project.wherry("run", "other").stdout == "other\n"
     wait_for(lambda: state(project)["workers"] == 1, "the others to go")
     assert len(noted(project, "start")) == 2
     assert "may keep all" not in project.engine_output()

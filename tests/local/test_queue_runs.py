@@ -61,12 +61,14 @@ jobs:
   packer:
     command: [sh, -c, 'until [ -e packed ]; do sleep 0.05; done; cat "$1"', sh, "${event.file}"]
     on: [{queue: many, batch: 5, workers: {max: 1}}]
+    reads: [results]
   crowded:
     command: [sh, -c, 'until [ -e flow ]; do sleep 0.05; done']
     on: [{queue: crowd, workers: {max: 1}}]
   reader:
     command: [cat, "${event.file}"]
     on: [{queue: gone}]
+    reads: [uploads]
   looper:
     command: "true"
     on: [{queue: loops}]
@@ -352,6 +354,19 @@ def test_an_object_that_is_gone_is_named(shop):
     assert "there is no object `never/there.txt` in bucket `uploads`" in run["reason"]
     shop.send("gone", "just text")
     assert shop.log(shop.ended("reader", 2)[-1]) == "just text"
+
+
+def test_a_message_may_name_only_objects_that_its_job_may_read(shop):
+    """What feeds the queue, and what is in `reads`: anybody who may send could name any other."""
+    detail = {"bucket": {"name": "results"}, "object": {"key": "private.txt"}}
+    event = {"id": "1", "time": "2026-03-01T00:00:00Z", "source": "aws.s3", "detail-type": "Object Created"}
+    shop.put("private.txt", b"private", bucket="results")
+    before = len(shop.runs("reader"))
+    shop.send("gone", json.dumps({**event, "detail": detail}))
+    run = shop.ended("reader", before + 1)[-1]
+    assert (run["status"], len(run["attempts"])) == ("failed", 1)
+    assert "job `reader` may not read bucket `results`, and its message names `private.txt` there" in run["reason"]
+    assert "add `results` to its `reads` (wherry.yaml:" in run["reason"]
 
 
 def test_a_job_does_not_take_what_its_own_runs_led_to(shop):
