@@ -52,7 +52,9 @@ def main() -> int:
             first, *others = starts(Path(folder), arguments.starts)
         took = sorted(others)
         middle, late = statistics.median(took), took[int(len(took) * 0.99)]
-        print(f"from none to the first worker, ms: p50 {middle:.1f}, p99 {late:.1f}; the engine's very first {first:.1f}")
+        print(
+            f"from none to the first worker, ms: p50 {middle:.1f}, p99 {late:.1f}; the engine's very first {first:.1f}"
+        )
     return 1 if wrong else 0
 
 

@@ -70,6 +70,28 @@ def test_a_notification_is_what_s3_documents():
     }
 
 
+_UPLOAD = {"bucket": {"name": "b"}, "object": {"key": "k"}}
+_OF_S3 = {"source": "aws.s3", "detail-type": "Object Created"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**_OF_S3, "detail": _UPLOAD},
+        {**_OF_S3, "detail": _UPLOAD, "Records": 5},
+        {**_OF_S3, "detail": 5, "Records": []},
+        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": _UPLOAD}] * 2},
+        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}}}]},
+        {"Records": [{"eventSource": "aws:s3", "eventName": ["ObjectCreated:Put"], "s3": _UPLOAD}]},
+        {"Records": [None]},
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_an_upload_is_a_body_like_any_other(document):
+    event = messages.event_of([message(json.dumps(document))], queue="q", now=NOW)
+    assert (event["source"], event["detail"]["body"]) == ("wherry.queue", document)
+
+
 @given(keys)
 def test_a_notification_tells_of_the_same_object_as_its_event(key):
     event = uploaded(key)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wherry import announcements, pattern
-from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, JobFile, UploadTrigger
+from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, Job, JobFile, QueueTrigger, UploadTrigger
 
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
@@ -93,6 +93,26 @@ def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[
             yield queue.name, upload_pattern(name_of(jobfile.buckets[feed.bucket]), feed.prefix, feed.suffix)
         else:
             yield queue.name, dict(feed.pattern or {})
+
+
+def fed_by(jobfile: JobFile, name_of: BucketName, event: Event) -> list[str]:
+    """The queues that an event becomes a message of."""
+    return [name for name, document in feeds_of(jobfile, name_of) if pattern.parse(document).matches(event.document)]
+
+
+def queues_of(job: Job) -> list[str]:
+    """The queues whose messages a job takes."""
+    return [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger)]
+
+
+def is_fed(jobfile: JobFile, job: Job, bucket: str, key: str | None = None) -> bool:
+    """True when uploads of this key (or of some) to a bucket of the job file become messages that the job takes."""
+    feeds = [jobfile.queues[name].feed for name in queues_of(job) if name in jobfile.queues]
+    return any(
+        feed.bucket == bucket and (key is None or (key.startswith(feed.prefix) and key.endswith(feed.suffix)))
+        for feed in feeds
+        if feed is not None and feed.bucket is not None
+    )
 
 
 def may_watch_runs(document: dict[str, Any]) -> bool:

@@ -72,12 +72,8 @@ def object_in(document: Mapping[str, Any]) -> ObjectName | None:
     """The same of a body, or an event, that is understood already."""
     if document.get("source") == "aws.s3" and document.get("detail-type") == "Object Created":
         return _named(document.get("detail"), decoded=True)
-    records = document.get("Records")
-    if isinstance(records, list) and len(records) == 1 and isinstance(records[0], dict):
-        record = records[0]
-        if record.get("eventSource") == "aws:s3" and str(record.get("eventName")).startswith("ObjectCreated:"):
-            return _named(record.get("s3"), decoded=False)
-    return None
+    record = _record_in(document)
+    return None if record is None else _named(record.get("s3"), decoded=False)
 
 
 def event_of(
@@ -203,6 +199,16 @@ def _document(body: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
+def _record_in(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record of an S3 event notification that tells of one upload; None in any other document."""
+    records = document.get("Records")
+    if not (isinstance(records, list) and len(records) == 1 and isinstance(records[0], dict)):
+        return None
+    record: dict[str, Any] = records[0]
+    created = str(record.get("eventName")).startswith("ObjectCreated:")
+    return record if record.get("eventSource") == "aws:s3" and created else None
+
+
 def _named(told: Any, *, decoded: bool) -> ObjectName | None:
     try:
         bucket, key = told["bucket"]["name"], told["object"]["key"]
@@ -224,10 +230,10 @@ def _told(message: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
         return None
     if _is_event(document):
         return document
-    named = object_of(message["Body"])
-    if named is None:
+    record = _record_in(document)
+    named = None if record is None else _named(record.get("s3"), decoded=False)
+    if record is None or named is None:
         return None
-    record = document["Records"][0]
     told = record["s3"]["object"]
     detail: dict[str, Any] = {"version": "0", "bucket": {"name": named.bucket}, "object": {"key": named.key}}
     for theirs, ours in (("size", "size"), ("eTag", "etag"), ("versionId", "version-id")):

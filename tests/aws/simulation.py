@@ -66,6 +66,7 @@ class World:
     cut: list = field(default_factory=list)
     #: Seconds of waiting for messages in vain, of all workers: each poll takes twenty.
     polled: int = 0
+    taken: int = 0
     #: Questions that were asked of ECS by the waker.
     looks: int = 0
     history: list = field(default_factory=list)
@@ -80,7 +81,9 @@ class World:
             for alarm in kinds("AWS::CloudWatch::Alarm").values()
             if isinstance(alarm["AlarmActions"][0], dict) and alarm["AlarmActions"][0].get("Ref") in policies
         ]
-        looks = [rule["ScheduleExpression"] for rule in kinds("AWS::Events::Rule").values() if "ScheduleExpression" in rule]
+        looks = [
+            rule["ScheduleExpression"] for rule in kinds("AWS::Events::Rule").values() if "ScheduleExpression" in rule
+        ]
         self.every = 60 * int(re.fullmatch(r"rate\((\d+) minutes?\)", looks[0])[1]) if looks else 0
         waker = self.resources.get("Waker", {}).get("Properties", {}).get("Definition", {}).get("States", {})
         self.wants = waker["Sleeps"]["Choices"][0]["Condition"] if waker else None
@@ -143,6 +146,7 @@ class World:
                 task.done_at, self.done = None, self.done + 1
             if task.done_at is None and self.waiting:
                 self.waiting -= 1
+                self.taken += 1
                 task.done_at, task.begun_at = self.now + self.work, self.now
             self.polled += task.done_at is None
 
@@ -179,14 +183,15 @@ class World:
         if self.waiting or self.working:
             self._touch()
         if self.now - self.touched > SIX_HOURS or self.now < self.active_from:
-            self.polled = 0
+            self.polled = self.taken = 0
             return
         values = {
             "ApproximateNumberOfMessagesVisible": self.waiting,
             "ApproximateNumberOfMessagesNotVisible": self.working,
+            "NumberOfMessagesReceived": self.taken,
             "NumberOfEmptyReceives": self.polled // 20,
         }
-        self.polled = 0
+        self.polled = self.taken = 0
         self.metrics.append((self.now // 60, self.now + self.lag, values))
         del self.metrics[:-2000]
 
@@ -211,7 +216,9 @@ class World:
         periods = alarm["EvaluationPeriods"]
         since = self.now // 60 - periods - _MORE
         found = [
-            self._value(alarm, values) for minute, there_at, values in self.metrics if minute > since and there_at <= self.now
+            self._value(alarm, values)
+            for minute, there_at, values in self.metrics
+            if minute > since and there_at <= self.now
         ][-periods:]
         assert alarm["TreatMissingData"] == "notBreaching"
         is_over = {
@@ -225,10 +232,12 @@ class World:
         if "MetricName" in alarm:
             return values[alarm["MetricName"]]
         (expression,) = [each["Expression"] for each in alarm["Metrics"] if each["ReturnData"]]
-        names = {each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in alarm["Metrics"] if "MetricStat" in each}
+        names = {
+            each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in alarm["Metrics"] if "MetricStat" in each
+        }
         known = {name: values[metric] for name, metric in names.items()}
         known["IF"] = lambda condition, then, otherwise: then if condition else otherwise
-        return eval(expression, {"__builtins__": {}}, known)  # noqa: S307 - of our own template
+        return eval(expression, {"__builtins__": {}}, known)
 
     def _adjusted(self, alarm, policy, invoked, value):
         """The number of workers that a policy asks for; None where it does nothing."""

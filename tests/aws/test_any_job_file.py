@@ -45,6 +45,38 @@ retries = st.fixed_dictionaries(
     {"attempts": st.integers(1, 9)},
     optional={"backoff": durations, "factor": st.sampled_from([1, 1.5, 100]), "jitter": st.sampled_from([0, 0.5, 1])},
 )
+feeds = st.one_of(
+    st.builds(
+        lambda bucket, prefix, form: {"bucket": bucket, "prefix": prefix, "format": form},
+        st.sampled_from(["data", "theirs"]),
+        plain,
+        st.sampled_from(["event", "s3"]),
+    ),
+    st.builds(lambda source: {"event": {"source": [source]}}, plain.filter(lambda text: text != "wherry")),
+)
+seconds = st.sampled_from(["1s", "90s", "2h"])
+queues = st.fixed_dictionaries(
+    {},
+    optional={
+        "from": feeds,
+        "visibility": seconds,
+        "max_receives": st.integers(1, 1000),
+        "delay": st.sampled_from(["0s", "15m"]),
+        "retention": st.sampled_from(["1m", "14d"]),
+    },
+)
+workers = st.fixed_dictionaries(
+    {"max": st.integers(2, 1000)},
+    optional={
+        "min": st.integers(0, 2),
+        "backlog": st.integers(1, 100_000),
+        "idle": st.sampled_from(["1s", "7m", "1d"]),
+    },
+)
+takers = st.fixed_dictionaries(
+    {"workers": workers},
+    optional={"batch": st.integers(1, 10), "exit_codes": st.just({"drop": [3], "give_back": [75]})},
+)
 jobs = st.fixed_dictionaries(
     {"command": st.lists(plain | filled, min_size=1, max_size=3) | plain},
     optional={
@@ -81,6 +113,31 @@ environments = st.fixed_dictionaries(
 )
 
 
+def with_queues(document, queues, taker):
+    """Queues for a job file: the first is taken by its first job, in one mode or the other; all may send to all."""
+    queues = {name: _possible(name, queue) for name, queue in queues.items()}
+    told = [name for name, queue in queues.items() if queue.get("from", {}).get("format") == "s3"]
+    for name in told[1:]:  # filters of chance may overlap
+        queues[name]["from"] = queues[name]["from"] | {"format": "event"}
+    document["queues"] = queues
+    for job in document["jobs"].values():
+        job["sends"] = sorted(queues)
+    if queues:
+        job = next(iter(document["jobs"].values()))
+        job["on"] = [*job.get("on", []), {"queue": next(iter(queues)), **taker}]
+        job["env"] = {**job.get("env", {}), "OUT": f"${{queue.{next(iter(queues))}.url}} $${{x}}"}
+        for helper in job.get("helpers", {}).values():
+            helper.pop("env", None)
+    return document
+
+
+def _possible(name, queue):
+    if not name.endswith(".fifo"):
+        return queue
+    feed = {key: value for key, value in queue.get("from", {}).items() if key != "format"}
+    return {**queue, "content_deduplication": True} | ({"from": feed} if feed else {})
+
+
 def on_instances(environment, jobs):
     """With `capacity: ec2` what it needs: instances of the platform that are large enough, a network for helpers."""
     if environment.get("capacity") != "ec2":
@@ -102,6 +159,9 @@ files = st.builds(
     st.dictionaries(names, jobs, min_size=1, max_size=3),
     sizes,
     environments,
+)
+files = st.builds(
+    with_queues, files, st.dictionaries(names | names.map(lambda name: f"{name}.fifo"), queues, max_size=3), takers
 )
 networks = st.sampled_from([None, GivenNetwork(vpc="vpc-0a1b2c3d", subnets=("subnet-0a1b2c3d", "subnet-0a1b2c3e"))])
 

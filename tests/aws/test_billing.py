@@ -62,7 +62,7 @@ def test_workers_and_alarms_of_expressions(monkeypatch):
     found = {part.what: part for part in idle(deployment, prices.packaged().tariff("eu-central-1"))}
     assert found["workers"].amount.quantize(Decimal("0.01")) == Decimal("10.36")  # 730 hours at $0.014195
     assert found["public IPv4 of workers"].amount == Decimal("3.65")
-    assert deployment.standing["alarm-month"] == 3 + 3 * 4 + (5 + 4)  # the usual ones, the workers', and of the queues
+    assert deployment.standing["alarm-month"] == 3 + 3 * 5 + (5 + 4)  # the usual ones, the workers', and of the queues
     assert found["looks at queues"].amount + found["requests to queues"].amount == Decimal("0.18396")
 
 

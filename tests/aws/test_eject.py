@@ -21,6 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 JOBFILE = """
 app: leave
 buckets: {out: {}, theirs: {existing: leave-landing-zone}}
+queues: {told: {from: {bucket: theirs, suffix: .csv, format: s3}}}
 jobs:
   greet:
     build: greet
@@ -32,9 +33,22 @@ jobs:
   slow:
     image: wherry-busybox:1
     command: [sleep, "100"]
-    on: [{invoke: {}}, {schedule: "rate(1 day)"}]
+    on: [{invoke: {}}, {schedule: "rate(1 day)"}, {queue: told, mode: self-polling}]
 environments: {prod: {region: eu-west-1}}
 """
+#: What somebody else's bucket tells already.
+OTHERS = {
+    "QueueConfigurations": [
+        {
+            "Id": "theirs",
+            "QueueArn": "arn:aws:sqs:eu-west-1:999999999999:others",
+            "Events": ["s3:ObjectCreated:*"],
+            "Filter": {
+                "Key": {"FilterRules": [{"Name": "prefix", "Value": "out/"}, {"Name": "suffix", "Value": ".x"}]}
+            },
+        }
+    ]
+}
 #: The programs that the README may use, beside the AWS CLI.
 TOOLS = ("docker", "bash", "sh", "cut", "grep", "sed", "tr", "cat", "sleep", "python3", "env")
 
@@ -114,6 +128,9 @@ def test_its_readme_is_enough(project, programs, account, docker_engine, tmp_pat
         Bucket="leave-landing-zone", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    cloud.client("s3").put_bucket_notification_configuration(
+        Bucket="leave-landing-zone", NotificationConfiguration=OTHERS, SkipDestinationValidation=True
+    )
     project.wherry("eject", "out")
     folder = tmp_path / "elsewhere"
     shutil.move(project.folder / "out", folder)
@@ -140,6 +157,8 @@ def test_its_readme_is_enough(project, programs, account, docker_engine, tmp_pat
     assert status(cloud, again) == "SUCCEEDED"
     told = cloud.client("s3").get_bucket_notification_configuration(Bucket="leave-landing-zone")
     assert "EventBridgeConfiguration" in told
+    assert [each["Id"] for each in told["QueueConfigurations"]] == ["theirs", "wherry_leave-prod_told"]
+    assert "leave-prod-told" in book.follow("Queues")
 
     slow = book.run(
         'run=$(aws stepfunctions start-execution --state-machine-arn "$machines:leave-prod_slow" '
@@ -149,6 +168,8 @@ def test_its_readme_is_enough(project, programs, account, docker_engine, tmp_pat
     assert status(cloud, slow) == "ABORTED"
     book.follow("Take it away")
     assert cloud.stacks() == {}
+    told = cloud.client("s3").get_bucket_notification_configuration(Bucket="leave-landing-zone")
+    assert [each["Id"] for each in told["QueueConfigurations"]] == ["theirs"]
     cloud.client("sqs").delete_queue(QueueUrl=queue)
     assert leftovers(account) == [
         "s3 leave-landing-zone",
@@ -173,8 +194,8 @@ def test_what_is_ejected_takes_over_what_is_deployed(project, account, docker_en
     assert set(made["Parameters"]) == {"Vpc", "Subnets", "JobGreetImage"}
     assert made["Resources"].keys() == deployed["Resources"].keys()
     changed = {name for name, each in made["Resources"].items() if each != deployed["Resources"][name]}
-    images = {"JobGreetTask", "JobSlowTask"}
-    network = {"SecurityGroup", "JobGreetMachine", "JobSlowMachine"}
+    images = {"JobGreetTask", "JobSlowTask", "JobSlowAtQueueTold1fccTask"}
+    network = {"SecurityGroup", "JobGreetMachine", "JobSlowMachine", "JobSlowAtQueueTold1fcc"}
     filled_in = {
         "BucketOut7620",
         "JobGreetExecutionRole",

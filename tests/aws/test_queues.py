@@ -92,7 +92,9 @@ def test_a_look_wakes_a_worker_for_what_others_have_sent_and_for_nothing_else(cl
     sleep(cloud, "draw_drawn")
     look = {"service": "draw_drawn", "asked": "look"}
     machines = cloud.client("stepfunctions")
-    arn = next(one["stateMachineArn"] for one in machines.list_state_machines()["stateMachines"] if "waker" in one["name"])
+    arn = next(
+        one["stateMachineArn"] for one in machines.list_state_machines()["stateMachines"] if "waker" in one["name"]
+    )
     urls = {name: cloud.client("sqs").get_queue_url(QueueName=f"wakes-prod-{name}")["QueueUrl"] for name in ("drawn",)}
     cloud.client("sqs").purge_queue(QueueUrl=urls["drawn"])
     begun = machines.start_execution(stateMachineArn=arn, input=json.dumps({**look, "queue": urls["drawn"]}))
@@ -106,7 +108,7 @@ def test_a_look_wakes_a_worker_for_what_others_have_sent_and_for_nothing_else(cl
 
 def test_a_deploy_leaves_the_number_of_workers_as_it_is(cloud):
     cloud.client("ecs").update_service(cluster="wakes-prod", service="draw_drawn", desiredCount=3)
-    cloud.project.jobfile(JOBFILE.replace("[sleep, \"600\"], on: [{queue: drawn", "[sleep, \"601\"], on: [{queue: drawn"))
+    cloud.project.jobfile(JOBFILE.replace('[sleep, "600"], on: [{queue: drawn', '[sleep, "601"], on: [{queue: drawn'))
     cloud.wherry("deploy", "--yes")
     assert workers(cloud, "draw_drawn") == 3
 
@@ -122,7 +124,10 @@ def test_a_bucket_of_somebody_else_tells_ours_and_goes_on_telling_theirs(cloud):
     assert entries["theirs"]["QueueArn"].endswith(":others")
     assert entries["wherry_wakes-prod_theirs"]["QueueArn"].endswith(":wakes-prod-theirs")
     assert "EventBridgeConfiguration" in whole
-    entry = entries["theirs"] | {"Id": "more", "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/x"}]}}}
+    entry = entries["theirs"] | {
+        "Id": "more",
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/x"}]}},
+    }
     cloud.client("s3").put_bucket_notification_configuration(
         Bucket=LANDING,
         NotificationConfiguration={"QueueConfigurations": [*entries.values(), entry]},

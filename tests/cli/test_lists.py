@@ -202,16 +202,17 @@ def test_an_engine_comes_back_to_its_port(demo):
 def test_an_engine_refuses_by_name_what_it_cannot_yet_do(project):
     project.jobfile(
         "app: demo\nbuckets: {bkt: {}}\nqueues:\n  q: {from: {bucket: bkt}}\njobs:\n"
-        "  a:\n    command: 'true'\n    on:\n      - queue: q\n"
+        "  a:\n    command: 'true'\n    on:\n      - {queue: q, mode: self-polling}\n"
         "    helpers:\n      db: {image: postgres}\n"
-        "environments:\n  local:\n    alerts: arn:aws:sns:eu-central-1:123456789012:ops\n"
+        "environments:\n  local:\n    aws: inherit\n    alerts: arn:aws:sns:eu-central-1:123456789012:ops\n"
     )
     refused = project.wherry("up", code=2)
     for line in (
+        "wherry.yaml:9:9: job `a` polls queue `q` by itself, and with `aws: inherit` it finds AWS",
         "wherry.yaml:11:7: job `a`: helper `db` has an image and no command, so it cannot run as a process",
         "--executor docker",
-        "wherry.yaml:14:5: reports to `arn:aws:sns:eu-central-1:123456789012:ops` cannot be sent from here",
-        "error: 2 problems",
+        "wherry.yaml:15:5: reports to `arn:aws:sns:eu-central-1:123456789012:ops` cannot be sent from here",
+        "error: 3 problems",
     ):
         assert line in refused.stderr
     project.wherry("check")

@@ -8,7 +8,7 @@ import subprocess
 import boto3
 import pytest
 
-from tests.conftest import BIN
+from tests.conftest import BIN, wait_for
 
 JOBFILE = """\
 app: post
@@ -110,8 +110,8 @@ def test_fifo_and_delay(post):
         (["letters", "--delay", "5", "x"], "`--delay` must be a duration such as `90s`, `10m` or `1h30m`, not `5`"),
         (["letters", "--delay", "16m", "x"], "Value 960 for parameter DelaySeconds is invalid"),
         (["letters", "x", "--attribute", "kind"], "`--attribute kind` is not NAME=VALUE"),
-        (["letters", ""], "The request must contain the parameter MessageBody"),
-        (["orders.fifo", "x"], "The request must contain the parameter MessageGroupId"),
+        (["letters", ""], "The request must contain the parameter MessageBody.\n  give a body"),
+        (["orders.fifo", "x"], "The request must contain the parameter MessageGroupId.\n  `--group NAME` says whose"),
         (["orders.fifo", "x", "--group", "a"], "ContentBasedDeduplication enabled or MessageDeduplicationId provided"),
     ],
 )
@@ -237,3 +237,26 @@ def test_all_clients_agree(clients):
     assert post.wherry("queue", "redrive", "letters", "--yes").stderr == "no dead letters of `letters`\n"
     sqs.delete_message(QueueUrl=url, ReceiptHandle=in_flight[0]["ReceiptHandle"])
     assert states(post)["letters"]["rate"] == pytest.approx(0.2)
+
+
+def test_a_dead_message_leads_to_the_run_that_failed_and_to_its_log(post):
+    post.jobfile(
+        "app: post\nqueues: {letters: {max_receives: 1}}\njobs:\n  reader:\n"
+        "    command: [sh, -c, 'cat $0; echo; echo torn; exit 3', '${event.file}']\n    on: [{queue: letters}]\n"
+    )
+    post.up()
+    sent = post.wherry("queue", "send", "letters", '{"page": 1}').stdout.strip()
+    wait_for(lambda: states(post)["letters"]["dead"], "the dead letter")
+    (dead,) = json.loads(post.wherry("queue", "peek", "letters", "--dead", "--json").stdout)
+    assert dead["id"] == sent
+    assert post.wherry("logs", dead["run"]).stdout == '{"page": 1}\ntorn\n'
+    listed = post.wherry("dead-letters")
+    assert dead["run"] in listed.stdout
+    said = "queue `letters` holds 1 dead message: `wherry queue peek letters --dead` shows the run of each\n"
+    assert listed.stderr == said
+    shown = post.wherry("dead-letters", "show", dead["run"]).stdout
+    assert f"queue:letters/{sent}" in shown
+    assert "torn" in shown
+    assert "raise `max_receives` of queue `letters`" in post.wherry("explain", dead["run"]).stdout
+    post.wherry("queue", "purge", "letters", "--dead", "--yes")
+    assert post.wherry("dead-letters").stderr == "no dead letters\n"

@@ -91,8 +91,8 @@ def test_what_takes_a_place_waits_for_nobody(project):
     wait_for(lambda: len(noted(project, "start")) == 1, "the worker that is always there")
     send(project, *[1] * 6)
     wait_for(lambda: len(noted(project, "start")) == 2, "as many as there are places but one")
-    assert project.wherry("run", "other").stdout == "other\n"
     assert state(project)["workers"] == 2
+    assert project.wherry("run", "other").stdout == "other\n"
     wait_for(lambda: state(project)["workers"] == 1, "the others to go")
     assert len(noted(project, "start")) == 2
     assert "may keep all" not in project.engine_output()
@@ -197,6 +197,23 @@ def test_a_killed_engine_finds_them_again(project):
     assert run["attempts"][0]["exit_code"] == 9
     assert len(noted(project, "start")) == 1
     assert len(runs(project)) == 1
+
+
+def test_engines_that_are_killed_lose_no_message_and_no_worker(project):
+    """Their workers go on and find the next engine, which knows them."""
+    write(project)
+    engine = project.up()
+    send(project, *[0.1] * 60)
+    for pause in (0.2, 0.6, 0.4, 0.8):
+        time.sleep(pause)
+        engine.kill()
+        engine.wait()
+        engine = project.up()
+    wait_for(lambda: len(set(noted(project, "end"))) == 60, "all the work")
+    assert set(noted(project, "begin")) == set(noted(project, "end"))
+    wait_for_none(project)
+    assert {run["status"] for run in runs(project)} == {"succeeded"}
+    assert len(runs(project)) == 3
 
 
 def test_a_changed_job_file_changes_how_many_there_are(project):

@@ -11,6 +11,7 @@ JOB = """\
 taker:
   command: 'case "$BODY" in again) [ "$WHERRY_ATTEMPT" = 2 ] ;; bad) exit 3 ;; hopeless) exit 65 ;; esac'
   env: {BODY: $.detail.body}
+  # On AWS wherry's worker stands beside it in the image, which has to have a python3.
   on:
     - {queue: work, workers: {max: 2}, exit_codes: {drop: [65]}}
 """
@@ -42,6 +43,7 @@ def test_uploads_feed_a_queue_and_are_files_of_its_runs(backend):
 reader:
   command: [sh, -c, 'echo "$KEY" "$(basename "$1")"; cat "$1"', sh, "${event.file}"]
   env: {KEY: $.detail.object.key}
+  # python3, as above
   on:
     - queue: files
 """,

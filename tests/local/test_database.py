@@ -151,3 +151,14 @@ def test_two_processes_take_turns(tmp_path):
 def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path):
     with pytest.raises(WherryError, match="the store .* cannot be used: unable to open database file"):
         Database(str(tmp_path / "missing" / "wherry.db"))
+
+
+def test_a_write_within_a_write_is_a_mistake_and_no_standstill(database):
+    def work(transaction):
+        transaction.execute(INSERT, ("a",))
+        database.write(lambda inner: inner.execute(INSERT, ("b",)))
+
+    with pytest.raises(AssertionError, match="within a transaction"):
+        database.write(work)
+    assert count(database) == 0
+    assert database.write(lambda transaction: transaction.execute(INSERT, ("c",)).rowcount) == 1

@@ -157,6 +157,8 @@ class Work(RuleBasedStateMachine):
         if run is None:
             return
         self.now = max(self.now, run.due_at)
+        if not self.write(lambda tx: self.holding.may_begin(tx, run.id, self.queue.name, self.now)):
+            return
         receives = {name: row["receives"] for name, row in self.rows().items() if row["holder"] == run.id}
 
         def work(transaction):
@@ -226,12 +228,31 @@ class Work(RuleBasedStateMachine):
         assert all(self.history.get(run_id).earlier_attempts for run_id in dead - letters)
 
     @invariant()
-    def a_group_has_one_message_at_work(self):
+    def a_group_has_one_run_at_work(self):
         if not hasattr(self, "database") or not self.queue.is_fifo:
             return
-        held = [(row["group_id"], row["holder"]) for row in self.rows().values() if row["holder"] is not None]
+        at_work = {run.id for run in self.history.listing(statuses=[Status.STARTING], limit=-1)}
+        held = [(row["group_id"], row["holder"]) for row in self.rows().values() if row["holder"] in at_work]
         for group in "ab":
             assert len({holder for name, holder in held if name == group}) <= 1
+
+    @invariant()
+    def no_two_wait_for_each_other(self):
+        """When nobody is at work, some run that waits may begin."""
+        if not hasattr(self, "database") or not self.queue.is_fifo:
+            return
+        waiting = [run.id for run in self.history.listing(statuses=[Status.QUEUED], limit=-1)]
+        busy = self.history.listing(statuses=[Status.STARTING], limit=-1) or self.clients_at_work()
+        if waiting and not busy:
+            may = [
+                self.write(lambda tx, one=one: self.holding.may_begin(tx, one, self.queue.name, self.now))
+                for one in waiting
+            ]
+            assert any(may)
+
+    def clients_at_work(self):
+        hidden = self.now.timestamp() * 1000
+        return [row for row in self.rows().values() if row["holder"] is None and row["visible_ms"] > hidden]
 
     @invariant()
     def a_message_alone_has_one_run(self):

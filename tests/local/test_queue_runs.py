@@ -61,12 +61,14 @@ jobs:
   packer:
     command: [sh, -c, 'until [ -e packed ]; do sleep 0.05; done; cat "$1"', sh, "${event.file}"]
     on: [{queue: many, batch: 5, workers: {max: 1}}]
+    reads: [results]
   crowded:
     command: [sh, -c, 'until [ -e flow ]; do sleep 0.05; done']
     on: [{queue: crowd, workers: {max: 1}}]
   reader:
     command: [cat, "${event.file}"]
     on: [{queue: gone}]
+    reads: [uploads]
   looper:
     command: "true"
     on: [{queue: loops}]
@@ -354,6 +356,19 @@ def test_an_object_that_is_gone_is_named(shop):
     assert shop.log(shop.ended("reader", 2)[-1]) == "just text"
 
 
+def test_a_message_may_name_only_objects_that_its_job_may_read(shop):
+    """What feeds the queue, and what is in `reads`: anybody who may send could name any other."""
+    detail = {"bucket": {"name": "results"}, "object": {"key": "private.txt"}}
+    event = {"id": "1", "time": "2026-03-01T00:00:00Z", "source": "aws.s3", "detail-type": "Object Created"}
+    shop.put("private.txt", b"private", bucket="results")
+    before = len(shop.runs("reader"))
+    shop.send("gone", json.dumps({**event, "detail": detail}))
+    run = shop.ended("reader", before + 1)[-1]
+    assert (run["status"], len(run["attempts"])) == ("failed", 1)
+    assert "job `reader` may not read bucket `results`, and its message names `private.txt` there" in run["reason"]
+    assert "add `results` to its `reads` (wherry.yaml:" in run["reason"]
+
+
 def test_a_job_does_not_take_what_its_own_runs_led_to(shop):
     shop.send("loops", "once")
     shop.ended("looper")
@@ -406,3 +421,39 @@ def test_messages_of_a_queue_without_a_job_file_stay(shop):
     time.sleep(2.2)
     shop.jobfile(JOBFILE)
     assert shop.ended("lazy", before + 1)[-1]["event"]["detail"]["body"] == "later"
+
+
+def test_emit_says_which_queue_has_the_event(shop):
+    done = shop.wherry("emit", json.dumps({"source": "lane", "detail-type": "x", "detail": {"n": 99}}))
+    assert done.stderr == "queue `fed.fifo` has it as a message; `wherry queues` shows it\n"
+
+
+ALONE = """\
+app: alone
+buckets: {inbox: {}}
+queues: {fed: {from: {bucket: inbox}, max_receives: 1}}
+jobs:
+  reader:
+    command: [sh, -c, 'cat "$1"; [ -e mended ]', sh, "${event.file}"]
+    on: [{queue: fed}]
+"""
+
+
+def test_without_an_engine_messages_wait_and_dead_letters_are_retried(project):
+    """An upload is a message at once; `retry` executes the run in its own process, with the message and its file."""
+    project.jobfile(ALONE)
+    project.file("a.txt", "content\n")
+    project.wherry("cp", "a.txt", "s3://inbox/")
+    assert json.loads(project.wherry("queues", "--json").stdout)[0]["waiting"] == 1
+    engine = project.up()
+    wait_for(lambda: json.loads(project.wherry("dead-letters", "--json").stdout), "the dead letter")
+    engine.terminate()
+    engine.wait(20)
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert "dead letters of queue `fed`" in project.wherry("explain", run["id"]).stdout
+    project.file("mended", "")
+    retried = project.wherry("retry", run["id"])
+    assert retried.stdout.endswith("content\n")
+    (queue,) = json.loads(project.wherry("queues", "--json").stdout)
+    assert (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, 0)
+    assert json.loads(project.wherry("dead-letters", "--json").stdout) == []

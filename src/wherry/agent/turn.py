@@ -162,6 +162,7 @@ class Turn:
             return
         now = datetime.now(timezone.utc)
         record = {**self._about(), **self._record, "message": self._message_id, "earlier": self._earlier}
+        record |= {"receives": self._receives, "most": self._tools.settings.max_receives}
         attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
         record["attempts"] = [*attempts, self._as_attempt(end, now)] if self._has_begun else attempts
         record["status"], record["reason"] = (verdict.status, verdict.reason) if verdict else ("running", "")

@@ -52,6 +52,7 @@ def _of_rules(site: Site, since: datetime, now: datetime) -> Iterator[tuple[tupl
         for trigger in job.triggers:
             if isinstance(trigger, ScheduleTrigger):
                 continue
+            metrics: tuple[str, ...]
             if isinstance(trigger, InvokeTrigger):
                 space, metrics, dimensions = "AWS/Lambda", _CALLS, {"FunctionName": site.names.function(job.name)}
             elif isinstance(trigger, QueueTrigger):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from wherry.aws.logs import Stream
-from wherry.aws.recorded import Place, places_of, run_of
+from wherry.aws.recorded import Place, places_of
 from wherry.aws.recordings import Recordings
 from wherry.aws.site import Site
 from wherry.errors import NotFound
@@ -48,7 +48,7 @@ class Excerpts:
         patient_until: float | None = None
         while True:
             record: Mapping[str, Any] = self._recordings.record(run_id) or {}
-            has_ended = not record or run_of(record).status.ended
+            has_ended = not record or self._recordings.runs_of([record])[0].status.ended
             for number, place in sorted(places_of(record).items()):
                 if number > after:
                     yield from excerpts.setdefault(number, _Excerpt(self._site, place)).more()

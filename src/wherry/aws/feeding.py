@@ -1,7 +1,7 @@
 """What becomes a message by itself: rules of EventBridge, and the notifications of buckets. Pure.
 
-A queue with `format: event` is fed by a rule, which may have any pattern and may feed FIFO queues. With `format: s3` the
-bucket itself sends its notifications; its filters know one prefix and one suffix, which must not overlap.
+A queue with `format: event` is fed by a rule, which may have any pattern and may feed FIFO queues. With `format: s3`
+the bucket itself sends its notifications; its filters know one prefix and one suffix, which must not overlap.
 
 Sources: S3 User Guide, "Configuring event notifications using object key name filtering"; EventBridge User Guide,
 "Amazon SQS queues as targets": a FIFO queue needs a message group and deduplication by content.
@@ -43,9 +43,7 @@ def rule_path(environment: Environment, names: Names, queue: Queue, queue_id: st
     return f"rule/{bus}/{name}" if listens else f"rule/{name}"
 
 
-def rules(
-    jobfile: JobFile, environment: Environment, names: Names, queue: Queue, queue_id: str
-) -> dict[str, Resource]:
+def rules(jobfile: JobFile, environment: Environment, names: Names, queue: Queue, queue_id: str) -> dict[str, Resource]:
     """The rule that feeds a queue, or that hears of what a bucket sends to it and wakes a worker."""
     feed = queue.feed
     if feed is None:

@@ -12,7 +12,6 @@ from wherry import schedule
 from wherry.agent.records import OPEN
 from wherry.aws import counts, history, ledger
 from wherry.aws.client import AwsError
-from wherry.aws.recorded import run_of
 from wherry.aws.recordings import Recordings
 from wherry.aws.rows import Row, rows
 from wherry.aws.runs import Runs
@@ -116,7 +115,7 @@ def _of_messages(recordings: Recordings, since: datetime) -> tuple[Counter[Statu
     listed = list(islice(recordings.entries(recordings.jobs, since=since), _MOST_COUNTED))
     totals = Counter(Status.RUNNING if each.state == OPEN else Status(each.state) for each in listed)
     bad = [each for each in listed if each.state in (Status.FAILED, Status.TIMED_OUT)][:_FAILURES]
-    return totals, [run_of(record) for record in recordings.read_all(bad) if record]
+    return totals, recordings.runs_of([record for record in recordings.read_all(bad) if record])
 
 
 def _is_unclear(site: Site, row: Row) -> bool:

@@ -207,7 +207,7 @@ def _notices(names: Names, jobfile: JobFile) -> str:
     told = feeding.notices(jobfile, names)
     if not told:
         return ""
-    lines = "".join(f"tell {bucket} \"$(cat <<END\n{json.dumps(entries)}\nEND\n)\"\n" for bucket, entries in told.items())
+    lines = "".join(f'tell {bucket} "$(cat <<END\n{json.dumps(entries)}\nEND\n)"\n' for bucket, entries in told.items())
     return f"""\
 ## What buckets tell queues
 
@@ -228,7 +228,8 @@ def _queues(names: Names, jobfile: JobFile) -> str:
     if not jobfile.queues:
         return ""
     rows = "\n".join(
-        f"| {queue.name} | `{names.queue(queue.name)}` | `{names.queue(queue.dead_letters)}` | {_workers(names, jobfile, queue)} |"
+        f"| {queue.name} | `{names.queue(queue.name)}` | `{names.queue(queue.dead_letters)}` |"
+        f" {_workers(names, jobfile, queue)} |"
         for queue in jobfile.queues.values()
     )
     first = names.queue(next(iter(jobfile.queues)))
@@ -324,7 +325,8 @@ def _destroy(names: Names, jobfile: JobFile, environment: Environment) -> str:
 ## Take it away
 
 ```sh
-{_let_workers_go(names, jobfile)}tasks=$(aws ecs list-tasks --cluster {names.cluster} --query 'taskArns[]' --output text)
+{_let_workers_go(names, jobfile)}tasks=$(aws ecs list-tasks --cluster {names.cluster} \\
+  --query 'taskArns[]' --output text)
 for machine in {machines}; do
   for one in $(aws stepfunctions list-executions --state-machine-arn "$machines:$machine" --status-filter RUNNING \\
       --query 'executions[].executionArn' --output text); do

@@ -46,7 +46,10 @@ def value(template: Template, named: Mapping[str, str]) -> str:
 
     In a queue's one CloudFormation puts the URL; so `${` is escaped where it is only text.
     """
-    return " & ".join(literal(part).replace("${", "\\u0024{") if isinstance(part, str) else _reference(part, named) for part in template.parts)
+    return " & ".join(
+        literal(part).replace("${", "\\u0024{") if isinstance(part, str) else _reference(part, named)
+        for part in template.parts
+    )
 
 
 def _reference(reference: Reference, named: Mapping[str, str]) -> str:

@@ -19,7 +19,17 @@ from wherry.aws import triggers
 from wherry.aws.names import Names, round_of
 from wherry.aws.outcomes import loaded, moment
 from wherry.messages import run_id_of
-from wherry.model import Event, InvokeTrigger, JobFile, QueueTrigger, Run, ScheduleTrigger, Status, iso_seconds, new_event
+from wherry.model import (
+    Event,
+    InvokeTrigger,
+    JobFile,
+    QueueTrigger,
+    Run,
+    ScheduleTrigger,
+    Status,
+    iso_seconds,
+    new_event,
+)
 
 _STATUS_CHANGE = "Step Functions Execution Status Change"
 _PLACEHOLDER = "<aws."

@@ -14,7 +14,9 @@ from wherry.aws.recorded import run_of, unrecorded
 from wherry.aws.recordings import Recordings
 from wherry.aws.site import Site
 from wherry.aws.tasks import has_worker
-from wherry.model import Queue, Run
+from wherry.model import Queue, Run, Status
+
+_OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 class Lost(NamedTuple):
@@ -75,7 +77,10 @@ class LostMail:
 
     def _run(self, lost: Lost) -> Run:
         record = self._recordings.of_message(lost.job, lost.queue.name, lost.message)
-        return run_of(record) if record else unrecorded(lost.job, lost.queue.name, lost.message)
+        if record is None:
+            return unrecorded(lost.job, lost.queue.name, lost.message)
+        # whose message is a dead letter nobody works on any more, whatever was written last
+        return run_of(record, is_gone=record.get("status") in _OPEN)
 
     def _queues(self, job: str | None) -> Iterator[tuple[Queue, str]]:
         """The queues that wherry's workers take from, and the jobs that these work for."""

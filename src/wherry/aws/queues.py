@@ -102,7 +102,10 @@ def _senders(
     if queue.feed.format == "s3" and queue.feed.bucket is not None:
         bucket = names.bucket_sub(jobfile.buckets[queue.feed.bucket], environment)
         # a bucket's ARN has no account: the condition on the account is what protects
-        yield "s3.amazonaws.com", {**here, "ArnEquals": {"aws:SourceArn": sub(f"arn:${{AWS::Partition}}:s3:::{bucket}")}}
+        yield (
+            "s3.amazonaws.com",
+            {**here, "ArnEquals": {"aws:SourceArn": sub(f"arn:${{AWS::Partition}}:s3:::{bucket}")}},
+        )
     else:
         rule = feeding.rule_path(environment, names, queue, queue_id(queue.name))
         yield "events.amazonaws.com", {**here, "ArnEquals": {"aws:SourceArn": arn("events", rule)}}

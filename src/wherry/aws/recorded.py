@@ -11,7 +11,7 @@ from wherry.agent import records
 from wherry.aws.outcomes import moment
 from wherry.model import Attempt, Ending, Event, Outcome, Run, Status
 
-#: A worker that has not said how its attempt ended is gone, when its message is worked on by another one.
+#: What is known of an attempt whose worker has not said how it ended.
 _LOST = Outcome(ending=Ending.LOST, reason="its worker was gone before it could say how it ended")
 
 
@@ -36,11 +36,23 @@ class Place(NamedTuple):
         return f"wherry: run {self.run_id} attempt {self.number} ends: "
 
 
-def run_of(record: Mapping[str, Any]) -> Run:
-    """The run of a record; raises KeyError and ValueError for what is none."""
+def working(record: Mapping[str, Any]) -> str:
+    """The task (ARN) that works on a run, as far as its record tells; empty when none does."""
+    return str(record["attempts"][-1].get("task") or "") if record.get("status") == Status.RUNNING else ""
+
+
+def run_of(record: Mapping[str, Any], *, is_gone: bool = False) -> Run:
+    """The run of a record; `is_gone`: the task that worked on it has ended without a word.
+
+    Raises KeyError and ValueError for what is no record.
+    """
     written = sorted(record.get("attempts") or (), key=lambda each: int(each["number"]))
-    status = Status(record["status"])
-    attempts = tuple(_attempt(each, is_last=each is written[-1]) for each in written)
+    status, reason = Status(record["status"]), str(record.get("reason") or "")
+    if is_gone:
+        # its message comes back after its visibility, or was received as often as the queue allows
+        is_over = int(record.get("receives") or 0) >= int(record.get("most") or 0)
+        status, reason = Status.FAILED if is_over else Status.QUEUED, f"lost: {_LOST.reason}"
+    attempts = tuple(_attempt(each, is_over=is_gone or each is not written[-1]) for each in written)
     created_at = _time(record["created"])
     event = record.get("event")
     if not event:
@@ -60,7 +72,7 @@ def run_of(record: Mapping[str, Any]) -> Run:
         asked_at=created_at,
         earlier_attempts=int(record.get("earlier") or 0),
         ended_at=_time(record["ended"]) if record.get("ended") else None,
-        reason=str(record.get("reason") or ""),
+        reason=reason,
     )
 
 
@@ -96,7 +108,7 @@ def unrecorded(job: str, queue: str, message: Mapping[str, Any]) -> Run:
     )
 
 
-def _attempt(written: Mapping[str, Any], *, is_last: bool) -> Attempt:
+def _attempt(written: Mapping[str, Any], *, is_over: bool) -> Attempt:
     outcome = None
     if written.get("ending"):
         outcome = Outcome(
@@ -105,7 +117,7 @@ def _attempt(written: Mapping[str, Any], *, is_last: bool) -> Attempt:
             reason=str(written.get("reason") or ""),
             passing=bool(written.get("passing")),
         )
-    elif not is_last:
+    elif is_over:
         outcome = _LOST
     return Attempt(
         number=int(written["number"]),

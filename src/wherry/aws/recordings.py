@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from wherry.agent import records
 from wherry.aws.client import AwsError
-from wherry.aws.recorded import run_of
+from wherry.aws.recorded import run_of, working
 from wherry.aws.site import Site
 from wherry.aws.tasks import has_worker
 from wherry.errors import NotFound, UserError
@@ -22,6 +22,8 @@ _PAGE = 1_000
 #: The beginning of an id is looked for among so many of the latest runs of each job, a whole id among more.
 _LOOKED_THROUGH, _LOOKED_FOR = 2_000, 100_000
 _ID = 26
+#: ECS describes so many tasks at once.
+_TASKS = 100
 _OPEN = frozenset((Status.QUEUED, Status.STARTING, Status.RUNNING))
 
 
@@ -64,7 +66,7 @@ class Recordings:
         found: list[Run] = []
         wanted = self.entries(jobs, statuses=statuses, since=since)
         while len(found) < limit and (some := list(islice(wanted, limit - len(found)))):
-            runs = [run_of(record) for record in self.read_all(some) if record]
+            runs = self.runs_of([record for record in self.read_all(some) if record])
             found += [run for run in runs if statuses is None or run.status in statuses]
         return found
 
@@ -96,7 +98,21 @@ class Recordings:
             wanted = next(iter(found))
             self._seen[wanted] = found[wanted]
         record = self.record(wanted)
-        return run_of(record) if record else None
+        return self.runs_of([record])[0] if record else None
+
+    def runs_of(self, recorded: Sequence[Mapping[str, Any]]) -> list[Run]:
+        """The runs of records. ECS is asked whether the tasks are still there that are said to work."""
+        gone = self._gone(sorted({task for record in recorded if (task := working(record))}))
+        return [run_of(record, is_gone=working(record) in gone) for record in recorded]
+
+    def _gone(self, tasks: Sequence[str]) -> set[str]:
+        """Those of these tasks (ARNs) that have stopped, or that ECS has forgotten."""
+        gone = set(tasks)
+        for first in range(0, len(tasks), _TASKS):
+            some = list(tasks[first : first + _TASKS])
+            answer = self._site.aws.call("ecs", "describe_tasks", cluster=self._site.names.cluster, tasks=some)
+            gone -= {each["taskArn"] for each in answer["tasks"] if each["lastStatus"] != "STOPPED"}
+        return gone
 
     def record(self, run_id: str) -> Mapping[str, Any] | None:
         """The record of a run that was found before, as it is now."""
@@ -108,7 +124,7 @@ class Recordings:
         Its message becomes a dead letter. Raises UserError for a run that has ended.
         """
         entry, record = self._seen[run_id], self.record(run_id)
-        if record is None or run_of(record).status.ended:
+        if record is None or self.runs_of([record])[0].status.ended:
             raise UserError(f"run {run_id} has ended already", hint=f"`wherry show {run_id}`")
         key = records.stop_key(entry.job, run_id)
         self._site.aws.call("s3", "put_object", Bucket=self._site.names.work_bucket, Key=key, Body=b"")

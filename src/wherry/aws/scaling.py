@@ -1,16 +1,17 @@
 """How many workers there are: the rule of `wherry.scaling` as alarms and step policies. Pure.
 
-**Out.** While all workers are busy, the rule wants one more for each `backlog` messages that wait, beside those that are
-there: that is a step for each number of them, added to the capacity. Workers that are still starting are not busy yet;
-so long a step is not taken again, only a larger one is, by the difference (`Cooldown`, for scaling out). Never is a
-number of workers written: it could be a lower one. (`ExactCapacity` of what waits would take workers away as soon as
+**Out.** While all workers are busy, the rule wants one more for each `backlog` messages that wait, beside those that
+are there: that is a step for each number of them, added to the capacity. Workers that are still starting are not busy
+yet; so long a step is not taken again, only a larger one is, by the difference (`Cooldown`, for scaling out). Never is
+a number of workers written: it could be a lower one. (`ExactCapacity` of what waits would take workers away as soon as
 less waits, and they are still at work.) Something has to wait at two minutes' ends: at one it may be that the first
 worker, which the waker has started, is just on its way.
 
-**In.** Only where nothing has waited, nothing has been worked on, and somebody has asked for messages in vain, in each
-minute of `idle`: then down to `min`. So there has been a worker for so long, with nothing to do. Without the asking the
-alarm would go on while there is no worker, and take away the one that the waker has just started, before any metric
-shows its message. Minutes without data count as minutes with messages.
+**In.** Only where nothing has waited, nothing has been worked on, nothing has been taken, and somebody has asked for
+messages in vain, in each minute of `idle`: then down to `min`. So there has been a worker for so long, with nothing to
+do. Without the asking the alarm would go on while there is no worker, and take away the one that the waker has just
+started, before any metric shows its message; and what waits and is worked on are counts of a moment, which know nothing
+of a message that came and was done between two of them. Minutes without data count as minutes with messages.
 
 Of lateness (the rule's second part) the metrics do not tell: the age of the oldest message counts those that are being
 worked on.
@@ -41,9 +42,10 @@ _WAITING = "ApproximateNumberOfMessagesVisible"
 _WORK = {
     "waiting": (_WAITING, "Maximum"),
     "working": ("ApproximateNumberOfMessagesNotVisible", "Maximum"),
+    "taken": ("NumberOfMessagesReceived", "Sum"),
     "asked": ("NumberOfEmptyReceives", "Sum"),
 }
-_LEFT = "IF(asked > 0, waiting + working, 1)"
+_LEFT = "IF(asked > 0, waiting + working + taken, 1)"
 
 
 def scaling(

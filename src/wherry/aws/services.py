@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherry.agent import settings
-from wherry.aws import agents, capacity, owntask, overrides, policy, queues, scaling
+from wherry.aws import agents, capacity, overrides, owntask, policy, queues, scaling
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource

@@ -24,7 +24,7 @@ _BATCH = 100
 
 def halt(site: Site, template: Template, tell: Callable[[str], object]) -> None:
     """Stop all runs, workers and tasks, and wait until the tasks are gone."""
-    for service in _services(site, template):
+    for service in _services(template):
         tell(f"workers {service}: no more of them")
         with contextlib.suppress(AwsError):  # it is gone, or just going
             site.aws.call("ecs", "update_service", cluster=site.names.cluster, service=service, desiredCount=0)
@@ -80,7 +80,7 @@ def _runs(site: Site, template: Template) -> Iterator[str]:
                     raise
 
 
-def _services(site: Site, template: Template) -> Iterator[str]:
+def _services(template: Template) -> Iterator[str]:
     """The services of the stack: they would put a task in the place of each one that is stopped."""
     for resource in template.get("Resources", {}).values():
         if resource["Type"] == "AWS::ECS::Service":

@@ -125,9 +125,7 @@ def text(template: mapping.Template, named: Mapping[str, str]) -> Any:
     """A text that names buckets and queues at most, for CloudFormation."""
     if not template.references:
         return "".join(str(part) for part in template.parts)
-    found = "".join(
-        part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts
-    )
+    found = "".join(part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts)
     return {"Fn::Sub": found} if "${" in found else found
 
 

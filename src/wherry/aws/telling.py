@@ -1,9 +1,8 @@
-"""Buckets of somebody else that send their notifications to queues: told so after the queues are there, and the contrary
-before they go.
+"""Buckets of somebody else that send notifications to queues: told so once these are there, and not to before they go.
 
 A bucket has one list of notifications for all who want some, and it is written as a whole (S3 API Reference,
-PutBucketNotificationConfiguration): so it is read, ours are put in their places by their names, and the rest goes back as
-it came.
+PutBucketNotificationConfiguration): so it is read, ours are put in their places by their names, and the rest goes back
+as it came.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ def of_queues(jobfile: JobFile, environment: Environment) -> Iterator[Found]:
     told = [queue for queue in jobfile.queues.values() if queue.feed is not None and queue.feed.format == "s3"]
     for one, other in itertools.combinations(told, 2):
         if _overlap(jobfile, environment, names, one, other):
-            said = f"queues `{one.name}` and `{other.name}`: S3 sends no upload to two queues, and these filters overlap"
+            said = (
+                f"queues `{one.name}` and `{other.name}`: S3 sends no upload to two queues, and these filters overlap"
+            )
             hint = "write `format: event` for one of them, or give them prefixes or suffixes that differ"
             yield f"queues.{other.name}.from", said, hint
 

@@ -3,7 +3,7 @@
 CloudWatch hears of a message after a minute or two, and of one in a queue that nobody has touched for six hours up to a
 quarter of an hour later (SQS Developer Guide, "Available CloudWatch metrics"). So whatever feeds a queue by EventBridge
 also starts the waker, which starts a worker where the service stands at zero. And it looks at each queue by itself
-every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs seven cents a month.
+every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs six cents a month.
 
 The waker is an Express machine, for of a burst of thousands of uploads each one starts it: $1 a million. Of these only
 the first ones ask ECS: once a few messages wait, or one is being worked on, somebody has been woken. It never lowers a
@@ -41,7 +41,9 @@ def wakes(jobfile: JobFile, queue: Queue) -> bool:
     return taker is not None and taker[1].min_workers == 0
 
 
-def targets(jobfile: JobFile, names: Names, queue: Queue, queue_id: str, asked: str = "message") -> list[dict[str, Any]]:
+def targets(
+    jobfile: JobFile, names: Names, queue: Queue, queue_id: str, asked: str = "message"
+) -> list[dict[str, Any]]:
     """The waker as a rule's target; none where the queue wakes nobody. `asked` is `message` or `look`."""
     taker = jobfile.taker(queue.name)
     if taker is None or not wakes(jobfile, queue):
@@ -144,9 +146,7 @@ def waker() -> State:
                 "Resource": integration("aws-sdk:ecs:describeServices"),
                 "Arguments": {"Cluster": {"Ref": "Cluster"}, "Services": [expression("$service")]},
                 "Assign": {
-                    "gone": expression(
-                        "$count($states.result.Services[Status = \"ACTIVE\" and DesiredCount = 0]) = 1"
-                    )
+                    "gone": expression('$count($states.result.Services[Status = "ACTIVE" and DesiredCount = 0]) = 1')
                 },
                 "Retry": _AGAIN,
                 "Next": "Gone",

@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from wherry.causes import fed_by
 from wherry.cli import output
-from wherry.cli.context import add_environment, add_json, open_target
+from wherry.cli.context import add_environment, add_json, jobfile_path, load_jobfile, open_target
 from wherry.errors import UserError
 from wherry.model import Event, complete_event
 
@@ -38,10 +40,20 @@ def execute(arguments: argparse.Namespace) -> int:
     for run in runs:
         output.say(f"{run.id}  {run.job}")
     if not runs:
-        output.note("no job is started by this event")
+        _say_who_is_fed(arguments, events)
     elif not running:
         output.note("no engine runs: `wherry up` will start what is queued")
     return 0
+
+
+def _say_who_is_fed(arguments: argparse.Namespace, events: Sequence[Event]) -> None:
+    """No job has started: the events may be messages now."""
+    jobfile = load_jobfile(jobfile_path(arguments))
+    fed = {queue: None for event in events for queue in fed_by(jobfile, lambda bucket: bucket.local_name, event)}
+    for queue in fed:
+        output.note(f"queue `{queue}` has it as a message; `wherry queues` shows it")
+    if not fed:
+        output.note("no job is started by this event")
 
 
 def read_json(argument: str) -> Any:

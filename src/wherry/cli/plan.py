@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wherry.cli import output
@@ -49,14 +49,8 @@ def show(plan: Plan) -> None:
         output.say(f"  {output.paint('!', 'yellow')} {plan.first}")
     for image in plan.to_ship:
         output.say(f"  {output.paint('+', 'green')} job {image.key}: its image is built and pushed")
-    for bucket in plan.survey.to_switch_on:
-        output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: its events are told to EventBridge as well")
-    for notices in plan.survey.notices:
-        if notices.are_new or notices.are_old:
-            told = "it tells the queues of uploads" if notices.are_new else "it does not tell all the queues any more"
-            output.say(f"  {output.paint('~', 'yellow')} bucket {notices.bucket}: {told}")
-    for bucket in plan.survey.forgotten:
-        output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: it does not tell the queues any more")
+    for bucket, told in _told(plan):
+        output.say(f"  {output.paint('~', 'yellow')} bucket {bucket}: {told}")
     templates = (plan.template, plan.survey.base, plan.survey.deployed, plan.survey.base_deployed)
     for line in _lines([*plan.base_changes, *plan.changes], templates):
         output.say(line)
@@ -71,6 +65,19 @@ def show(plan: Plan) -> None:
     for image in plan.survey.images:
         if image.doubt:
             output.note(f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}")
+
+
+def _told(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What buckets of somebody else are made to tell, and to whom."""
+    for bucket in plan.survey.to_switch_on:
+        yield bucket, "its events are told to EventBridge as well"
+    for notices in plan.survey.notices:
+        if notices.are_new:
+            yield notices.bucket, "it tells the queues of uploads"
+        elif notices.are_old:
+            yield notices.bucket, "it does not tell all the queues any more"
+    for bucket in plan.survey.forgotten:
+        yield bucket, "it does not tell the queues any more"
 
 
 def _lines(changes: Sequence[Change], templates: Sequence[Any]) -> list[str]:

@@ -55,9 +55,10 @@ def _send(arguments: argparse.Namespace) -> int:
                 sent += len(ids)
                 if not arguments.lines:
                     output.say("\n".join(ids))
-        except WherryError:
+        except WherryError as error:
             if sent:
                 output.note(f"{output.count(sent, 'message')} sent before that")
+            error.hint = error.hint or sending.hint_of(error.message)
             raise
         if arguments.lines:
             output.note(f"{output.count(sent, 'message')} sent")

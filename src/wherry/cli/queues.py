@@ -16,9 +16,10 @@ _NUMBERS = _HEAD[2:]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "The counts are those that SQS gives: messages that wait, that somebody has received and not deleted, and that "
-        "are not due yet. OLDEST is how long the oldest of those that wait has waited, DEAD what is in the queue of "
-        "dead letters, A MINUTE how many messages were finished a minute within the last five."
+        "The counts are those that SQS gives: messages that wait, that somebody has received and not\n"
+        "deleted, and that are not due yet. OLDEST is how long the oldest of those that wait has been\n"
+        "there, DEAD what is in the queue of dead letters, A MINUTE how many messages were finished a\n"
+        "minute within the last five."
     )
     add_json(parser)
     add_environment(parser)

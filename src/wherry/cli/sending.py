@@ -15,6 +15,14 @@ from wherry.target import Draft
 
 #: So many messages of `--lines` go together.
 _BATCH = 500
+#: A word of what SQS says -> what to do.
+_HINTS = {
+    "MessageGroupId": "`--group NAME` says whose order is kept",
+    "ContentBasedDeduplication": "`--dedup ID` tells it from others, or `content_deduplication: true` of the queue",
+    "MessageBody": "give a body, `--file FILE`, or pipe it into the command",
+    "Invalid characters": "a message is text: put bytes into it as base64",
+    "DelaySeconds": "a message can be kept back for up to 15m; in a FIFO queue only all of them: `delay` of the queue",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +70,11 @@ def batches(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
     rest = iter(drafts)
     while batch := list(islice(rest, _BATCH)):
         yield batch
+
+
+def hint_of(message: str) -> str | None:
+    """What to type when SQS refuses a message so."""
+    return next((hint for word, hint in _HINTS.items() if word in message), None)
 
 
 def _bodies(arguments: argparse.Namespace) -> Iterator[str]:

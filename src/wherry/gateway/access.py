@@ -12,9 +12,10 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wherry import causes
 from wherry.errors import Place
 from wherry.gateway.errors import AwsError
-from wherry.model import Job, JobFile, QueueTrigger
+from wherry.model import Job, JobFile
 
 OWNER = "WHERRYOWNER000000000"
 _RUN = "WRUN"
@@ -154,7 +155,7 @@ class Guard:
     def may_take(self, caller: Caller, queue: str) -> None:
         """Raise AccessDenied unless the caller may receive, hide and delete the queue's messages."""
         job = caller.job
-        if job is None or queue in _queues_of(job):
+        if job is None or queue in causes.queues_of(job):
             return
         if queue not in self._jobfile.queues:
             self.is_owner(caller, f"take messages of queue `{queue}`")
@@ -173,7 +174,7 @@ class Guard:
     def sees(self, caller: Caller, queue: str) -> bool:
         """True when the caller may know of the queue: it sends to it, or takes from it."""
         job = caller.job
-        return job is None or queue in job.sends or queue in _queues_of(job)
+        return job is None or queue in job.sends or queue in causes.queues_of(job)
 
     def is_owner(self, caller: Caller, what: str) -> None:
         """Raise AccessDenied for runs: this is for people, who use `wherry env`."""
@@ -195,13 +196,7 @@ class Guard:
 
     def _is_fed(self, job: Job, bucket: str, key: str | None = None) -> bool:
         """True when uploads of this key (or of some) become messages that the job takes."""
-        feeds = [self._jobfile.queues[name].feed for name in _queues_of(job) if name in self._jobfile.queues]
-        return any(
-            feed.bucket == self.name(bucket)
-            and (key is None or (key.startswith(feed.prefix) and key.endswith(feed.suffix)))
-            for feed in feeds
-            if feed is not None and feed.bucket is not None
-        )
+        return causes.is_fed(self._jobfile, job, self.name(bucket), key)
 
     def _check(self, caller: Caller, key: str, bucket: str, allowed: tuple[str, ...]) -> None:
         if caller.job is None:
@@ -224,8 +219,3 @@ class Guard:
         """The job file's name of a bucket that clients know by its physical one."""
         known = self._jobfile.bucket_by_local_name(bucket)
         return known.name if known else bucket
-
-
-def _queues_of(job: Job) -> list[str]:
-    """The queues whose messages the job takes."""
-    return [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger)]

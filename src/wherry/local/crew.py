@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 
 from wherry.errors import NotFound
@@ -20,6 +21,8 @@ from wherry.model import Status
 
 #: The names of executors.
 PROCESS, DOCKER = "process", "docker"
+#: No engine takes longer to know its runs, in seconds; a client waits for its answer meanwhile.
+_SETTLING = 20.0
 
 
 class Host:
@@ -27,9 +30,18 @@ class Host:
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
+        self._is_settled = threading.Event()
+
+    def settle(self) -> None:
+        """From now on it is known which runs are being executed, those of an engine before this one included."""
+        self._is_settled.set()
 
     def active_job(self, run_id: str) -> str | None:
-        """The name of the job of a run that is being executed, None for others."""
+        """The name of the job of a run that is being executed, None for others.
+
+        A gateway is there before the runs of a killed engine are taken over: these wait, and are not turned away.
+        """
+        self._is_settled.wait(_SETTLING)
         return self.worker.active().get(run_id) if self.worker else None
 
     def denied(self, run_id: str, message: str) -> None:

@@ -124,6 +124,8 @@ class Database:
     def __init__(self, path: str) -> None:
         self._path = path
         self._turn = threading.Lock()
+        #: The thread whose turn it is.
+        self._turn_of: int | None = None
         self._waiting: deque[_Ticket[Any]] = deque()
         self._readers: list[sqlite3.Connection] = []
         self._writer = self._connect()
@@ -136,11 +138,17 @@ class Database:
         Whatever `work` raises is raised here, and its changes are undone. Raises WherryError when the disk is full or
         another process holds the file for too long.
         """
+        if self._turn_of == threading.get_ident():
+            raise AssertionError("a transaction within a transaction: it would wait for itself, and the store for it")
         ticket = _Ticket(work, durable=durable)
         self._waiting.append(ticket)
         with self._turn:
             if not ticket.done:
-                self._commit_waiting()
+                self._turn_of = threading.get_ident()
+                try:
+                    self._commit_waiting()
+                finally:
+                    self._turn_of = None
         return ticket.settle()
 
     @contextlib.contextmanager

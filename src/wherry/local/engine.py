@@ -59,6 +59,7 @@ class Engine:
         self._workspace = workspace
         self._clock = workspace.clock
         self._seat = seat
+        self._host = host
         self._failed = failed
         self._changed = changed
         self._alerts = Alerts(workspace.database, workspace.clock, lambda: workspace.jobfile, failed)
@@ -89,6 +90,7 @@ class Engine:
         self._workspace.host = self._floor
         self._workspace.queues.on_arrival = self._arrived
         self._take_over()
+        self._host.settle()
         self._workspace.event_files.remove_all_but(self._workspace.runs.open_ids())
         self._workspace.feeding.greet(self._clock())
         self._tell_of_leftovers(None)

@@ -11,16 +11,16 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from wherry import mapping, messages
+from wherry import causes, mapping, messages
 from wherry.errors import MissingValue
 from wherry.local.buckets import Buckets
 from wherry.local.objects import ObjectError
 from wherry.messages import ObjectName
-from wherry.model import Job, QueueTrigger, Run
+from wherry.model import Job, JobFile, QueueTrigger, Run
 
 #: The file of one message that tells of no object, and of a batch.
 _BODY, _BATCH = "message", "messages.jsonl"
@@ -49,7 +49,8 @@ def wants_file(job: Job) -> bool:
 class EventFiles:
     """Makes and removes the files of attempts; from any thread."""
 
-    def __init__(self, folder: str, buckets: Buckets, held: Held) -> None:
+    def __init__(self, jobfile: Callable[[], JobFile], folder: str, buckets: Buckets, held: Held) -> None:
+        self._jobfile = jobfile
         self._folder = folder
         self._buckets = buckets
         self._held = held
@@ -73,13 +74,13 @@ class EventFiles:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         if is_batch:
-            return self._make_batch(documents, folder, shown or folder)
+            return self._make_batch(run.job, documents, folder, shown or folder)
         named = messages.object_in(run.event.document)
         if named is None:
             _write(f"{folder}/{_BODY}", str(documents[0]["Body"]))
             return _BODY
         name = messages.file_name(named)
-        self._copy(named, f"{folder}/{name}")
+        self._copy(run.job, named, f"{folder}/{name}")
         return name
 
     def is_there(self, run_id: str) -> bool:
@@ -96,19 +97,20 @@ class EventFiles:
             for name in set(os.listdir(self._folder)) - run_ids:
                 self.remove(name)
 
-    def _make_batch(self, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
+    def _make_batch(self, job: str, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
         files = {}
         for number, document in enumerate(documents, start=1):
             named = messages.object_of(document["Body"])
             if named is not None:
                 name = f"{number}/{messages.file_name(named)}"  # two keys may end in the same name
                 os.mkdir(f"{folder}/{number}")
-                self._copy(named, f"{folder}/{name}")
+                self._copy(job, named, f"{folder}/{name}")
                 files[document["MessageId"]] = f"{shown}/{name}"
         _write(f"{folder}/{_BATCH}", messages.lines_of(documents, files))
         return _BATCH
 
-    def _copy(self, named: ObjectName, path: str) -> None:
+    def _copy(self, job: str, named: ObjectName, path: str) -> None:
+        self._check(job, named)
         try:
             opened = self._buckets.open(named.bucket, named.key)
         except ObjectError as error:
@@ -122,6 +124,18 @@ class EventFiles:
         with opened, open(path, "wb") as target:
             os.fchmod(target.fileno(), 0o644)  # a container's user is another one
             _copy_bytes(opened.descriptor, target.fileno(), opened.info.size)
+
+
+    def _check(self, name: str, named: ObjectName) -> None:
+        """Raise MissingValue for an object that the job may not read: whoever sends a message may name any."""
+        jobfile = self._jobfile()
+        job, bucket = jobfile.jobs.get(name), jobfile.bucket_by_local_name(named.bucket)
+        if job is None or bucket is None or bucket.name in job.reads:
+            return
+        if not causes.is_fed(jobfile, job, bucket.name, named.key):
+            said = f"job `{name}` may not read bucket `{bucket.name}`, and its message names `{named.key}` there"
+            advice = f"add `{bucket.name}` to its `reads`" if job.reads else f"add `reads: [{bucket.name}]`"
+            raise MissingValue(f"{said}: {advice} ({jobfile.place(f'jobs.{name}.reads')})")
 
 
 def _copy_bytes(source: int, target: int, size: int) -> None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wherry import lifecycle
 from wherry.executors import Executor
@@ -35,6 +35,8 @@ from wherry.model import Job, JobFile, Run, Status
 Listener = Callable[[Run], None]
 #: After the store refused a transaction, the next try comes so much later, in seconds.
 _REST = 1.0
+#: What waits for its FIFO group asks again so much later.
+_GROUP_PAUSE = timedelta(seconds=1)
 #: While it rests a floor looks up so often, in seconds.
 _NAP = 0.1
 
@@ -53,6 +55,8 @@ class _Turn:
     #: Runs as they are after the transaction, for the listener.
     changed: list[Run] = field(default_factory=list)
     claimed: list[Run] = field(default_factory=list)
+    #: Those of `chosen` whose FIFO group is busy.
+    early: list[Queued] = field(default_factory=list)
     #: The workers that found nothing: the queue of each.
     idle: list[str] = field(default_factory=list)
     #: Those of `chosen` that were somebody else's, or stopped in the meantime.
@@ -297,6 +301,9 @@ class Floor:
         for queued in turn.doors:
             self._ask(transaction, turn, queued, now)
         for queued in turn.chosen:
+            if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
+                turn.early.append(queued)
+                continue
             claimed = self._runs.claim(transaction, queued.id, self.me, now)
             if claimed is None:
                 turn.gone.append(queued)
@@ -364,15 +371,7 @@ class Floor:
     def _settle(self, turn: _Turn) -> None:
         """The turn is on disk: let go of what ended, start what was claimed."""
         self.worker.forget(turn.finished)
-        with self._lock:
-            self._taken -= len(turn.finished) + len(turn.gone) + len(turn.idle)
-        for finished in turn.finished:
-            self.line.unblock(finished.run.job)
-        for queued in turn.gone:
-            self.line.ended(queued.lane)
-        for queue in turn.idle:
-            self.line.ended(lane_of("", queue))
-            self._takers.found_nothing(queue)
+        self._give_places_back(turn)
         for run_id in turn.left:
             self.line.remove(run_id)
         for queued, admission in turn.admissions:
@@ -386,6 +385,20 @@ class Floor:
         for run in turn.changed:
             self._follow_up(run)
             self._listener(run)
+
+    def _give_places_back(self, turn: _Turn) -> None:
+        """Of what has ended, and of what was chosen and could not be taken."""
+        with self._lock:
+            self._taken -= len(turn.finished) + len(turn.gone) + len(turn.early) + len(turn.idle)
+        for finished in turn.finished:
+            self.line.unblock(finished.run.job)
+        for queued in turn.gone:
+            self.line.ended(queued.lane)
+        for queued in turn.early:
+            self.line.put_back(queued._replace(due_at=self._clock() + _GROUP_PAUSE))
+        for queue in turn.idle:
+            self.line.ended(lane_of("", queue))
+            self._takers.found_nothing(queue)
 
     def _follow_up(self, run: Run) -> None:
         if run.status.ended:

@@ -70,6 +70,17 @@ class Holding:
             rows = connection.execute(self._sql["held_by"], {"run_id": run_id}).fetchall()
         return [received_of(row, to_ms(now), row["queue"]).document() for row in rows]
 
+    def may_begin(self, transaction: Transaction, run_id: str, queue: str, now: datetime) -> bool:
+        """False while others are at work on a FIFO group of the run's messages, or were to be before it.
+
+        Only dead letters that are retried ever have to wait so: others were taken when their group was free. The order
+        is that of the runs' oldest messages, so that no two wait for each other.
+        """
+        if not queue.endswith(".fifo"):
+            return True
+        asked = {"run_id": run_id, "now_ms": to_ms(now)}
+        return transaction.execute(self._sql["before"], asked).fetchone() is None
+
     def again(self, transaction: Transaction, run: Run) -> None:
         """A further attempt of a run is a further receive of what it holds."""
         if queue_of(run.cause) is not None and len(run.attempts) - run.earlier_attempts > 1:

@@ -51,6 +51,8 @@ class Post:
     look_at: float = -math.inf
     breath_until: float = -math.inf
     empty_since: float | None = None
+    #: It has all the workers that it may have.
+    is_full: bool = False
     grown_at: float = -math.inf
     #: Workers that have failed one after the other, and when the next one may begin.
     failures: int = 0
@@ -100,9 +102,12 @@ class Scaler:
 
     def arrived(self, queue: str) -> None:
         """Something can be received; from any thread."""
-        if any(queue == polled_queue for _, polled_queue in self._posts):
-            with self._lock:
-                self._news.add(queue)
+        posts = [post for (_, polled_queue), post in self._posts.items() if polled_queue == queue]
+        if not posts:
+            return
+        with self._lock:
+            self._news.add(queue)
+        if not all(post.is_full for post in posts):  # else nobody has to wake up for each message
             self._floor.ring()
 
     def look_around(self) -> None:
@@ -143,7 +148,7 @@ class Scaler:
             for post in [] if self._is_closing else due:
                 self._look_at(post, look)
             self._let_go(look)
-        times = [post.look_at - moment for post in self._posts.values()]
+        times = [] if self._is_closing else [post.look_at - moment for post in self._posts.values()]
         if look and look.leaving:
             times.append(_DRAIN_PULSE)
         return max(0.0, min(times, default=_PULSE))
@@ -172,6 +177,7 @@ class Scaler:
             steady_for=timedelta(seconds=min(moment - post.grown_at, 1e6)),
             trigger=post.trigger,
         )
+        post.is_full = len(workers) >= post.trigger.max_workers
         post.look_at = moment + _PULSE
         if post.empty_since is not None:
             left = post.empty_since + post.trigger.idle.total_seconds() - moment

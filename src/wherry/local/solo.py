@@ -50,6 +50,7 @@ class Solo:
             listener=lambda _: self.changed.set(),
             failed=failed,
         )
+        host.settle()
         self._thread = threading.Thread(target=self._work, name="solo")
         self._thread.start()
 

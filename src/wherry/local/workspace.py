@@ -145,6 +145,7 @@ class Workspace:
         """The door for events."""
         from wherry.local.intake import Intake
 
+        self._know_queues()
         return Intake(
             self.jobfile,
             self.database,
@@ -174,6 +175,7 @@ class Workspace:
         """The buckets; what is created in them becomes an event."""
         from wherry.local.buckets import Buckets
 
+        self._know_queues()
         names = [bucket.local_name for bucket in self.jobfile.buckets.values()]
         return Buckets(self.home, self.database, names, self.clock, self._announce)
 
@@ -189,12 +191,17 @@ class Workspace:
         """The files that messages come as."""
         from wherry.local.eventfile import EventFiles
 
-        return EventFiles(self.home.files, self.buckets, self.holding)
+        return EventFiles(lambda: self.jobfile, self.home.files, self.buckets, self.holding)
 
     def close(self) -> None:
         """Close the store."""
         if "database" in self.__dict__:
             self.database.close()
+
+    def _know_queues(self) -> None:
+        """Declare the queues, which is a transaction, before anything of ours is asked for within another one."""
+        if self.jobfile.queues:
+            _ = self.queues
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
