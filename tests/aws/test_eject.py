@@ -43,7 +43,9 @@ OTHERS = {
             "Id": "theirs",
             "QueueArn": "arn:aws:sqs:eu-west-1:999999999999:others",
             "Events": ["s3:ObjectCreated:*"],
-            "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "out/"}, {"Name": "suffix", "Value": ".x"}]}},
+            "Filter": {
+                "Key": {"FilterRules": [{"Name": "prefix", "Value": "out/"}, {"Name": "suffix", "Value": ".x"}]}
+            },
         }
     ]
 }
