@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.ear import Ear
+from tests.local.ear import Ear, intake_of
 from wherry import announcements, pattern
 from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
 from wherry.local.database import Database
 from wherry.local.history import History
-from wherry.local.intake import Intake
 from wherry.local.runs import Runs
 from wherry.model import (
     AfterTrigger,
@@ -167,7 +166,7 @@ def follow(tmp_path):
         databases.append(database)
         runs, history, ear, errors = Runs(database), History(database), Ear(), []
         offered = ear.offered
-        intake = Intake(jobfile, database, runs, lambda: NOW, lambda: ear)
+        intake = intake_of(jobfile, database, runs, lambda: NOW, ear)
         alerts = Alerts(database, lambda: NOW, lambda: jobfile, errors.append, silent=True)
         consequences = Consequences(intake, alerts, errors.append)
         intake.accept(event)

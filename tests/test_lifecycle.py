@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry import lifecycle
-from wherry.model import Attempt, Ending, Outcome, Retry, Status
+from wherry.lifecycle import Fate
+from wherry.model import Attempt, Ending, Outcome, QueueTrigger, Retry, Status
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -118,3 +119,82 @@ def test_a_run_has_at_most_its_attempts_and_ends(allowed, outcomes, chance):
 )
 def test_durations_read_as_they_are_written(length, text):
     assert lifecycle.duration(length) == text
+
+
+# ------------------------------------------------------------------------------------------------------------- messages
+
+TRIGGER = QueueTrigger(queue="q", drop=frozenset({65}), give_back=frozenset({75}))
+LOST = Outcome(ending=Ending.LOST)
+UNSTARTED = Outcome(ending=Ending.COULD_NOT_START, passing=True)
+
+
+def decide_message(*outcomes, max_receives=3, retry=Retry(), chance=0.0, deadline_at=None):
+    return lifecycle.after_message(
+        attempts(*outcomes),
+        outcomes[-1],
+        TRIGGER,
+        max_receives=max_receives,
+        retry=retry,
+        now=NOW,
+        chance=chance,
+        deadline_at=deadline_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "fate"),
+    [
+        ([exited(0)], Status.SUCCEEDED, Fate.DELETED),
+        ([exited(1)], Status.QUEUED, Fate.HELD),
+        ([exited(1), LOST], Status.QUEUED, Fate.HELD),
+        ([exited(1), LOST, exited(137)], Status.FAILED, Fate.BURIED),
+        ([exited(1), UNSTARTED, exited(1), UNSTARTED], Status.QUEUED, Fate.HELD),
+        ([Outcome(ending=Ending.COULD_NOT_START, reason="no such value")], Status.FAILED, Fate.BURIED),
+        ([exited(65)], Status.FAILED, Fate.DELETED),
+        ([exited(1), exited(1), exited(65)], Status.FAILED, Fate.DELETED),
+        ([exited(75)], Status.QUEUED, Fate.HELD),
+        ([exited(75), exited(75), exited(75)], Status.FAILED, Fate.BURIED),
+        ([Outcome(ending=Ending.STOPPED, reason="stopped on request")], Status.STOPPED, Fate.BURIED),
+        ([Outcome(ending=Ending.TIMED_OUT)] * 3, Status.TIMED_OUT, Fate.BURIED),
+    ],
+)
+def test_what_becomes_of_a_message(outcomes, status, fate):
+    decision = decide_message(*outcomes)
+    assert (decision.status, decision.fate) == (status, fate)
+
+
+def test_the_waits_are_the_jobs_own_and_the_number_of_attempts_the_queues():
+    retry = Retry(attempts=1, backoff=timedelta(seconds=10), factor=3, cap=timedelta(seconds=60))
+    waits = [decide_message(*[exited(1)] * count, max_receives=9, retry=retry).due_at - NOW for count in (1, 2, 3)]
+    assert [wait.total_seconds() for wait in waits] == [10, 30, 60]
+
+
+def test_the_usual_wait_doubles_up_to_a_quarter_of_an_hour():
+    waits = [decide_message(*[exited(1)] * count, max_receives=99).due_at - NOW for count in (1, 2, 3, 50)]
+    assert [wait.total_seconds() for wait in waits] == [1, 2, 4, 900]
+
+
+def test_what_is_given_back_is_due_at_once():
+    assert decide_message(exited(75)).due_at == NOW
+
+
+def test_a_deadline_buries_what_it_leaves_no_time_for():
+    decision = decide_message(exited(1), deadline_at=NOW + timedelta(milliseconds=500))
+    assert (decision.status, decision.fate) == (Status.FAILED, Fate.BURIED)
+
+
+@given(
+    st.lists(st.sampled_from([exited(1), exited(65), exited(75), exited(0), LOST, UNSTARTED]), min_size=1, max_size=40),
+    st.integers(1, 10),
+    st.floats(0, 1),
+)
+def test_every_message_comes_to_an_end_and_fate_follows_status(outcomes, max_receives, chance):
+    for number in range(1, len(outcomes) + 1):
+        decision = decide_message(*outcomes[:number], max_receives=max_receives, chance=chance)
+        assert (decision.fate is Fate.HELD) == (decision.status is Status.QUEUED)
+        assert (decision.due_at is not None) == (decision.status is Status.QUEUED)
+        last = outcomes[number - 1]
+        assert (decision.fate is Fate.DELETED) == (last in (exited(0), exited(65)))
+        if decision.status.ended:
+            return
+        assert sum(outcome is not UNSTARTED for outcome in outcomes[:number]) < max_receives

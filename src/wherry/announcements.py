@@ -1,4 +1,4 @@
-"""The events that wherry makes: of schedules, of calls, of its runs (for `after`, alerts), of what was missed."""
+"""The events that wherry makes: of schedules, calls, workers, its runs (for `after`, alerts), of what was missed."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SOURCE = "wherry"
 STATE_CHANGE = "Wherry Run State Change"
 MISSED = "Wherry Run Missed"
 INVOCATION = "Invocation"
+WORKER = "Wherry Queue Worker"
 #: The fields of an event that are text.
 _TEXTS = ("version", "id", "detail-type", "source", "account", "time", "region")
 
@@ -94,6 +95,11 @@ def state_change(run: Run, *, now: datetime) -> Event:
     # A round that ends without an attempt is told apart by when it was asked for.
     name = f"{run.id} {run.status} {len(run.attempts)} {run.asked_at.isoformat()}"
     return new_event(SOURCE, STATE_CHANGE, detail, now=now, event_id=_id(name))
+
+
+def worker(queue: str, *, now: datetime) -> Event:
+    """A worker that polls a queue by itself begins, because messages wait in it or because some are always there."""
+    return new_event(SOURCE, WORKER, {"queue": queue}, now=now)
 
 
 def missed(job: str, trigger: str, fires_at: datetime, reason: str, *, now: datetime) -> Event:

@@ -15,6 +15,9 @@ from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, JobFile, Upl
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
 
+#: The causes of workers that poll a queue by themselves.
+_WORKER = "worker:"
+
 #: How a resource begins that makes an event the same event again, however often it was put on a bus: each time it gets
 #: another id there.
 ONCE = "wherry:once/"
@@ -40,6 +43,21 @@ def cause_of_call(event: Event) -> str:
     return f"invoke:{event.id}"
 
 
+def cause_of_worker(queue: str, number: str) -> str:
+    """What makes a worker that polls a queue by itself one of its own."""
+    return f"{_WORKER}{queue}/{number}"
+
+
+def queue_of_worker(cause: str) -> str:
+    """The queue that such a worker polls; empty for any other cause."""
+    return cause.removeprefix(_WORKER).partition("/")[0] if cause.startswith(_WORKER) else ""
+
+
+def is_admitted(cause: str) -> bool:
+    """True for workers: how many of them there are is their queue's affair, and not `overlap`'s."""
+    return cause.startswith(_WORKER)
+
+
 def is_patient(cause: str) -> bool:
     """True for the intervals of a backfill: they wait where others are skipped."""
     return cause.startswith(_BACKFILL)
@@ -63,6 +81,18 @@ def documents_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[tuple[
                     yield (job.name, trigger.kind), dict(trigger.pattern)
                 case AfterTrigger():
                     yield (job.name, trigger.kind), announcements.after_pattern(trigger)
+
+
+def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(queue, the pattern of the events that become its messages) for each queue that is fed."""
+    for queue in jobfile.queues.values():
+        feed = queue.feed
+        if feed is None:
+            continue
+        if feed.bucket is not None:
+            yield queue.name, upload_pattern(name_of(jobfile.buckets[feed.bucket]), feed.prefix, feed.suffix)
+        else:
+            yield queue.name, dict(feed.pattern or {})
 
 
 def may_watch_runs(document: dict[str, Any]) -> bool:

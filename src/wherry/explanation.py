@@ -7,8 +7,9 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherry import lifecycle, reasons
-from wherry.model import Attempt, Ending, Job, Outcome, Run, Status
+from wherry import lifecycle, messages, reasons
+from wherry.lifecycle import DROPPED
+from wherry.model import Attempt, Ending, Job, Outcome, QueueTrigger, Run, Status
 
 _MEGABYTE = 1 << 20
 
@@ -93,6 +94,8 @@ def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
 
 
 def _what(run: Run, last: Attempt | None) -> str:
+    if run.status is Status.SUCCEEDED and run.reason:
+        return f"it succeeded: {run.reason}"
     if run.status is Status.SUCCEEDED:
         return f"it succeeded{f' with attempt {last.number}' if last and last.number > 1 else ''}: exit code 0"
     if not run.status.ended:
@@ -136,6 +139,9 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
             if same
             else f"{len(run.attempts)} attempts: {'; '.join(ends)}"
         )
+    queue = messages.queue_of(run.cause)
+    if queue and run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED) and DROPPED not in run.reason:
+        facts.append(f"its message went to the dead letters of queue `{queue}`, and comes back with a retry")
     if last and "the deadline leaves no time" in run.reason:
         facts.append("the deadline left no time for another attempt")
     if last and last.outcome and last.outcome.exit_code in _CODES and last.outcome.ending is Ending.EXITED:
@@ -148,6 +154,8 @@ def _facts(run: Run, job: Job | None, last: Attempt | None) -> list[str]:
 
 
 def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[str], *, on_aws: bool) -> list[str]:
+    if run.status is Status.SKIPPED and "overlap" not in run.reason:
+        return []
     if run.status is Status.SKIPPED:
         return ["`overlap: wait` would have run it afterwards; `concurrency: N` lets N go on at once"]
     if outcome is None or outcome.succeeded or run.status in (Status.STOPPED, Status.SUCCEEDED):
@@ -158,7 +166,10 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
     if found or outcome.ending is not Ending.EXITED:
         return found
     found.append("read the end of the log; the job's own words say more than its exit code")
-    if job and job.retry.attempts == 1 and outcome.exit_code not in _CODES:
+    queue = messages.queue_of(run.cause)
+    if queue is not None:
+        found.append(f"if another receive might end better: raise `max_receives` of queue `{queue}`")
+    elif job and job.retry.attempts == 1 and outcome.exit_code not in _CODES:
         found.append("if another attempt might end better: `retry: {attempts: 3, backoff: 10s}`")
     return found
 
@@ -171,6 +182,8 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
             "add what the gateway names above to the job's `reads` or `writes`; the next run has it" if refused else ""
         )
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
+    if limit and job and any(isinstance(each, QueueTrigger) and not each.is_managed for each in job.triggers):
+        return f"`{limit[1]}` bounds the whole life of a worker that polls by itself: leave it out of job `{name}`"
     return {
         Ending.TIMED_OUT: f"if it rightly takes that long, raise `{limit[1] if limit else 'timeout'}` of job `{name}`; "
         "else look where the log stops",

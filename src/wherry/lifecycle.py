@@ -9,15 +9,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wherry.model import Attempt, Ending, Job, Outcome, Retry, Status
+from wherry import messages
+from wherry.model import Attempt, Ending, Job, Outcome, QueueTrigger, Retry, Status
+
+#: What is said of a run whose message is deleted though it has failed.
+DROPPED = "its message is dropped (`exit_codes: drop`)"
 
 #: The budget of attempts that could not start for a reason that may pass: the job's own `retry` is not touched by them.
 START_BUDGET = Retry(attempts=10, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=0.5)
+
+
+class Fate(enum.Enum):
+    """What becomes of the messages that a run works on."""
+
+    #: The run goes on with them.
+    HELD = enum.auto()
+    DELETED = enum.auto()
+    #: They go to the dead letters, and the run is one.
+    BURIED = enum.auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +40,17 @@ class Decision:
     """What a run becomes after an attempt."""
 
     status: Status
+    #: None for a run that works on no message.
+    fate: Fate | None = None
     #: When the next attempt is due; None unless the status is `queued`.
     due_at: datetime | None = None
     #: In one line, for people; empty for a plain success.
     reason: str = ""
+
+    @property
+    def buries(self) -> bool:
+        """True when its messages go to the dead letters."""
+        return self.fate is Fate.BURIED
 
 
 def after_attempt(
@@ -46,7 +68,7 @@ def after_attempt(
     jitter. There are two budgets: `retry` for the job's own failures, `START_BUDGET` for what could not start.
     """
     if outcome.succeeded:
-        return Decision(status=Status.SUCCEEDED)
+        return Decision(status=Status.SUCCEEDED, reason=outcome.reason if outcome.ending is Ending.DISMISSED else "")
     if outcome.ending is Ending.STOPPED:
         return Decision(status=Status.STOPPED, reason=outcome.reason)
     if outcome.ending is Ending.TIMED_OUT:
@@ -63,6 +85,41 @@ def after_attempt(
         return Decision(status=ended.status, reason=f"{ended.reason}; the deadline leaves no time for another attempt")
     number = attempts[-1].number if attempts else 1
     return Decision(status=Status.QUEUED, due_at=due_at, reason=f"attempt {number}: {describe(outcome)}")
+
+
+def after_message(
+    attempts: Sequence[Attempt],
+    outcome: Outcome,
+    trigger: QueueTrigger,
+    *,
+    max_receives: int,
+    retry: Retry,
+    now: datetime,
+    chance: float,
+    deadline_at: datetime | None = None,
+) -> Decision:
+    """Decide what becomes of a run that works on messages, and of these.
+
+    The arguments are those of `after_attempt`. How often a message is tried is the queue's affair (`max_receives`): of
+    the job's `retry` the waits alone count. Exit codes of the trigger's may say that the message is for nobody (`drop`:
+    deleted, no dead letter) or for another try at once (`give_back`), which is a receive like any other: so it is in
+    SQS, and so a job that always gives back comes to an end.
+    """
+    code = outcome.exit_code if outcome.ending is Ending.EXITED else None
+    if code in trigger.drop:
+        reason = f"{describe(outcome)}: {DROPPED}"
+        return Decision(status=Status.FAILED, fate=Fate.DELETED, reason=reason)
+    at_once = code in trigger.give_back
+    policy = Retry(
+        attempts=max_receives,
+        backoff=timedelta(0) if at_once else retry.backoff or messages.BACKOFF,
+        factor=retry.factor,
+        cap=min(retry.cap, messages.LONGEST_BACKOFF),
+        jitter=retry.jitter,
+    )
+    decision = after_attempt(attempts, outcome, policy, now=now, chance=chance, deadline_at=deadline_at)
+    fates = {Status.SUCCEEDED: Fate.DELETED, Status.QUEUED: Fate.HELD}
+    return dataclasses.replace(decision, fate=fates.get(decision.status, Fate.BURIED))
 
 
 def is_worth_retrying(outcome: Outcome, retry: Retry) -> bool:

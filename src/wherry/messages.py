@@ -12,10 +12,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import unquote_plus
 
 #: What events that wherry makes of messages say of themselves.
 SOURCE = "wherry.queue"
@@ -24,10 +24,28 @@ MANY = "Queue Messages"
 
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
+#: What the causes of runs begin with that work on messages.
+_CAUSE = "queue:"
+
+#: Why an object is there, as EventBridge says it -> the name of the event in S3's own notifications.
+_NAMES = {
+    "PutObject": "ObjectCreated:Put",
+    "POST Object": "ObjectCreated:Post",
+    "CopyObject": "ObjectCreated:Copy",
+    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
+}
 
 #: The wait before a failed message comes back, where the job does not say (`retry: {backoff}`).
 BACKOFF = timedelta(seconds=1)
 LONGEST_BACKOFF = timedelta(minutes=15)
+
+
+#: The characters of a JSON text that no message's body may have (SQS API Reference, SendMessage).
+_REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+#: What a file's name may be long, in bytes (Linux), less what a copy beside it may need; and what counts as a suffix.
+_LONGEST_NAME = 200
+_LONGEST_SUFFIX = 20
 
 
 class ObjectName(NamedTuple):
@@ -47,8 +65,11 @@ def is_test(body: str) -> bool:
 def object_of(body: str) -> ObjectName | None:
     """The object that a body tells of, by EventBridge or by an S3 event notification; None for any other body."""
     document = _document(body)
-    if document is None:
-        return None
+    return None if document is None else object_in(document)
+
+
+def object_in(document: Mapping[str, Any]) -> ObjectName | None:
+    """The same of a body, or an event, that is understood already."""
     if document.get("source") == "aws.s3" and document.get("detail-type") == "Object Created":
         return _named(document.get("detail"), decoded=True)
     records = document.get("Records")
@@ -59,14 +80,17 @@ def object_of(body: str) -> ObjectName | None:
     return None
 
 
-def event_of(messages: Sequence[Mapping[str, Any]], *, queue: str, now: datetime) -> dict[str, Any]:
+def event_of(
+    messages: Sequence[Mapping[str, Any]], *, queue: str, now: datetime, batch: bool = False
+) -> dict[str, Any]:
     """The event of a run that takes these messages.
 
     A single message whose body is an event is that event; a single S3 notification becomes the EventBridge event of the
     same upload, so that `${event.detail.object.key}` is the key however it came. Anything else is the detail of an
-    event of wherry's own: `detail.body` (parsed where it is JSON) of one message, `detail.messages` of several.
+    event of wherry's own: `detail.body` (parsed where it is JSON) of one message, `detail.messages` of a batch.
+    `batch`: the job takes batches, so that one message alone is a batch as well, and chance decides no event's shape.
     """
-    if len(messages) == 1:
+    if len(messages) == 1 and not batch:
         told = _told(messages[0], now)
         if told is not None:
             return told
@@ -78,7 +102,84 @@ def event_of(messages: Sequence[Mapping[str, Any]], *, queue: str, now: datetime
 
 def cause_of(queue: str, message_id: str) -> str:
     """What makes a message the same message again: a job has one run of it, however often it is received."""
-    return f"queue:{queue}/{message_id}"
+    return f"{_CAUSE}{queue}/{message_id}"
+
+
+def queue_of(cause: str) -> str | None:
+    """The queue whose message a run of this cause works on; None for the causes of all other runs."""
+    return cause[len(_CAUSE) :].partition("/")[0] if cause.startswith(_CAUSE) else None
+
+
+def notification_of(event: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """The S3 event notification of the upload that an EventBridge event tells of; `name`: of the configuration."""
+    from urllib.parse import quote_plus  # 2 ms, which `wherry runs` need not pay
+
+    detail = event["detail"]
+    bucket, about = detail["bucket"]["name"], detail["object"]
+    told: dict[str, Any] = {"key": quote_plus(about["key"], safe="/")}
+    for ours, theirs in (("size", "size"), ("etag", "eTag"), ("version-id", "versionId")):
+        if ours in about:
+            told[theirs] = about[ours]
+    if "sequencer" in about:
+        told["sequencer"] = str(about["sequencer"]).upper()
+    who = {"principalId": str(detail.get("requester", ""))}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": event["region"],
+        "eventTime": f"{str(event['time']).rstrip('Z')}.000Z",  # S3 writes milliseconds, EventBridge does not tell them
+        "eventName": _NAMES.get(str(detail.get("reason")), _NAMES["PutObject"]),
+        "userIdentity": who,
+        "requestParameters": {"sourceIPAddress": detail.get("source-ip-address", "")},
+        "responseElements": {"x-amz-request-id": detail.get("request-id", ""), "x-amz-id-2": ""},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": name,
+            "bucket": {"name": bucket, "ownerIdentity": who, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": told,
+        },
+    }
+    return {"Records": [record]}
+
+
+def body_of(document: Mapping[str, Any]) -> str:
+    """A document as the body of a message: compact JSON; with escapes where SQS does not take a character as it is."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(document, separators=(",", ":")) if _REFUSED.search(text) else text
+
+
+def test_of(bucket: str, *, request_id: str, now: datetime) -> dict[str, Any]:
+    """The message that S3 sends when a bucket's notifications are switched on; `is_test` knows it again."""
+    return {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "Bucket": bucket,
+        "RequestId": request_id,
+        "HostId": "",
+    }
+
+
+def file_name(named: ObjectName) -> str:
+    """What a copy of an object is called: the last part of its key, without what no shell and no file system likes."""
+    name = re.sub(r"[^\w.+=@,-]", "_", named.key.rpartition("/")[2])
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix) > _LONGEST_SUFFIX:
+        stem, dot, suffix = name, "", ""
+    while len(f"{stem}{dot}{suffix}".encode()) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}{dot}{suffix}" if name.strip(".") else "object"
+
+
+def lines_of(messages: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> str:
+    """The file of a batch: a line of JSON for each message; `files`: the copies of objects, by message id."""
+    lines = []
+    for message in messages:
+        line = _as_detail(message)
+        if message["MessageId"] in files:
+            line["file"] = files[message["MessageId"]]
+        lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+    return "".join(lines)
 
 
 def run_id_of(job: str, cause: str) -> str:
@@ -109,7 +210,11 @@ def _named(told: Any, *, decoded: bool) -> ObjectName | None:
         return None
     if not (isinstance(bucket, str) and isinstance(key, str)):
         return None
-    return ObjectName(bucket, key if decoded else unquote_plus(key))
+    if decoded:
+        return ObjectName(bucket, key)
+    from urllib.parse import unquote_plus
+
+    return ObjectName(bucket, unquote_plus(key))
 
 
 def _told(message: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:

@@ -265,7 +265,7 @@ def test_an_alarm_reaches_the_topics(cloud):
     for box in (0, 1):
         said = json.loads(told(cloud, box)[1])
         assert said["AlarmDescription"].startswith("tell prod: dead letters wait: ")
-        assert "`wherry status --env prod`" in said["AlarmDescription"]
+        assert "`wherry dead-letters --env prod`" in said["AlarmDescription"]
     client.set_alarm_state(AlarmName="tell-prod_dead-letters", StateValue="OK", StateReason="none waits")
 
 

@@ -244,7 +244,8 @@ def test_whatever_a_job_file_says_can_be_ejected(monkeypatch):
         text = handbook(read, environment, made[path.stem], {job: f"images/{job}" for job in made[path.stem].images})
         commands = "".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
         subprocess.run(["bash", "-n"], input=commands, text=True, check=True)
-    assert lint({name: each.main for name, each in made.items()}) == []
+    # cfn-lint has seen them all with their images (tests/aws/test_templates.py): here it sees some with parameters
+    assert lint({name: each.main for name, each in list(made.items())[::3]}) == []
 
 
 def test_instances_are_let_go_before_their_group_is_deleted(project):

@@ -135,8 +135,10 @@ def test_every_call(place, standin, monkeypatch):
         for limit, text in ((first, FIRST), (second, SECOND)):
             if at < limit - 2:  # the number varies a little with the pauses
                 interrupted(bring, at, project, text)
-            bring(sane, project, text)
-            is_complete(sane, project, text, fresh)
+                bring(sane, project, text)
+                is_complete(sane, project, text, fresh)
+        if at >= second - 2:
+            bring(sane, project, SECOND)  # something that can be taken away
         if at < last - 2:
             interrupted(take_away, at, project, SECOND)
         take_away(sane, project, SECOND)

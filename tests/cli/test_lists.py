@@ -208,11 +208,10 @@ def test_an_engine_refuses_by_name_what_it_cannot_yet_do(project):
     )
     refused = project.wherry("up", code=2)
     for line in (
-        "wherry.yaml:9:9: job `a`: queues are not yet run by the local environment",
         "wherry.yaml:11:7: job `a`: helper `db` has an image and no command, so it cannot run as a process",
         "--executor docker",
         "wherry.yaml:14:5: reports to `arn:aws:sns:eu-central-1:123456789012:ops` cannot be sent from here",
-        "error: 3 problems",
+        "error: 2 problems",
     ):
         assert line in refused.stderr
     project.wherry("check")

@@ -130,6 +130,15 @@ class Process:
         events = [{"source": "test", "detail-type": "go", "detail": detail, **fields} for detail in details]
         return [run["id"] for run in json.loads(self.project.wherry("emit", json.dumps(events), "--json").stdout)]
 
+    def send(self, queue: str, body: str) -> None:
+        """Send a message."""
+        self.project.wherry("queue", "send", queue, body)
+
+    def queue(self, name: str) -> dict[str, Any]:
+        """A queue as `wherry queues` shows it."""
+        found: list[dict[str, Any]] = json.loads(self.project.wherry("queues", "--json").stdout)
+        return next(queue for queue in found if queue["name"] == name)
+
     def invoke(self, job: str, payload: Any, **more: str) -> dict[str, Any]:
         """Call a job's function as any AWS client does; gives what it answers."""
         functions = self.client("lambda")

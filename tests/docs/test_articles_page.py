@@ -10,8 +10,8 @@ import pytest
 from wherry.cli.main import VERBS
 
 ROOT = Path(__file__).parent.parent.parent
-#: Article -> its rows; article 2 comes with queues.
-ROWS = {"0": "abcdef", "1": "abcdefghijk", "3": "abcdefghijk", "4": "abcd"}
+#: Article -> its rows.
+ROWS = {"0": "abcdef", "1": "abcdefghijk", "2": "abcdef", "3": "abcdefghijk", "4": "abcd"}
 
 
 def rows():

@@ -27,7 +27,7 @@ def test_every_verb_that_the_documents_show_exists():
     shown = {
         match
         for document in DOCUMENTS
-        for match in re.findall(r"(?:^|`|\$\()(?:\s*)wherry ([a-z-]+)", document.read_text(), re.MULTILINE)
+        for match in re.findall(r"(?:^|`|\$\()(?:\s*)wherry (?:-f \S+ )?([a-z][a-z-]*)", document.read_text(), re.MULTILINE)
     }
     assert shown <= set(VERBS) | {"up"}
     assert {"run", "up", "cp", "runs"} <= shown

@@ -42,8 +42,18 @@ def programs():
     if not (folder / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         files = [argument for file in WANTED for argument in ("-r", str(file))]
-        pip = [f"{folder}/bin/python", "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *files]
-        subprocess.run(pip, check=True, timeout=500)
+        install = [
+            f"{BIN}/uv",
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            f"{folder}/bin/python",
+            "-c",
+            str(CONSTRAINTS),
+            *files,
+        ]
+        subprocess.run(install, check=True, timeout=500)
         (folder / "complete").touch()
     return folder / "bin"
 

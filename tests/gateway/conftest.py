@@ -28,6 +28,14 @@ jobs:
   unlisted:
     command: "true"
     on: [{invoke: {}}]
+  sender:
+    command: [sleep, "600"]
+    sends: [plain]
+queues:
+  plain: {max_receives: 3}
+  quick: {visibility: 1s, max_receives: 1}
+  ordered.fifo: {content_deduplication: true}
+  named.fifo: {visibility: 1s}
 environments:
   prod: {region: eu-central-1}
 """

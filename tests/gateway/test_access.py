@@ -157,3 +157,84 @@ def test_a_missing_permission_fails_with_the_line_to_add_and_adding_it_mends_the
     project.jobfile(JOBFILE + f"    {line[1]}\n")
     assert project.wherry("run", "copy").stdout == "done\n"
     assert project.wherry("cp", "s3://results/x", "-").stdout == "1"
+
+
+QUEUES = """\
+app: queues
+buckets: {uploads: {}, other: {}}
+queues:
+  work: {from: {bucket: uploads, prefix: in/}}
+  results: {}
+  foreign: {}
+jobs:
+  poller:
+    command: [sleep, "600"]
+    on: [{queue: work, mode: self-polling, workers: {min: 1}}]
+    sends: [results]
+"""
+
+
+def test_a_job_takes_from_its_queue_reads_what_feeds_it_and_sends_where_it_says(project):
+    project.jobfile(QUEUES)
+    project.up()
+    run = wait_for(
+        lambda: [run for run in json.loads(project.wherry("runs", "--json").stdout) if run["status"] == "running"],
+        "the worker",
+    )[0]
+    environ = wait_for(lambda: _environment(run["id"]), "its process")
+    clients = {
+        service: boto3.client(
+            service,
+            endpoint_url=environ["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+            region_name=environ["AWS_REGION"],
+        )
+        for service in ("sqs", "s3")
+    }
+    sqs, s3 = clients["sqs"], clients["s3"]
+
+    def url(name: str) -> str:
+        return f"{environ['AWS_ENDPOINT_URL']}/000000000000/{name}"
+
+    assert environ["QUEUE_URL"] == url("work")
+    (project.folder / ".wherry/buckets/uploads/in").mkdir(parents=True)
+    project.file(".wherry/buckets/uploads/in/x", "fed")
+    project.file(".wherry/buckets/uploads/y", "not fed")
+
+    # What it takes, and what that tells of.
+    received = wait_for(lambda: sqs.receive_message(QueueUrl=url("work"), WaitTimeSeconds=5).get("Messages"), "it")
+    handle = {"QueueUrl": url("work"), "ReceiptHandle": received[0]["ReceiptHandle"]}
+    sqs.change_message_visibility(**handle, VisibilityTimeout=60)
+    sqs.delete_message(**handle)
+    assert sqs.get_queue_url(QueueName="work")["QueueUrl"] == url("work")
+    assert sqs.get_queue_attributes(QueueUrl=url("results"), AttributeNames=["All"])["Attributes"]
+    assert s3.get_object(Bucket="uploads", Key="in/x")["Body"].read() == b"fed"
+    s3.head_bucket(Bucket="uploads")
+    for call, arguments in ((s3.get_object, {"Key": "y"}), (s3.list_objects_v2, {"Prefix": "in/"})):
+        denied = message(call, Bucket="uploads", **arguments)
+        assert denied.startswith("job `poller` may not read bucket `uploads`: add `reads: [uploads]`")
+    assert "may not write to bucket `uploads`" in message(s3.put_object, Bucket="uploads", Key="in/z", Body=b"")
+
+    # Where it sends.
+    sqs.send_message(QueueUrl=url("results"), MessageBody="done")
+    denied = message(sqs.send_message, QueueUrl=url("work"), MessageBody="again")
+    assert denied.startswith("job `poller` may not send to queue `work`: add `work` to its `sends` (wherry.yaml:11:")
+    denied = message(sqs.receive_message, QueueUrl=url("results"))
+    assert denied.startswith(
+        "job `poller` may not take messages of queue `results`: "
+        "add `- {queue: results, mode: self-polling}` to its `on` (wherry.yaml:10:"
+    )
+
+    # What is nobody's but the owner's.
+    assert "job `poller` may not send to queue `foreign`" in message(sqs.get_queue_url, QueueName="foreign")
+    assert [found.rpartition("/")[2] for found in sqs.list_queues()["QueueUrls"]] == ["results", "work"]
+    for call, arguments in (
+        (sqs.purge_queue, {"QueueUrl": url("work")}),
+        (sqs.receive_message, {"QueueUrl": url("work-dead-letters")}),
+        (sqs.send_message, {"QueueUrl": url("results-dead-letters"), "MessageBody": "x"}),
+        (sqs.start_message_move_task, {"SourceArn": "arn:aws:sqs:us-east-1:000000000000:work-dead-letters"}),
+    ):
+        assert message(call, **arguments).endswith("only the folder's owner may, as `wherry env` makes you")
+    for client in clients.values():
+        client.close()

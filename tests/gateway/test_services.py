@@ -90,7 +90,7 @@ def test_who_am_i(client):
     ("service", "operation", "arguments"),
     [
         ("dynamodb", "list_tables", {}),
-        ("sqs", "list_queues", {}),
+        ("sqs", "add_permission", {"QueueUrl": "x", "Label": "x", "AWSAccountIds": ["x"], "Actions": ["x"]}),
         ("lambda", "list_functions", {}),
         ("ec2", "describe_instances", {}),
         ("sts", "assume_role", {"RoleArn": "arn:aws:iam::000000000000:role/x", "RoleSessionName": "mine"}),

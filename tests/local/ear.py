@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from wherry.local.runs import Queued
-from wherry.model import Run
+from wherry.local.clock import Clock
+from wherry.local.database import Database
+from wherry.local.feeding import Feeding
+from wherry.local.holding import Holding
+from wherry.local.intake import Host, Intake
+from wherry.local.queues import Queues
+from wherry.local.runs import Queued, Runs
+from wherry.model import JobFile, Run
 
 
 class Ear:
@@ -23,3 +29,11 @@ class Ear:
 
     def release(self) -> None:
         raise AssertionError("nothing was reserved")
+
+
+def intake_of(jobfile: JobFile, database: Database, runs: Runs, clock: Clock, host: Host) -> Intake:
+    """The door for events of a store without a workspace."""
+    queues = Queues(database, jobfile.queues, clock, lambda queue: None)
+    feeding = Feeding(lambda: jobfile, database, queues)
+    holding = Holding(lambda: jobfile, database, queues, runs)
+    return Intake(jobfile, database, runs, clock, lambda: host, feeding=lambda: feeding, holding=lambda: holding)

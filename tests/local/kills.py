@@ -119,7 +119,7 @@ AttemptKey = tuple[str, int]
 class Place:
     """A folder with a job file, and the engine that is killed in it."""
 
-    def __init__(self, folder: Path, firings: Iterable[str]) -> None:
+    def __init__(self, folder: Path, firings: Iterable[str] = (), *, jobfile: str = JOBFILE, job: str = JOB) -> None:
         self.folder = folder
         self.kills = 0
         self.endpoint = ""
@@ -129,8 +129,8 @@ class Place:
         self._session = boto3.session.Session()
         self._lock = threading.Lock()
         clock = "".join(f'      - {{schedule: "at({moment.rstrip("Z")})"}}\n' for moment in firings)
-        (folder / "wherry.yaml").write_text(JOBFILE + clock, encoding="utf-8")
-        (folder / "job.sh").write_text(JOB, encoding="utf-8")
+        (folder / "wherry.yaml").write_text(jobfile + clock, encoding="utf-8")
+        (folder / "job.sh").write_text(job, encoding="utf-8")
         (folder / "journal").touch()
         (folder / "engine.out").touch()
 
@@ -167,6 +167,13 @@ class Place:
         assert self._engine is not None
         self._engine.terminate()
         return self._engine.wait(PATIENCE)
+
+    def kill_all_own(self) -> None:
+        """Kill the engine and whatever of wherry watches over its attempts; these go on, alone."""
+        self.kill()
+        for pid in self.own_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End whatever is still alive of it: after a failure nothing may be left on the machine."""

@@ -1,7 +1,5 @@
 """The waiting line against a slow and simple one, and what the floor makes of it."""
 
-import math
-import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,16 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from wherry.local.alerts import Alerts
-from wherry.local.consequences import Consequences
-from wherry.local.database import Database
-from wherry.local.floor import Floor
-from wherry.local.history import History
-from wherry.local.intake import Intake
+from tests.local.hall import Hall
 from wherry.local.line import Line
-from wherry.local.runs import Queued, Runs
+from wherry.local.runs import Queued
 from wherry.model import Job, JobFile, Status
-from wherry.target import Wish
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -372,106 +364,22 @@ def test_stopped_runs_leave_nothing_at_a_shut_door():
 # --------------------------------------------------------------------------------------------------------- on the floor
 
 
-class Idle:
-    """A worker with nothing under way, and the executor that it would have."""
-
-    def __init__(self):
-        self._end, self._other_end = os.pipe()
-        self.began = []
-
-    def fileno(self):
-        return self._end
-
-    def close(self):
-        os.close(self._end)
-        os.close(self._other_end)
-
-    def __len__(self):
-        return 0
-
-    def collect(self):
-        return [], []
-
-    def forget(self, finished):
-        assert finished == []
-
-    def stop(self, run_id):
-        return False
-
-    def start(self, run):
-        self.began.append(run.id)
-
-    def seconds_to_bound(self):
-        return math.inf
-
-    def flush(self):
-        pass
-
-
-class Hall:
-    """A floor over a real store, whose job may be busy elsewhere; time is `now`."""
-
-    def __init__(self, folder, job, places):
-        self.now = NOW
-        self.errors = []
-        clock = lambda: self.now  # noqa: E731
-        jobfile = JobFile(path=str(folder / "wherry.yaml"), app="test", jobs={job.name: job})
-        self.database = Database(str(folder / "wherry.db"))
-        self.runs, self.history = Runs(self.database), History(self.database)
-        self.idle = Idle()
-        self.intake = Intake(jobfile, self.database, self.runs, clock, lambda: self)
-        alerts = Alerts(self.database, clock, lambda: jobfile, self.errors.append, silent=True)
-        self.floor = Floor(
-            jobfile=lambda: jobfile,
-            database=self.database,
-            runs=self.runs,
-            worker=self.idle,
-            executor=self.idle,
-            consequences=Consequences(self.intake, alerts, self.errors.append),
-            clock=clock,
-            me="1:1",
-            places=places,
-            listener=lambda run: None,
-            failed=self.errors.append,
-        )
-
-    me = "1:1"
-
-    def offer(self, run):
-        self.floor.offer(run)
-
-    def reserve(self, job):
-        return False
-
-    def ask_for(self, job):
-        return self.intake.by_hand(Wish(job=job))
-
-    def turn(self):
-        self.floor._rest_until = 0.0
-        self.floor.turn()
-
-    def fail_a_turn(self, monkeypatch):
-        """The store refuses the next transaction."""
-
-        def refuse(work):
-            raise OSError("the disk is full")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(self.database, "write", refuse)
-            self.turn()
-        assert len(self.errors) == 1
-
-    def close(self):
-        self.floor.close()
-        self.database.close()
-
-
 @pytest.fixture
 def hall(tmp_path):
     halls = []
 
     def hall(places=1, **job):
-        halls.append(Hall(tmp_path, Job(name="job", command=("true",), **job), places))
+        halls.append(
+            Hall(
+                tmp_path,
+                JobFile(
+                    path=str(tmp_path / "wherry.yaml"),
+                    app="test",
+                    jobs={"job": Job(name="job", command=("true",), **job)},
+                ),
+                places,
+            )
+        )
         return halls[-1]
 
     yield hall

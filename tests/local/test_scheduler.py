@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local.ear import Ear
+from tests.local.ear import Ear, intake_of
 from wherry import lifecycle, schedule
 from wherry.local import scheduler
 from wherry.local.alerts import Alerts
@@ -17,7 +17,6 @@ from wherry.local.consequences import Consequences
 from wherry.local.database import Database
 from wherry.local.firings import Firings
 from wherry.local.history import History
-from wherry.local.intake import Intake
 from wherry.local.runs import Runs
 from wherry.local.scheduler import Scheduler
 from wherry.model import EventTrigger, Job, JobFile, ScheduleTrigger, Status
@@ -43,7 +42,7 @@ class Town:
         self.runs, self.history, self.firings = Runs(self.database), History(self.database), Firings(self.database)
         ear = Ear()
         self.offered = ear.offered
-        self.intake = Intake(self.jobfile, self.database, self.runs, self.clock, lambda: ear)
+        self.intake = intake_of(self.jobfile, self.database, self.runs, self.clock, ear)
         self.alerts = Alerts(self.database, self.clock, lambda: self.jobfile, self.errors.append, silent=True)
 
     def clock(self):

@@ -9,7 +9,7 @@ from tests.standin.settings import Settings
 
 # each correction is a module's install(); what it corrects stands in its docstring
 CORRECTIONS = (
-    "permissions", "expressions", "machine", "tasks", "registry", "events", "deploys", "instances", "network", "adoption",
+    "permissions", "expressions", "machine", "tasks", "moves", "registry", "events", "deploys", "instances", "network", "adoption",
     "sharing", "identities", "caller",
 )  # fmt: skip
 

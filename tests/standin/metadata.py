@@ -5,9 +5,10 @@ import json
 import socket
 import threading
 
-from ministack.services import ecs_metadata
+from ministack.core.responses import request_scope
+from ministack.services import ecs, ecs_metadata
 
-from tests.standin import roles
+from tests.standin import caller, roles, services
 from tests.standin.metadata_address import ADDRESS
 
 _roles: dict[str, tuple[str, str, str]] = {}
@@ -44,7 +45,13 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status, body = self._answer()
+        self._say(*self._answer())
+
+    def do_PUT(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        self._say(*self._answer(asked))
+
+    def _say(self, status: int, body: dict) -> None:
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -52,13 +59,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def do_PUT(self) -> None:
-        self.do_GET()
-
     def log_message(self, *_) -> None:
         pass
 
-    def _answer(self) -> tuple[int, dict]:
+    def _answer(self, asked: dict | None = None) -> tuple[int, dict]:
         kind, _, rest = self.path.strip("/").partition("/")
         if kind == "v2" and rest.startswith("credentials/"):
             return self._credentials(rest.removeprefix("credentials/"))
@@ -69,7 +73,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return 404, {"message": "unknown token"}
             task = ecs_metadata._TASKS[ecs_metadata._TOKEN_TO_TASK[token]]
             return 200, {"": container, "task": task}.get(part, {})
+        if kind == "api" and rest.endswith("/task-protection/v1/state"):
+            return self._protection(rest.partition("/")[0], asked)
         return 404, {"message": "not found"}
+
+    def _protection(self, token: str, asked: dict | None) -> tuple[int, dict]:
+        """In the task's role (Developer Guide, "Task scale-in protection endpoint"); errors as the agent has them."""
+        arn = ecs_metadata._TOKEN_TO_TASK.get(token, "")
+        region, account = arn.split(":")[3:5] if arn else ("", "")
+        with request_scope(account, region):
+            task = ecs._tasks.get(arn)
+            if task is None:
+                return 404, {"message": "unknown token"}
+            status, keys = self._credentials(task["taskArn"].rpartition("/")[2])
+            action = "ecs:GetTaskProtection" if asked is None else "ecs:UpdateTaskProtection"
+            if status != 200 or not caller.may(keys["AccessKeyId"], action, arn):
+                return 400, {
+                    "error": {"Arn": arn, "Code": "AccessDeniedException", "Message": f"not authorized: {action}"}
+                }
+            return services.state(task) if asked is None else services.protect(task, asked)
 
     def _credentials(self, task_id: str) -> tuple[int, dict]:
         if task_id not in _roles:

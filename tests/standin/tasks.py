@@ -21,7 +21,7 @@ from ministack.core.responses import (
 )
 from ministack.services import ecs
 
-from tests.standin import awslogs, images, metadata, roles
+from tests.standin import awslogs, images, metadata, roles, services
 from tests.standin.settings import Settings
 
 PAUSE_IMAGE = "wherry-busybox:1"
@@ -118,6 +118,7 @@ class Task:
             self._start_ready(exited)
             if not running and len(self.started) == len(self.wanted):
                 running = ecs._mark_task_running(self.arn, self.record)
+                services.began(self.record, self.account, self.region)
             time.sleep(_TICK)
 
     def _start_ready(self, exited: list[str]) -> None:
@@ -190,6 +191,10 @@ class Task:
                 self.arn, self.record["clusterArn"], self.definition, wanted, launch, theirs, False, None
             )
         )
+        if wanted["_stream"]:
+            # ecs.md, "In-container endpoints": LogOptions of the container
+            told = {"awslogs-group": wanted["_stream"].group, "awslogs-stream": wanted["_stream"].name}
+            ecs.ecs_metadata._TOKEN_TO_CONTAINER[self.tokens[-1]]["LogOptions"] = told
         environment |= {
             "AWS_ENDPOINT_URL": self.settings.inside,
             "AWS_REGION": self.region,
@@ -294,6 +299,7 @@ class Task:
                 container["lastStatus"] = "STOPPED"
             record["lastStatus"] = "STOPPED"
         ecs._recount_cluster(ecs._cluster_name_from_arn(record["clusterArn"]))
+        services.ended(record)
 
     def _clean(self) -> None:
         metadata.withdraw(self.id)
@@ -367,8 +373,11 @@ def _stop(data):
     if task is None:
         return _refused("The referenced task was not found.")
     with resource_lock("ecs-task", task["taskArn"]):
+        of_service = services.reason_of(task, data.get("reason", ""))
+        if of_service and services.is_protected(task):
+            return json_response({"task": ecs._sanitize(task)})
         if task["lastStatus"] != "STOPPED" and not task.get("_stop"):
-            task["_stop"] = (data.get("reason", "Task stopped by user"), "UserInitiated")
+            task["_stop"] = of_service or (data.get("reason", "Task stopped by user"), "UserInitiated")
             task |= {"desiredStatus": "STOPPED", "stoppingAt": now_iso()}
     return json_response({"task": ecs._sanitize(task)})
 

@@ -9,8 +9,8 @@ A task of a service with workers is made so (`aws/agents.py` writes the document
 - `StopTimeout` is `STOP_TIMEOUT`, the most that ECS allows, and the task definition has `InitProcessEnabled`.
 
 The task role permits `sqs:ReceiveMessage`, `sqs:DeleteMessage` and `sqs:ChangeMessageVisibility` on the queue,
-`s3:GetObject` on what feeds it, `s3:GetObject` and `s3:PutObject` on `RECORDS/JOB/*` and `s3:GetObject` on
-`STOPS/JOB/*` of the work bucket, and `ecs:UpdateTaskProtection` on the cluster's tasks.
+`s3:GetObject` on what feeds it; in the work bucket `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on
+`RECORDS/JOB/*`, and `s3:GetObject` on `STOPS/JOB/*`; and `ecs:UpdateTaskProtection` on the cluster's tasks.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Settings:
     backoff: timedelta = timedelta(seconds=1)
     factor: float = 2.0
     cap: timedelta = timedelta(minutes=15)
+    #: The part of a wait that chance may take away, 0 to 1.
+    jitter: float = 0.0
     drop: frozenset[int] = frozenset()
     give_back: frozenset[int] = frozenset()
     #: Of one attempt.

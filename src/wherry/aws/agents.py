@@ -40,6 +40,7 @@ def settings_text(
         max_receives=queue.max_receives,
         backoff=job.retry.backoff or BACKOFF,
         factor=job.retry.factor,
+        jitter=job.retry.jitter,
         cap=min(job.retry.cap, LONGEST_BACKOFF),
         drop=trigger.drop,
         give_back=trigger.give_back,

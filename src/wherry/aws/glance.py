@@ -9,8 +9,11 @@ from itertools import islice
 from typing import Any
 
 from wherry import schedule
+from wherry.agent.records import OPEN
 from wherry.aws import counts, history, ledger
 from wherry.aws.client import AwsError
+from wherry.aws.recorded import run_of
+from wherry.aws.recordings import Recordings
 from wherry.aws.rows import Row, rows
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
@@ -34,7 +37,7 @@ _PLAIN = {
 }
 
 
-def glance(site: Site, runs: Runs) -> EnvironmentStatus:
+def glance(site: Site, runs: Runs, recordings: Recordings) -> EnvironmentStatus:
     """What there is to know."""
     stack = _stack(site)
     where = f"AWS {site.names.region}, account {site.names.account}, stack {site.names.stack}"
@@ -45,13 +48,15 @@ def glance(site: Site, runs: Runs) -> EnvironmentStatus:
     since = now - _DAY
     listed = _listed(site, since)
     totals, failures = _last_day(site, runs, listed)
+    of_messages, failed = _of_messages(recordings, since)
+    totals, failures = totals + of_messages, history.ordered([*failures, *failed])[:_FAILURES]
     known = ledger.ledger(site, runs, listed, since=since, now=now)
     return _status(
         engine=f"{where}: {stack['StackStatus']}",
         running=True,
-        runs=totals,
+        runs=dict(totals),
         upcoming=tuple(_upcoming(site, stack["CreationTime"], now)),
-        failures=failures,
+        failures=tuple(failures),
         missed=tuple(known.missed),
         triggers=counts.counts(site, known, since=since, now=now),
         dead_letters=_dead_letters(site),
@@ -91,7 +96,7 @@ def _listed(site: Site, since: datetime) -> list[Row]:
         return []
 
 
-def _last_day(site: Site, runs: Runs, listed: Sequence[Row]) -> tuple[dict[Status, int], tuple[Run, ...]]:
+def _last_day(site: Site, runs: Runs, listed: Sequence[Row]) -> tuple[Counter[Status], list[Run]]:
     """How many runs stand where, and the latest that ended badly.
 
     A listing tells apart what Step Functions does; of the rest the latest are read.
@@ -103,7 +108,15 @@ def _last_day(site: Site, runs: Runs, listed: Sequence[Row]) -> tuple[dict[Statu
     totals = Counter(run.status for run in read)
     totals.update(_PLAIN.get(row.status, Status.FAILED) for row in set(first) - set(unclear))
     failures = [run for run in read if run.status in (Status.FAILED, Status.TIMED_OUT)]
-    return dict(totals), tuple(history.ordered(failures)[:_FAILURES])
+    return totals, history.ordered(failures)[:_FAILURES]
+
+
+def _of_messages(recordings: Recordings, since: datetime) -> tuple[Counter[Status], list[Run]]:
+    """The same of runs of messages: their listing tells how they ended; of those that have not, all are said to run."""
+    listed = list(islice(recordings.entries(recordings.jobs, since=since), _MOST_COUNTED))
+    totals = Counter(Status.RUNNING if each.state == OPEN else Status(each.state) for each in listed)
+    bad = [each for each in listed if each.state in (Status.FAILED, Status.TIMED_OUT)][:_FAILURES]
+    return totals, [run_of(record) for record in recordings.read_all(bad) if record]
 
 
 def _is_unclear(site: Site, row: Row) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from wherry.aws.client import Aws, AwsError
@@ -84,9 +85,11 @@ class Logs:
 class Stream:
     """One log stream, read from its beginning on, or from its end."""
 
-    def __init__(self, aws: Aws, group: str, name: str) -> None:
+    def __init__(self, aws: Aws, group: str, name: str, *, since: datetime | None = None) -> None:
         self._aws = aws
-        self._name = {"logGroupName": group, "logStreamName": name}
+        self._name: dict[str, Any] = {"logGroupName": group, "logStreamName": name}
+        if since is not None:
+            self._name["startTime"] = int(since.timestamp() * 1000)
         self._token: str | None = None
 
     def more(self) -> Iterator[bytes]:

@@ -7,18 +7,24 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
+from wherry.aws import history
+from wherry.aws.recordings import Recordings
 from wherry.aws.runs import Runs
+from wherry.errors import UserError
 from wherry.model import Event, Run, Status
 
 if TYPE_CHECKING:
     from wherry.aws.bus import Bus
     from wherry.aws.deadletters import DeadLetters
+    from wherry.aws.excerpts import Excerpts
     from wherry.aws.logs import Logs
+    from wherry.aws.lostmail import LostMail
+    from wherry.aws.mail import Mail
     from wherry.aws.objects import Entry, Objects
     from wherry.aws.secrets import Secrets
     from wherry.aws.site import Site
     from wherry.aws.starts import Starts
-    from wherry.target import EnvironmentStatus, SecretEntry, Wish
+    from wherry.target import Draft, EnvironmentStatus, Message, QueueState, SecretEntry, Wish
 
 
 class Remote:
@@ -27,6 +33,7 @@ class Remote:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._runs = Runs(site)
+        self._recordings = Recordings(site)
 
     def start(self, wish: Wish) -> str | None:
         """Run a job: it goes on by itself."""
@@ -37,6 +44,11 @@ class Remote:
 
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round, which goes on by itself; what was not delivered is so anew."""
+        if self._recordings.knows(run_id):
+            if not self._lost_mail.retry(run_id):
+                hint = f"`wherry show {run_id}` says how it stands, `wherry replay {run_id} --here` runs its event here"
+                raise UserError(f"run {run_id} has no dead letter that could be sent once more", hint=hint)
+            return
         letters = self._dead_letters.of(run_id)
         if any(letter.round_number for letter in letters) or not letters:
             self._starts.retry(run_id)
@@ -46,21 +58,28 @@ class Remote:
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
         """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
+        if self._recordings.knows(run_id):
+            return self._excerpts.follow(run_id, after=after)
         return self._logs.follow(run_id, after=after)
 
     def stop(self, run_id: str) -> None:
-        """End the run, and with it its task."""
-        self._starts.stop(run_id)
+        """End the run, and with it its task; of a run of a message its worker ends the command, within seconds."""
+        if self._recordings.knows(run_id):
+            self._recordings.stop(run_id)
+        else:
+            self._starts.stop(run_id)
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one."""
-        return self._runs.find(reference)
+        return self._recordings.find(reference) or self._runs.find(reference)
 
     def runs(
         self, *, job: str | None, statuses: Sequence[Status] | None, since: datetime | None, limit: int
     ) -> list[Run]:
         """The newest runs, newest first."""
-        return self._runs.listing(job=job, statuses=statuses, since=since, limit=limit)
+        found = self._recordings.listing(job=job, statuses=statuses, since=since, limit=limit)
+        found += self._runs.listing(job=job, statuses=statuses, since=since, limit=limit)
+        return history.ordered(found)[:limit]
 
     def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
         """The runs that a job has of causes, by these: their ids are known, some are asked for at once."""
@@ -74,15 +93,23 @@ class Remote:
         since: datetime | None = None,
         limit: int = -1,
     ) -> list[Run]:
-        """The runs that ended badly and what could not be delivered, newest first, as the queue has them."""
-        return self._dead_letters.listing(job=job, reason=reason, since=since, limit=limit)
+        """The runs that ended badly and what could not be delivered, newest first, as the queues have them."""
+        found = self._lost_mail.listing(job=job, reason=reason, since=since)
+        found += self._dead_letters.listing(job=job, reason=reason, since=since, limit=limit)
+        return history.ordered(found)[: limit if limit >= 0 else None]
 
     def bury(self, run_ids: Sequence[str]) -> None:
-        """Take them from the queue of dead letters."""
-        self._dead_letters.bury(run_ids)
+        """Take them from the queues of dead letters."""
+        of_messages = {run_id for run_id in run_ids if self._recordings.knows(run_id)}
+        if of_messages:
+            self._lost_mail.bury(of_messages)
+        if others := set(run_ids) - of_messages:
+            self._dead_letters.bury(others)
 
     def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
         """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
+        if self._recordings.knows(run.id):
+            return iter(()) if helper else self._excerpts.log(run, attempt, last=last)
         return self._logs.log(run, attempt, helper, last=last)
 
     def emit(self, events: Sequence[Event]) -> list[Run]:
@@ -109,6 +136,26 @@ class Remote:
         """The value of a secret; raises NotFound."""
         return self._secrets.get(name)
 
+    def queues(self) -> list[QueueState]:
+        """All queues of the job file, as SQS, ECS and CloudWatch count them."""
+        return self._mail.states()
+
+    def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
+        """Send messages, in order; gives their ids."""
+        return self._mail.send(queue, drafts)
+
+    def peek(self, queue: str, *, dead: bool = False, limit: int = 10) -> list[Message]:
+        """The messages that SQS shows first; to SQS looking is receiving, and it counts that."""
+        return self._mail.peek(queue, dead=dead, limit=limit)
+
+    def redrive(self, queue: str) -> int:
+        """Move the dead letters of a queue back into it; gives how many."""
+        return self._mail.redrive(queue)
+
+    def purge(self, queue: str, *, dead: bool = False) -> int:
+        """Delete all messages of a queue, or of its dead letters; gives how many there were, about."""
+        return self._mail.purge(queue, dead=dead)
+
     def set_secret(self, name: str, value: bytes) -> None:
         """Set or replace a secret."""
         self._secrets.set(name, value)
@@ -125,7 +172,7 @@ class Remote:
         """The environment at a glance."""
         from wherry.aws.glance import glance
 
-        return glance(self._site, self._runs)
+        return glance(self._site, self._runs, self._recordings)
 
     def has_engine(self) -> bool:
         """Step Functions is always there."""
@@ -134,6 +181,24 @@ class Remote:
     def access(self) -> dict[str, str]:
         """The caller's own credentials are what leads there; all that is missing is the region."""
         return {"AWS_REGION": self._site.aws.region}
+
+    @cached_property
+    def _mail(self) -> Mail:
+        from wherry.aws.mail import Mail
+
+        return Mail(self._site)
+
+    @cached_property
+    def _lost_mail(self) -> LostMail:
+        from wherry.aws.lostmail import LostMail
+
+        return LostMail(self._site, self._recordings, self._mail)
+
+    @cached_property
+    def _excerpts(self) -> Excerpts:
+        from wherry.aws.excerpts import Excerpts
+
+        return Excerpts(self._site, self._recordings)
 
     @cached_property
     def _starts(self) -> Starts:

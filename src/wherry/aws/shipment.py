@@ -11,9 +11,9 @@ from functools import partial
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.found import at_once
 from wherry.aws.names import Names
-from wherry.aws.tasks import builds_image
+from wherry.aws.tasks import builds_image, has_worker
 from wherry.errors import WherryError
-from wherry.executors import images
+from wherry.executors import images, layer
 from wherry.model import Environment, JobFile
 
 #: So many digits of the sum of the sources are the tag; the local image has the same.
@@ -35,6 +35,9 @@ class Image:
     reference: str
     #: The folder that it is built from; None: somebody else's image.
     folder: str | None = None
+    #: Somebody else's image that the worker is put into.
+    base: str | None = None
+    has_worker: bool = False
     #: False: it has to be built and pushed.
     is_there: bool = True
     #: Why it is not named by its digest, or empty.
@@ -51,10 +54,14 @@ def asks(aws: Aws, jobfile: JobFile, environment: Environment, names: Names) -> 
     root = os.path.dirname(os.path.abspath(jobfile.path))
     found: list[tuple[str, Ask]] = []
     for job in jobfile.jobs.values():
-        if builds_image(job):
+        own = job.image
+        if own and has_worker(job):
+            found.append((job.name, partial(_extended, aws, environment, names, job.name, own)))
+            own = None
+        elif builds_image(job):
             folder = os.path.join(root, job.build or ".")
-            found.append((job.name, partial(_built, aws, environment, names, job.name, folder)))
-        named = {job.name: job.image, **{f"{job.name}/{helper.name}": helper.image for helper in job.helpers}}
+            found.append((job.name, partial(_built, aws, environment, names, job.name, folder, has_worker(job))))
+        named = {job.name: own, **{f"{job.name}/{helper.name}": helper.image for helper in job.helpers}}
         found += [(key, partial(_pinned, aws, key, image)) for key, image in named.items() if image]
     return found
 
@@ -67,9 +74,9 @@ def ship(
     show: Callable[[bytes], object] | None = None,
 ) -> Image:
     """Build an image that is not there, and push it; gives it by its digest. Raises AwsError and DockerFailure."""
-    if image.is_there or image.folder is None:
+    if image.is_there or not (image.folder or image.base):
         return image
-    tag = images.build(image.folder, environment.platform, show)
+    tag = _make(aws, image, environment.platform, show)
     repository = image.reference.rpartition(":")[0]
     if not environment.registry:  # only now is it surely there, and AWS tells its address
         described = aws.call("ecr", "describe_repositories", repositoryNames=[names.repository(image.key)])
@@ -78,15 +85,38 @@ def ship(
     return replace(image, reference=f"{repository}@{digest}", is_there=True)
 
 
-def _built(aws: Aws, environment: Environment, names: Names, job: str, folder: str) -> Image:
-    tag = images.fingerprint(folder, environment.platform)[:_TAG]
+def _make(aws: Aws, image: Image, platform: str, show: Callable[[bytes], object] | None) -> str:
+    """Build an image here, and give its local tag."""
+    if image.base is not None:
+        with images.logged_in(image.base, _login(aws) if _is_in_ecr(aws, image.base) else None) as options:
+            return layer.extend(image.base, platform, show, pull_with=options)
+    make = layer.build if image.has_worker else images.build
+    return make(str(image.folder), platform, show)
+
+
+def _built(aws: Aws, environment: Environment, names: Names, job: str, folder: str, has_worker: bool) -> Image:
+    total = images.fingerprint(folder, environment.platform)
+    tag = (layer.total_of(total) if has_worker else total)[:_TAG]
+    reference, is_there = _in_registry(aws, environment, names, job, tag)
+    return Image(key=job, reference=reference, folder=folder, is_there=is_there, has_worker=has_worker)
+
+
+def _extended(aws: Aws, environment: Environment, names: Names, job: str, image: str) -> Image:
+    """Somebody else's image, as it is now, with the worker in it."""
+    below = _pinned(aws, job, image)
+    tag = layer.total_of(f"{environment.platform} {below.reference}")[:_TAG]
+    reference, is_there = _in_registry(aws, environment, names, job, tag)
+    return Image(key=job, reference=reference, base=below.reference, is_there=is_there, has_worker=True)
+
+
+def _in_registry(aws: Aws, environment: Environment, names: Names, job: str, tag: str) -> tuple[str, bool]:
+    """What an image of ours is called in its registry, and whether it is there."""
     if environment.registry:
         repository = f"{environment.registry}/{names.repository(job)}"
         digest = images.remote_digest(f"{repository}:{tag}", None)
     else:
         repository, digest = _of_ecr(aws, environment, names, names.repository(job), tag)
-    reference = f"{repository}@{digest}" if digest else f"{repository}:{tag}"
-    return Image(key=job, reference=reference, folder=folder, is_there=digest is not None)
+    return (f"{repository}@{digest}", True) if digest else (f"{repository}:{tag}", False)
 
 
 def _of_ecr(aws: Aws, environment: Environment, names: Names, name: str, tag: str) -> tuple[str, str | None]:
@@ -118,7 +148,7 @@ def _pinned(aws: Aws, key: str, image: str) -> Image:
 
 def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str] | None:
     """What an image is for, as its registry says (`images.platforms`); raises ImageFailed and AwsError."""
-    own = image.folder is not None and not environment.registry
+    own = bool(image.folder or image.base) and not environment.registry
     return images.platforms(image.reference, _login(aws) if own or _is_in_ecr(aws, image.reference) else None)
 
 

@@ -22,8 +22,15 @@ ARCHITECTURES = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
 
 
 def builds_image(job: Job) -> bool:
-    """True for a job whose image is made from its sources: everything that does not bring one."""
-    return job.image is None and job.task_definition is None
+    """True for a job whose image is wherry's to make: from its sources, or by putting the worker into another one."""
+    return job.task_definition is None and (job.image is None or has_worker(job))
+
+
+def has_worker(job: Job) -> bool:
+    """True for a job whose messages wherry's own worker takes, which is in its image then."""
+    return job.task_definition is None and any(
+        isinstance(trigger, QueueTrigger) and trigger.is_managed for trigger in job.triggers
+    )
 
 
 def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job, helper: Helper | None = None) -> Any:
@@ -32,7 +39,7 @@ def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job,
         return given.images.get(f"{job.name}/{helper.name}", helper.image)
     if job.name in given.images:
         return given.images[job.name]
-    if job.image is not None:
+    if job.image is not None and not builds_image(job):
         return job.image
     names = Names(app=jobfile.app, environment=environment.name)
     if environment.registry:

@@ -19,14 +19,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Build what is not built yet, and print each image's local name."""
-    from wherry.aws.tasks import builds_image
-    from wherry.executors import images
+    from wherry.aws.tasks import builds_image, has_worker
+    from wherry.executors import images, layer
 
     jobfile, environment = environment_of(arguments)
     root = os.path.dirname(os.path.abspath(jobfile.path))
     for job in [jobfile.job(name) for name in arguments.jobs] or list(jobfile.jobs.values()):
         if builds_image(job):
-            tag = images.build(os.path.join(root, job.build or "."), environment.platform, Progress().output)
+            folder, show = os.path.join(root, job.build or "."), Progress().output
+            if job.image is not None:
+                tag = layer.extend(images.pinned(job.image) or job.image, environment.platform, show)
+            else:
+                tag = (layer.build if has_worker(job) else images.build)(folder, environment.platform, show)
             output.say(f"{job.name}  {tag}")
         elif arguments.jobs:
             raise UserError(f"job `{job.name}` names its image: there is nothing to build")

@@ -57,9 +57,19 @@ def execute(arguments: argparse.Namespace) -> int:
             output.note("no dead letters")
         elif arguments.action == "ls" or arguments.dry_run:
             output.table(["RUN", "JOB", "TRIGGER", "STATUS", "CREATED", "TOOK", ""], [row(run) for run in letters])
+        if arguments.action == "ls" and not arguments.json:
+            _tell_of_messages(target)
         if not letters or not acts or arguments.dry_run:
             return 0
         return _purge(target, letters) if arguments.action == "purge" else _redrive(target, letters)
+
+
+def _tell_of_messages(target: Target) -> None:
+    """A queue has dead letters of its own, among them messages that no run stands for."""
+    for state in target.queues():
+        if state.dead:
+            what = f"queue `{state.name}` holds {output.count(state.dead, 'dead message')}"
+            output.note(f"{what}: `wherry queue peek {state.name} --dead` shows the run of each")
 
 
 def _chosen(target: Target, arguments: argparse.Namespace) -> list[Run]:

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wherry import __version__
 from wherry.errors import UserError, WherryError
@@ -46,6 +46,8 @@ VERBS = {
     "replay": "run the event of a run once more, as a new run",
     "backfill": "run a job for each interval of a span of time, resumable",
     "dead-letters": "list, show, redrive and purge what failed for good",
+    "queues": "list queues: what waits, what is worked on, what has died, how many work",
+    "queue": "send messages to a queue, look at them, redrive its dead letters, purge it",
     "status": "show the engine, the runs of the last day, what comes next, what failed, what was missed",
     "secrets": "set, list and remove secrets",
     "env": 'print what points any AWS client at the engine: eval "$(wherry env)"',
@@ -108,7 +110,19 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as all of wherry does: what, and what to do."""
+    """Takes options and words in any order, and says what is wrong as all of wherry does: what, and what to do."""
+
+    _is_mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What argparse has takes `QUEUE --delay 10s BODY` for too many words; its way around that calls this again."""
+        if self._subparsers is not None or self._is_mixing:
+            return super().parse_known_args(args, namespace)
+        self._is_mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_mixing = False
 
     def error(self, message: str) -> NoReturn:
         output = _output()

@@ -31,8 +31,8 @@ _STATUS_COLOURS = {
 _environment = ""
 #: Commands within prose that take `--env`.
 _COMMAND = re.compile(
-    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|status|secrets|verify"
-    r"|policy) ?[^`]*`"
+    r"`wherry (?:run|emit|cp|runs|show|logs|explain|stop|retry|replay|backfill|dead-letters|queues|queue"
+    r"|status|secrets|verify|policy) ?[^`]*`"
 )
 
 
@@ -97,14 +97,24 @@ def status(value: Status) -> str:
     return paint(value.value, colour) if colour else value.value
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns; the last column takes what room is left and wraps as the terminal likes."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print rows in columns, those of `right` (by their heads) with their ends below each other.
+
+    The last column takes what room is left and wraps as the terminal likes.
+    """
     lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(head) - 1)]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(head))]
+    if head[-1] not in right:
+        widths[-1] = 0
     for number, line in enumerate(lines):
-        cells = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=False)]
-        text = "  ".join([*cells, line[-1]]).rstrip()
+        cells = zip(line, widths, head, strict=False)
+        text = "  ".join(_cell(cell, width, right=name in right) for cell, width, name in cells).rstrip()
         say(paint(text, "grey") if number == 0 else text)
+
+
+def _cell(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if right else text + space
 
 
 def _width(text: str) -> int:

@@ -12,6 +12,7 @@ from wherry.aws.names import names_of
 from wherry.errors import UserError, WherryError
 from wherry.gateway.access import Guard, owner_credentials, run_credentials
 from wherry.gateway.context import Services
+from wherry.gateway.moves import Tasks
 from wherry.gateway.server import Gateway
 from wherry.local.crew import DOCKER, Host, executor_of
 from wherry.local.environment import AwsAccess
@@ -48,6 +49,8 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
         buckets=workspace.buckets,
         multipart=Multipart(workspace.buckets),
         secrets=workspace.secrets,
+        queues=workspace.queues,
+        moves=Tasks(),
         put_events=workspace.intake.accept,
         function=lambda name: _function(workspace.jobfile, name),
         start_run=lambda job, cause, event: _start_run(workspace, job, cause, event),
@@ -57,6 +60,7 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
     )
     addresses = _addresses(workspace)
     gateway = _gateway(services, port or 0, addresses)
+    workspace.queues.polls.reopen()
     gateway.start()
     try:
         local = jobfile.environments.get("local")
@@ -67,6 +71,7 @@ def serve(workspace: Workspace, host: Host, port: int | None = None) -> Iterator
             inherit=bool(local and local.aws == "inherit"),
         )
     finally:
+        workspace.queues.polls.end()  # else a long poll keeps its connection, and its receiver, waiting
         gateway.stop()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
+from wherry.cli.queues import queue_as_json
 from wherry.cli.runs import row
-from wherry.target import EnvironmentStatus
+from wherry.target import EnvironmentStatus, QueueState
 
 #: So many missed firings, and next ones, are listed; `--json` has them all.
 _MOST = 10
@@ -23,14 +25,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Show it."""
     with open_target(arguments) as target:
         status = target.status()
+        queues = target.queues()
     if arguments.json:
-        output.say_json(_as_json(status))
+        output.say_json({**_as_json(status), "queues": [queue_as_json(state) for state in queues]})
     else:
-        _show(status)
+        _show(status, queues)
     return 0
 
 
-def _show(status: EnvironmentStatus) -> None:
+def _show(status: EnvironmentStatus, queues: Sequence[QueueState]) -> None:
     output.say(f"{output.paint('engine', 'grey')}    {status.engine}")
     counts = ", ".join(f"{count} {output.status(name)}" for name, count in sorted(status.runs.items()))
     output.say(f"{output.paint('last 24h', 'grey')}  {counts or 'no runs'}")
@@ -41,11 +44,24 @@ def _show(status: EnvironmentStatus) -> None:
     if status.dead_letters:
         hint = output.addressed("`wherry dead-letters` lists them")
         output.say(f"{output.paint('dead letters', 'yellow')}  {status.dead_letters}: {hint}")
+    if queues:
+        output.say(f"{output.paint('queues', 'grey')}    {_of_queues(queues)}")
     if status.disk:
         parts = {"logs": status.disk.logs, "objects": status.disk.objects, "store": status.disk.store}
         total = output.bytes_of(sum(parts.values()))
         listed = ", ".join(f"{name} {output.bytes_of(size)}" for name, size in parts.items())
         output.say(f"{output.paint('disk', 'grey')}      {total} ({listed})")
+
+
+def _of_queues(queues: Sequence[QueueState]) -> str:
+    """All queues in a line."""
+    dead = sum(state.dead for state in queues)
+    counts = [
+        f"{sum(state.waiting for state in queues)} waiting",
+        f"{sum(state.in_flight for state in queues)} in flight",
+        output.paint(f"{dead} dead", "yellow") if dead else "0 dead",
+    ]
+    return f"{', '.join(counts)}: {output.addressed('`wherry queues` lists them')}"
 
 
 def _show_triggers(status: EnvironmentStatus) -> None:

@@ -14,10 +14,11 @@ from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from wherry.causes import queue_of_worker
 from wherry.cli import output
 from wherry.cli.context import add_executor, open_workspace
 from wherry.errors import UserError, WherryError
-from wherry.model import Run, Status
+from wherry.model import JobFile, Run, Status
 
 if TYPE_CHECKING:
     from wherry.local.history import History
@@ -72,9 +73,25 @@ def execute(arguments: argparse.Namespace) -> int:
         _stop_on_signals(engine)
         output.note(f"{jobfile.app}: {output.count(len(jobfile.jobs), 'job')}, AWS endpoint {gateway.endpoint}")
         output.note('upload with `wherry cp FILE s3://BUCKET/`, or use any AWS client: eval "$(wherry env)"')
+        _warn_of_crowding(jobfile, arguments.parallel)
         output.note("Ctrl-C ends the engine")
         engine.run(gateway.endpoint)
     return 0
+
+
+def _warn_of_crowding(jobfile: JobFile, parallel: int | None) -> None:
+    """Workers that wait for messages keep their places; where they may keep all, say so before somebody wonders."""
+    from wherry.local.engine import default_places
+    from wherry.local.scaler import most_of_all
+
+    places = parallel or default_places()
+    kept = most_of_all(jobfile, places)
+    if kept >= places and len(jobfile.jobs) > 1:
+        all_places = f"all {output.count(places, 'place')} of this machine"
+        output.note(
+            f"workers that poll their queues may keep {all_places}, and other jobs wait for them: "
+            f"`wherry up --parallel {kept + 1}` leaves one"
+        )
 
 
 def _take_seat(stack: contextlib.ExitStack, workspace: Workspace) -> EngineSeat:
@@ -173,7 +190,9 @@ def _report(run: Run) -> None:
         return
     last = run.attempts[-1] if run.attempts else None
     now = run.ended_at or (last.ended_at or last.started_at if last else run.created_at)
-    cause = f"  {output.paint(run.cause, 'grey')}" if run.status is Status.STARTING else ""
+    queue = queue_of_worker(run.cause)
+    why = f"a worker of `{queue}`" if queue else run.cause
+    cause = f"  {output.paint(why, 'grey')}" if run.status is Status.STARTING else ""
     took = ""
     if run.status.ended and run.attempts and run.ended_at:
         took = f" in {output.length(run.ended_at - run.attempts[0].started_at)}"

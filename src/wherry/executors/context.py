@@ -93,11 +93,12 @@ def checksum(found: Sequence[Entry]) -> str:
     return total.hexdigest()
 
 
-def pack(found: Sequence[Entry], extra: dict[str, bytes], into: IO[bytes]) -> None:
+def pack(found: Sequence[Entry], extra: dict[str, bytes], into: IO[bytes], *, executable: Sequence[str] = ()) -> None:
     """Write a context as a tar file, the same for the same sources; `extra` are files that are not in the folder."""
     with tarfile.open(fileobj=into, mode="w") as tar:
         for name, content in extra.items():
-            tar.addfile(_header(name, size=len(content)), io.BytesIO(content))
+            mode = 0o755 if name in executable else 0o644
+            tar.addfile(_header(name, size=len(content), mode=mode), io.BytesIO(content))
         for entry in found:
             header = _header(entry.path, mode=_mode(entry) & 0o777)
             if stat.S_ISDIR(entry.stat.st_mode):

@@ -15,7 +15,7 @@ import os
 import platform as machine
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -82,7 +82,12 @@ def fingerprint(folder: str, platform: str = PLATFORM) -> str:
 
 def tag_of(folder: str, platform: str = NATIVE) -> str:
     """What the image of a folder's sources, as they are now, is called on this machine."""
-    return f"{_LOCAL}:{fingerprint(folder, platform)[:32]}"
+    return local_tag(fingerprint(folder, platform))
+
+
+def local_tag(total: str) -> str:
+    """What an image of that sum is called on this machine."""
+    return f"{_LOCAL}:{total[:32]}"
 
 
 def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] | None = None) -> str:
@@ -92,7 +97,7 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
     `output`; UserError for a folder that no image can be made of; NoDocker when no engine answers.
     """
     how, total, found = _sources(folder, platform)
-    tag = f"{_LOCAL}:{total[:32]}"
+    tag = local_tag(total)
     if has(tag):
         return tag
     # A Dockerfile that .dockerignore leaves out is needed all the same.
@@ -100,9 +105,9 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
     command = ["build", "--platform", platform, "--label", f"wherry.build={total}", "--tag", tag, "--force-rm", "-"]
     with tempfile.TemporaryFile() as packed:
         context.pack(found, extra, packed)
-        code, said = _docker(*command, stdin=packed, show=show)
+        code, said = docker(*command, stdin=packed, show=show)
     if code:
-        raise BuildFailed(f"the image of `{folder}` could not be built: {_last_lines(said)}", said)
+        raise BuildFailed(f"the image of `{folder}` could not be built: {last_lines(said)}", said)
     return tag
 
 
@@ -125,12 +130,15 @@ def has(tag: str) -> bool:
     return True
 
 
-def pull(name: str) -> str:
-    """Fetch an image from its registry and give its name; raises ImageFailed."""
-    code, said = _docker("pull", "--quiet", name)
+def pull(name: str, platform: str | None = None, options: Sequence[str] = ()) -> str:
+    """Fetch an image from its registry and give its name; raises ImageFailed.
+
+    Without a platform it is one for this machine; `options` are those of `logged_in`.
+    """
+    code, said = docker(*options, "pull", "--quiet", *(("--platform", platform) if platform else ()), name)
     if code:
         raise ImageFailed(
-            f"the image `{name}` cannot be pulled: {_last_lines(said, 1)}",
+            f"the image `{name}` cannot be pulled: {last_lines(said, 1)}",
             said,
             hint="is its name right, and its registry to be reached? `docker login` for one that is not public",
         )
@@ -146,13 +154,13 @@ def push(local_tag: str, repository: str, credentials: Credentials | None = None
     known = remote_digest(reference, credentials)
     if known is not None:
         return known
-    code, said = _docker("tag", local_tag, reference)
+    code, said = docker("tag", local_tag, reference)
     if not code:
-        with _logged_in(repository, credentials) as options:
-            code, said = _docker(*options, "push", reference)
+        with logged_in(repository, credentials) as options:
+            code, said = docker(*options, "push", reference)
     digest = _DIGEST.search(said)
     if code or digest is None:
-        raise ImageFailed(f"`{local_tag}` cannot be pushed to `{repository}`: {_last_lines(said, 1)}", said)
+        raise ImageFailed(f"`{local_tag}` cannot be pushed to `{repository}`: {last_lines(said, 1)}", said)
     return digest[1].decode()
 
 
@@ -219,7 +227,7 @@ def _sources(folder: str, platform: str) -> tuple[Recipe, str, list[context.Entr
     return how, hashlib.sha256(parts.encode()).hexdigest(), found
 
 
-def _docker(
+def docker(
     *arguments: str, stdin: IO[bytes] | None = None, show: Callable[[bytes], object] | None = None
 ) -> tuple[int, bytes]:
     """Run the `docker` program with the engine that we talk to; gives its exit code and what it said."""
@@ -230,7 +238,8 @@ def _docker(
         raise NoDocker("there is no program `docker` on PATH, which builds and moves images", hint=hint) from None
 
 
-def _last_lines(said: bytes, count: int = _LAST_LINES) -> str:
+def last_lines(said: bytes, count: int = _LAST_LINES) -> str:
+    """The last lines of what a program said, as one."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-count:])
 
@@ -239,7 +248,7 @@ def _last_lines(said: bytes, count: int = _LAST_LINES) -> str:
 
 
 @contextlib.contextmanager
-def _logged_in(repository: str, credentials: Credentials | None) -> Iterator[list[str]]:
+def logged_in(repository: str, credentials: Credentials | None) -> Iterator[list[str]]:
     """Options of `docker` that make it use these credentials, which then stand in no command line."""
     if credentials is None:
         yield []

@@ -7,16 +7,19 @@ on them. A run's end is the end of its credentials.
 from __future__ import annotations
 
 import base64
-import hashlib
+import functools
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wherry.errors import Place
 from wherry.gateway.errors import AwsError
-from wherry.model import Job, JobFile
+from wherry.model import Job, JobFile, QueueTrigger
 
 OWNER = "WHERRYOWNER000000000"
 _RUN = "WRUN"
+#: What SQS calls a denial.
+_DENIED = "AccessDeniedException"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,11 @@ class Caller:
             return "arn:aws:iam::000000000000:user/wherry"
         return f"arn:aws:sts::000000000000:assumed-role/{self.job.name}/{self.run_id}"
 
+    @property
+    def user_id(self) -> str:
+        """As STS tells it, and SQS of a sender: a run is its job's role, in a session of the run's name."""
+        return f"AROAWHERRY:{self.run_id}" if self.run_id else "AIDAWHERRY"
+
 
 def owner_credentials(key: bytes) -> tuple[str, str]:
     """Access key id and secret of the folder's owner."""
@@ -45,8 +53,9 @@ def run_credentials(key: bytes, run_id: str) -> tuple[str, str]:
     return access_key_id, _secret(key, access_key_id)
 
 
+@functools.lru_cache(maxsize=256)
 def _secret(key: bytes, access_key_id: str) -> str:
-    digest = hmac.new(key, access_key_id.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, access_key_id.encode(), "sha256")
     return base64.b64encode(digest[:30]).decode()
 
 
@@ -90,8 +99,10 @@ class Guard:
             raise AwsError("ExpiredToken", f"the credentials are those of run {run_id}, which has ended", 400)
         return Caller(run_id=run_id, job=self._jobfile.jobs[name])
 
-    def may_read(self, caller: Caller, bucket: str) -> None:
-        """Raise AccessDenied unless the caller may read the bucket."""
+    def may_read(self, caller: Caller, bucket: str, key: str | None = None) -> None:
+        """Raise AccessDenied unless the caller may read the bucket, or (who takes messages of uploads) this object."""
+        if caller.job and key is not None and self._is_fed(caller.job, bucket, key):
+            return
         self._check(caller, "reads", bucket, caller.job.reads if caller.job else ())
 
     def may_write(self, caller: Caller, bucket: str) -> None:
@@ -101,7 +112,7 @@ class Guard:
     def may_see(self, caller: Caller, bucket: str) -> None:
         """Raise AccessDenied unless the caller may know that the bucket exists."""
         job = caller.job
-        if job and self.name(bucket) not in (*job.reads, *job.writes):
+        if job and self.name(bucket) not in (*job.reads, *job.writes) and not self._is_fed(job, bucket):
             self.may_read(caller, bucket)
 
     def may_get_secret(self, caller: Caller, name: str) -> None:
@@ -116,6 +127,7 @@ class Guard:
             f"job `{job.name}` may not read the secret `{name}`",
             f"add `secrets: {{{variable}: {name}}}`" if not job.secrets else f"add `{variable}: {name}` to `secrets`",
             "secrets",
+            400,
         )
 
     def may_invoke(self, caller: Caller, name: str) -> None:
@@ -129,10 +141,66 @@ class Guard:
         self.note(caller, message)
         raise AwsError("AccessDeniedException", message, 403)
 
+    def may_send(self, caller: Caller, queue: str) -> None:
+        """Raise AccessDenied unless the caller may send to the queue."""
+        job = caller.job
+        if queue not in self._jobfile.queues:
+            self.is_owner(caller, f"send to queue `{queue}`")
+        if job is None or queue in job.sends:
+            return
+        advice = f"add `{queue}` to its `sends`" if job.sends else f"add `sends: [{queue}]`"
+        self._deny(caller, _DENIED, f"job `{job.name}` may not send to queue `{queue}`", advice, "sends")
+
+    def may_take(self, caller: Caller, queue: str) -> None:
+        """Raise AccessDenied unless the caller may receive, hide and delete the queue's messages."""
+        job = caller.job
+        if job is None or queue in _queues_of(job):
+            return
+        if queue not in self._jobfile.queues:
+            self.is_owner(caller, f"take messages of queue `{queue}`")
+        taker = self._jobfile.taker(queue)
+        if taker:
+            advice = f"they are for job `{taker[0].name}`; a message is for one job, so make a queue for each"
+        else:
+            advice = f"add `- {{queue: {queue}, mode: self-polling}}` to its `on`"
+        self._deny(caller, _DENIED, f"job `{job.name}` may not take messages of queue `{queue}`", advice, "on")
+
+    def may_see_queue(self, caller: Caller, queue: str) -> None:
+        """Raise AccessDenied unless the caller may know of the queue."""
+        if not self.sees(caller, queue):
+            self.may_send(caller, queue)
+
+    def sees(self, caller: Caller, queue: str) -> bool:
+        """True when the caller may know of the queue: it sends to it, or takes from it."""
+        job = caller.job
+        return job is None or queue in job.sends or queue in _queues_of(job)
+
+    def is_owner(self, caller: Caller, what: str) -> None:
+        """Raise AccessDenied for runs: this is for people, who use `wherry env`."""
+        if caller.job is None:
+            return
+        message = f"job `{caller.job.name}` may not {what}: only the folder's owner may, as `wherry env` makes you"
+        self.note(caller, message)
+        raise AwsError(_DENIED, message, 403)
+
+    def place(self, path: str) -> Place:
+        """Where the job file says something."""
+        return self._jobfile.place(path)
+
     def note(self, caller: Caller, message: str) -> None:
         """Keep with a run what it was told, for `wherry show`."""
         if caller.run_id is not None:
             self._denied(caller.run_id, message)
+
+    def _is_fed(self, job: Job, bucket: str, key: str | None = None) -> bool:
+        """True when uploads of this key (or of some) become messages that the job takes."""
+        feeds = [self._jobfile.queues[name].feed for name in _queues_of(job) if name in self._jobfile.queues]
+        return any(
+            feed.bucket == self.name(bucket)
+            and (key is None or (key.startswith(feed.prefix) and key.endswith(feed.suffix)))
+            for feed in feeds
+            if feed is not None and feed.bucket is not None
+        )
 
     def _check(self, caller: Caller, key: str, bucket: str, allowed: tuple[str, ...]) -> None:
         if caller.job is None:
@@ -144,14 +212,19 @@ class Guard:
         advice = f"add `{name}` to its `{key}`" if allowed else f"add `{key}: [{name}]`"
         self._deny(caller, "AccessDenied", f"job `{caller.job.name}` may not {verb} bucket `{name}`", advice, key)
 
-    def _deny(self, caller: Caller, code: str, what: str, advice: str, key: str) -> None:
+    def _deny(self, caller: Caller, code: str, what: str, advice: str, key: str, status: int = 403) -> None:
         assert caller.job is not None  # noqa: S101 - the owner is never denied
         place = self._jobfile.place(f"jobs.{caller.job.name}.{key}")
         message = f"{what}: {advice} ({place})"
         self.note(caller, message)
-        raise AwsError(code, message, 403 if code == "AccessDenied" else 400)
+        raise AwsError(code, message, status)
 
     def name(self, bucket: str) -> str:
         """The job file's name of a bucket that clients know by its physical one."""
         known = self._jobfile.bucket_by_local_name(bucket)
         return known.name if known else bucket
+
+
+def _queues_of(job: Job) -> list[str]:
+    """The queues whose messages the job takes."""
+    return [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger)]

@@ -8,10 +8,12 @@ from typing import Protocol
 
 from wherry.gateway.access import Caller, Guard
 from wherry.gateway.http import Request
+from wherry.gateway.moves import Tasks
 from wherry.gateway.sigv4 import Signature
 from wherry.local.buckets import Buckets
 from wherry.local.clock import Clock
 from wherry.local.multipart import Multipart
+from wherry.local.queues import Queues
 from wherry.local.secrets import Secrets
 from wherry.model import Event, Job, Run
 
@@ -39,6 +41,9 @@ class Services:
     buckets: Buckets
     multipart: Multipart
     secrets: Secrets
+    queues: Queues
+    #: Moves of dead letters under way.
+    moves: Tasks
     put_events: PutEvents
     #: The job that a function's name means; None when there is none.
     function: Callable[[str], Job | None]

@@ -32,8 +32,10 @@ LINGER_SILENCE = 3.0
 #: Bodies from this size on are worth a system call of their own.
 SEPARATE_BODY = 1 << 16
 
-#: RFC 9110, 5.6.2: what a header's name is made of.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: A header's name is a token (RFC 9110, 5.6.2).
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
+#: Header lines up to here are worth remembering.
+_SHORT_LINE = 256
 #: Content-Length; more digits than any object has bytes are a mistake.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -112,6 +114,10 @@ class Body:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def is_client_there(self) -> bool:
+        """False once the client has closed the connection, or died."""
+        return self._connection.is_open()
+
     def drain(self) -> bool:
         """Read away what is left; False when that is too much to be worth it."""
         if self._expects and not self._ended:
@@ -181,6 +187,15 @@ class Connection:
             raise Disconnected
         return data
 
+    def is_open(self) -> bool:
+        """False once the other side has closed."""
+        try:
+            return bool(self._buffer) or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def line(self) -> bytes:
         """A line of a chunked body, without its end."""
         while b"\n" not in self._buffer:
@@ -218,10 +233,7 @@ class Connection:
             raise BadRequest("no request line")
         headers: dict[str, str] = {}
         for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or not _TOKEN.fullmatch(name) or "\r" in line or "\n" in line or "\0" in line:
-                raise BadRequest("no header line")
-            name, value = name.lower(), value.strip(" \t")
+            name, value = _header(line) if len(line) < _SHORT_LINE else _header.__wrapped__(line)
             # Repeated headers are one list (RFC 9110, 5.3).
             headers[name] = f"{headers[name]},{value}" if name in headers else value
         target, _, query = parts[1].partition("?")
@@ -311,6 +323,16 @@ class Connection:
                 pass
 
 
+@functools.lru_cache(maxsize=256)
+def _header(line: str) -> tuple[str, str]:
+    """A header's name and value: of most requests of a client most headers are the same."""
+    found = _HEADER.fullmatch(line)
+    if not found:
+        raise BadRequest("no header line")
+    return found[1].lower(), found[2].strip(" \t")
+
+
+@functools.lru_cache(maxsize=16)
 def _keeps_alive(version: str, connection: str) -> bool:
     wishes = {wish.strip().lower() for wish in connection.split(",")}
     return "close" not in wishes and (version == "HTTP/1.1" or "keep-alive" in wishes)

@@ -92,7 +92,7 @@ def get_object(call: Call, bucket: str, key: str) -> Response:
 def open_for(call: Call, bucket: str, key: str) -> OpenObject:
     """Open an object for the caller; raises AwsError and ObjectError."""
     call.services.buckets.folder(bucket)
-    call.services.guard.may_read(call.caller, bucket)
+    call.services.guard.may_read(call.caller, bucket, key)
     return call.services.buckets.open(bucket, key)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 from wherry import __version__
 from wherry.errors import WherryError
-from wherry.gateway import events, functions, parameters, s3, sigv2, sigv4, sts
+from wherry.gateway import events, functions, parameters, s3, sigv2, sigv4, sqs, sts
 from wherry.gateway.answers import error_answer, json_answer
 from wherry.gateway.context import Call, Services
 from wherry.gateway.elsewhere import not_implemented
@@ -112,6 +112,8 @@ class Gateway:
         request, service = call.request, call.signature.service
         if service == "lambda":
             return functions.handle(call)
+        if service == "sqs":
+            return sqs.handle(call)
         target = request.headers.get("x-amz-target")
         if target is None:
             action = dict(parse_qsl(call.body.decode(errors="replace"))).get("Action")

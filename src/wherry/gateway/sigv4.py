@@ -159,7 +159,7 @@ def _check(request: Request, claim: _Claim, query: str, secret: str) -> Signatur
     key = signing_key(secret, claim.day, claim.region, claim.service)
     for canonical in _canonical(request, claim, query):
         text = f"{ALGORITHM}\n{claim.date}\n{scope}\n{_sha256(canonical)}"
-        if same(hmac.new(key, text.encode(), "sha256").hexdigest(), claim.signature):
+        if same(hmac.digest(key, text.encode(), "sha256").hex(), claim.signature):
             return Signature(
                 access_key_id=claim.access_key_id,
                 service=claim.service,
@@ -198,6 +198,8 @@ def same(wanted: str, given: str) -> bool:
 
 def canonical_path(path: str, service: str) -> str:
     """The path as it is signed: S3 encodes it once as it is, other services tidy it and encode it twice."""
+    if path == "/":
+        return path
     if service == "s3":
         return quote(unquote(path, encoding="latin-1"), safe="/-_.~", encoding="latin-1")
     if "//" in path or "/." in path:
@@ -281,4 +283,4 @@ def _sha256(data: bytes) -> str:
 
 
 def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.new(key, text.encode(), "sha256").digest()
+    return hmac.digest(key, text.encode(), "sha256")

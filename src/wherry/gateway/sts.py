@@ -11,9 +11,8 @@ _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 def get_caller_identity(call: Call) -> Response:
-    """GetCallerIdentity: a run is its job's role, in a session of the run's name."""
-    user = f"AROAWHERRY:{call.caller.run_id}" if call.caller.run_id else "AIDAWHERRY"
-    content = elements([("Arn", call.caller.arn), ("UserId", user), ("Account", LOCAL_ACCOUNT)])
+    """GetCallerIdentity."""
+    content = elements([("Arn", call.caller.arn), ("UserId", call.caller.user_id), ("Account", LOCAL_ACCOUNT)])
     body = (
         f'{HEADER}<GetCallerIdentityResponse xmlns="{_NAMESPACE}"><GetCallerIdentityResult>{content}'
         f"</GetCallerIdentityResult><ResponseMetadata>{elements([('RequestId', call.request_id)])}"

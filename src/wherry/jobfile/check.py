@@ -27,7 +27,7 @@ def check(values: Values, root: Spot) -> None:
     _check_buckets(values, root)
     defaults = values.get("defaults", {})
     _check_limits(defaults, defaults, root.at("defaults"))
-    _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"))
+    _check_retry(defaults.get("retry", {}), defaults.get("retry", {}), root.at("defaults.retry"), takes=False)
     queues.check(values, root)
     for name, job in values.get("jobs", {}).items():
         _check_job(name, job, defaults, root)
@@ -68,7 +68,8 @@ def _check_job(name: str, job: Values, defaults: Values, root: Spot) -> None:
     merged = with_defaults(job, defaults)
     _check_limits(job, merged, spot)
     if "retry" in job:
-        _check_retry(job["retry"], merged["retry"], spot.key("retry"))
+        takes = any(trigger and "queue" in trigger for trigger in job.get("on", ()))
+        _check_retry(job["retry"], merged["retry"], spot.key("retry"), takes=takes)
     for number, value in enumerate(job.get("on", ())):
         if value is not None:
             _check_trigger(name, value, spot.key("on").item(number))
@@ -131,9 +132,12 @@ def _check_limits(job: Values, merged: Values, spot: Spot) -> None:
     )
 
 
-def _check_retry(own: Values, merged: Values, spot: Spot) -> None:
-    """`own` is what this mapping says itself, `merged` what holds with the defaults."""
-    said = spot.has("attempts") or "defaults.retry.attempts" in spot.document.places
+def _check_retry(own: Values, merged: Values, spot: Spot, *, takes: bool) -> None:
+    """`own` is what this mapping says itself, `merged` what holds with the defaults.
+
+    `takes`: the job takes messages, whose attempts their queue counts (`max_receives`): the waits are said here.
+    """
+    said = spot.has("attempts") or "defaults.retry.attempts" in spot.document.places or takes
     if own and not said and spot.path != "defaults.retry":
         spot.problem(spot.place, "`retry` without `attempts` changes nothing", "add `attempts: 3`")
     if "cap" in merged and "backoff" in merged and merged["cap"] < merged["backoff"]:

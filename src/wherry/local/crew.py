@@ -13,6 +13,7 @@ from wherry.executors.proc import is_alive
 from wherry.executors.process import ProcessExecutor
 from wherry.local.consequences import Consequences
 from wherry.local.floor import Floor, Listener
+from wherry.local.takers import Takers
 from wherry.local.worker import AccessFor, Worker
 from wherry.local.workspace import Workspace
 from wherry.model import Status
@@ -106,6 +107,7 @@ def make_floor(
         secrets=workspace.secrets,
         access_for=access_for,
         clock=workspace.clock,
+        files=workspace.event_files,
         in_containers=chosen == DOCKER,
     )
     host.worker = worker
@@ -116,6 +118,8 @@ def make_floor(
         worker=worker,
         executor=executor,
         consequences=consequences,
+        holding=workspace.holding,
+        takers=Takers(lambda: workspace.jobfile, workspace.queues),
         clock=workspace.clock,
         me=workspace.me,
         places=places,

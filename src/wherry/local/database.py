@@ -1,9 +1,11 @@
 """The only door to SQLite: transactions that share their fsync, pooled readers, named SQL.
 
-Guarantees. When `write` returns, its changes are on disk (WAL, `synchronous=FULL`). Writers that come together share
-one transaction and one fsync (group commit): the first becomes the leader and commits for all that wait behind it, so
-a lone writer pays no hand-over between threads. One writer's exception undoes that writer's changes alone. Several
-processes may open the same file; they take turns.
+Guarantees. When `write` returns, its changes are on disk (WAL, `synchronous=FULL`), unless the writer has said that
+they need not be: then they survive the end of this process at any instant, and reach the disk with the next commit that
+must; only a power cut in between takes them back. Writers that come together share one transaction and one fsync
+(group commit): the first becomes the leader and commits for all that wait behind it, so a lone writer pays no hand-over
+between threads. One writer's exception undoes that writer's changes alone. Several processes may open the same file;
+they take turns.
 """
 
 from __future__ import annotations
@@ -75,21 +77,28 @@ class Transaction:
 class _Ticket(Generic[Result]):
     """One writer's work, waiting for its turn."""
 
-    def __init__(self, work: Callable[[Transaction], Result]) -> None:
+    def __init__(self, work: Callable[[Transaction], Result], *, durable: bool) -> None:
         self._work = work
+        self.durable = durable
         self.done = False
         self._result: Result | None = None
         self._error: BaseException | None = None
         self._transaction: Transaction | None = None
 
-    def run(self, connection: sqlite3.Connection, path: str) -> None:
-        """Do the work between two savepoints; keep its result or its exception."""
+    def run(self, connection: sqlite3.Connection, path: str) -> bool:
+        """Do the work; keep its result or its exception. False when it failed."""
         self._transaction = transaction = Transaction(connection)
-        connection.execute("savepoint ticket")
         try:
             self._result = self._work(transaction)
         except Exception as error:  # noqa: BLE001 - it is the writer's own, and raised in the writer's thread
             self._error = _explained(error, path)
+            return False
+        return True
+
+    def run_among_others(self, connection: sqlite3.Connection, path: str) -> None:
+        """As `run`, between two savepoints: a failure undoes this work alone."""
+        connection.execute("savepoint ticket")
+        if not self.run(connection, path):
             connection.execute("rollback to ticket")
         connection.execute("release ticket")
 
@@ -118,15 +127,16 @@ class Database:
         self._waiting: deque[_Ticket[Any]] = deque()
         self._readers: list[sqlite3.Connection] = []
         self._writer = self._connect()
+        self._durable = True
         self._migrate()
 
-    def write(self, work: Callable[[Transaction], Result]) -> Result:
-        """Run `work` in a transaction; its changes are on disk when this returns.
+    def write(self, work: Callable[[Transaction], Result], *, durable: bool = True) -> Result:
+        """Run `work` in a transaction; its changes are on disk when this returns, or need not be (`durable=False`).
 
         Whatever `work` raises is raised here, and its changes are undone. Raises WherryError when the disk is full or
         another process holds the file for too long.
         """
-        ticket = _Ticket(work)
+        ticket = _Ticket(work, durable=durable)
         self._waiting.append(ticket)
         with self._turn:
             if not ticket.done:
@@ -158,10 +168,14 @@ class Database:
         tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
         connection = self._writer
         try:
+            self._set_durable(any(ticket.durable for ticket in tickets))
             connection.execute("begin immediate")
-            for ticket in tickets:
-                ticket.run(connection, self._path)
-            connection.execute("commit")
+            if len(tickets) == 1:
+                connection.execute("commit" if tickets[0].run(connection, self._path) else "rollback")
+            else:
+                for ticket in tickets:
+                    ticket.run_among_others(connection, self._path)
+                connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - every waiting writer must learn of it
             failure = _explained(error, self._path)
             with contextlib.suppress(sqlite3.Error):
@@ -171,6 +185,12 @@ class Database:
         finally:
             for ticket in tickets:
                 ticket.done = True
+
+    def _set_durable(self, durable: bool) -> None:
+        """Whether the next commit waits for the disk: SQLite takes the word for it only between transactions."""
+        if durable != self._durable:
+            self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            self._durable = durable
 
     def _connect(self) -> sqlite3.Connection:
         try:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
 from wherry.errors import NotFound, UserError, WherryError
@@ -20,8 +21,19 @@ from wherry.local.workspace import Workspace
 from wherry.model import Event, Run, Status, did_you_mean
 
 if TYPE_CHECKING:
+    from wherry.local.mailroom import Mailroom
     from wherry.local.solo import Serve, Solo
-    from wherry.target import EnvironmentStatus, Missed, SecretEntry, TriggerCount, Upcoming, Wish
+    from wherry.target import (
+        Draft,
+        EnvironmentStatus,
+        Message,
+        Missed,
+        QueueState,
+        SecretEntry,
+        TriggerCount,
+        Upcoming,
+        Wish,
+    )
 
 _CHUNK = 1 << 20
 _DAY = timedelta(days=1)
@@ -120,7 +132,8 @@ class Desk:
         if not wake_engine(self._workspace.home) and self._history.get(run_id).status is Status.QUEUED:
             reason = "stopped on request before it started"
             now = self._workspace.clock()
-            self._workspace.database.write(lambda tx: self._runs.close(tx, run_id, Status.STOPPED, reason, now))
+            holding = self._workspace.holding
+            self._workspace.database.write(lambda tx: holding.close(tx, run_id, Status.STOPPED, reason, now))
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one."""
@@ -182,6 +195,27 @@ class Desk:
             while chunk := os.read(opened.descriptor, _CHUNK):
                 yield chunk
 
+    def queues(self) -> list[QueueState]:
+        """All queues of the job file."""
+        engine = engine_info(self._workspace.home)
+        return self._mailroom.states(engine.endpoint if engine else "")
+
+    def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
+        """Send messages, in order; gives their ids."""
+        return self._mailroom.send(queue, drafts)
+
+    def peek(self, queue: str, *, dead: bool = False, limit: int = 10) -> list[Message]:
+        """The oldest messages of a queue, or of its dead letters."""
+        return self._mailroom.peek(queue, dead=dead, limit=limit)
+
+    def redrive(self, queue: str) -> int:
+        """Move the dead letters of a queue back into it."""
+        return self._mailroom.redrive(queue)
+
+    def purge(self, queue: str, *, dead: bool = False) -> int:
+        """Delete all messages of a queue, or of its dead letters."""
+        return self._mailroom.purge(queue, dead=dead)
+
     def set_secret(self, name: str, value: bytes) -> None:
         """Set or replace a secret."""
         self._workspace.secrets.set(name, value)
@@ -229,6 +263,12 @@ class Desk:
         if engine is None:
             raise UserError("no engine runs here", hint="start it in another terminal: `wherry up`")
         return self._variables(self._workspace, engine.endpoint)
+
+    @cached_property
+    def _mailroom(self) -> Mailroom:
+        from wherry.local.mailroom import Mailroom
+
+        return Mailroom(self._workspace)
 
     def _executor(self) -> tuple[str, bool]:
         """What would execute a run now, and whether an engine does; raises UserError when another one is asked for."""

@@ -17,14 +17,16 @@ from wherry.local.alerts import Alerts
 from wherry.local.consequences import Consequences
 from wherry.local.crew import DOCKER, Host, executor_of, make_floor, take_over
 from wherry.local.floor import Listener
+from wherry.local.leftovers import left_behind
 from wherry.local.retention import Janitor
+from wherry.local.scaler import Scaler
 from wherry.local.scheduler import Scheduler
 from wherry.local.support import refuse_unsupported
 from wherry.local.wake import EngineInfo, EngineSeat
 from wherry.local.watch import Watcher
 from wherry.local.worker import AccessFor
 from wherry.local.workspace import Workspace
-from wherry.model import JobFile, Status, iso_seconds
+from wherry.model import JobFile, Run, Status, iso_seconds
 
 #: The longest sleep, in seconds: a moved clock and a changed job file are seen after so long.
 LONGEST_SLEEP = 1.0
@@ -67,9 +69,11 @@ class Engine:
             access_for=access_for,
             consequences=self._consequences,
             places=places or default_places(),
-            listener=listener,
+            listener=self._hear_of,
             failed=failed,
         )
+        self._listener = listener
+        self._scaler = Scaler(workspace, self._floor, places or default_places())
         self.worker = self._floor.worker
         self._scheduler = self._make_scheduler(workspace.jobfile)
         self._watcher = Watcher(workspace.buckets)
@@ -83,7 +87,11 @@ class Engine:
         """Work until `stop`; then wait for what still runs."""
         self._workspace.buckets.recover()
         self._workspace.host = self._floor
+        self._workspace.queues.on_arrival = self._arrived
         self._take_over()
+        self._workspace.event_files.remove_all_but(self._workspace.runs.open_ids())
+        self._workspace.feeding.greet(self._clock())
+        self._tell_of_leftovers(None)
         self._seat.announce(
             EngineInfo(
                 pid=os.getpid(),
@@ -113,6 +121,7 @@ class Engine:
         """Begin nothing new. Runs that wait stay in the store for the next engine."""
         self._is_stopping = True
         self._floor.draining = True
+        self._scaler.close()
         self._floor.ring()
 
     def stop_runs(self) -> None:
@@ -121,13 +130,14 @@ class Engine:
         self._floor.ring()
 
     def _step(self) -> None:
-        woken = self._floor.sleep(self._seconds_to_firing())
+        woken = self._floor.sleep(min(self._seconds_to_firing(), self._seconds_to_scaling()))
         if self._is_ending_runs:
             self._is_ending_runs = False
             for run_id in self.worker.active():
                 self.worker.stop(run_id)
         if woken:
             self._seat.hear()
+            self._workspace.queues.look_again()
         try:
             if self._workspace.has_changed():
                 self._change()
@@ -151,6 +161,24 @@ class Engine:
             self._failed(error)
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, (due - now).total_seconds()) if due else LONGEST_SLEEP
+
+    def _seconds_to_scaling(self) -> float:
+        """Begin and end workers of queues; how long there will be no reason to."""
+        try:
+            return self._scaler.turn()
+        except WherryError as error:
+            self._failed(error)
+            return LONGEST_SLEEP
+
+    def _hear_of(self, run: Run) -> None:
+        """A step of a run."""
+        self._scaler.heard(run)
+        self._listener(run)
+
+    def _arrived(self, queue: str) -> None:
+        """A queue has something to receive; from any thread."""
+        self._floor.arrived(queue)
+        self._scaler.arrived(queue)
 
     def _make_scheduler(self, jobfile: JobFile) -> Scheduler:
         workspace = self._workspace
@@ -178,16 +206,25 @@ class Engine:
         except WherryError:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
+        before = self._workspace.jobfile
         self._workspace.use(jobfile)
+        self._workspace.feeding.greet(self._clock())
+        self._tell_of_leftovers(before)
         self._scheduler = scheduler
+        self._scaler.use(jobfile)
         self._floor.line.unblock()
         self._watcher.refresh()
         self._changed()
+
+    def _tell_of_leftovers(self, before: JobFile | None) -> None:
+        for error in left_behind(self._workspace.queues, self._workspace.jobfile, before):
+            self._failed(error)
 
     def _read_store(self) -> None:
         """Look for runs that other processes added, and for stops that people asked for."""
         began = time.monotonic()
         self._floor.line.unblock()
+        self._floor.look_at_queues()
         if began >= self._read_again_at:
             for queued in self._workspace.runs.queued():
                 self._floor.line.add(queued)
@@ -196,6 +233,7 @@ class Engine:
         for run_id, status in self._workspace.runs.stop_requests():
             if status is Status.QUEUED or run_id in self.worker.active():
                 self._floor.stop(run_id)
+        self._scaler.look_around()
 
     def _take_over(self) -> None:
         """Go on with the runs of engines, and of lone `wherry run`s, that died."""

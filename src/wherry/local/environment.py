@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from wherry import mapping
+from wherry.causes import queue_of_worker
 from wherry.errors import MissingValue
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
-from wherry.model import LOCAL_REGION, Helper, Job, JobFile, Run
+from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, QueueTrigger, Run
 
 #: What an attempt inherits of the engine's own environment.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -20,7 +21,13 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 EVENT_LIMIT = 8_000
 #: Names that file, and where it is in a container.
 EVENT_FILE = "WHERRY_EVENT_FILE"
+#: Names the queue that a command polls by itself.
+QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
+#: Where a container finds the folder of the file that a message comes as.
+_FILES_INSIDE = "/run/wherry/files"
+#: An `aws` that finds the gateway's SQS whichever version of the AWS CLI is installed.
+_PROGRAMS = os.path.join(os.path.dirname(__file__), "bin")
 
 
 class SecretSource(Protocol):
@@ -38,6 +45,10 @@ class AwsAccess:
     endpoint: str
     access_key_id: str
     secret_access_key: str
+
+    def queue_url(self, name: str) -> str:
+        """What clients of SQS call a queue."""
+        return f"{self.endpoint}/{LOCAL_ACCOUNT}/{name}"
 
     def variables(self, region: str) -> dict[str, str]:
         """The environment that every AWS SDK and the AWS CLI understand."""
@@ -57,19 +68,25 @@ def prepare(
     secrets: SecretSource,
     access: AwsAccess | None,
     *,
+    file: str | None = None,
     in_container: bool = False,
 ) -> tuple[Run, Launch]:
     """Resolve a claimed run: the run with its command and environment (without secrets), and what to start.
 
-    In a container the image says what PATH and HOME are, and may have a command of its own.
+    In a container the image says what PATH and HOME are, and may have a command of its own. `file` is the name of the
+    file that the run's message comes as, in the run's folder of such files.
 
     Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
     """
     job = jobfile.job(run.job)
+    if access is None:
+        _refuse_queue_urls(job)
     context = mapping.Context(
         event=run.event.document,
         buckets={name: bucket.local_name for name, bucket in jobfile.buckets.items()},
+        queues=queue_urls(jobfile, access),
         interval=interval_of(run),
+        file=None if file is None else f"{files_folder(home, run.id, in_container=in_container)}/{file}",
     )
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
     command = _command(job, run, context)
@@ -80,12 +97,16 @@ def prepare(
         )
     attempt = run.attempts[-1].number
     common = {} if in_container else inherited()
+    if access is not None and jobfile.queues and "PATH" in common:
+        common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
     files = {}
-    common |= _aws(jobfile, access) | _facts(run, attempt, home)
+    common |= _aws(jobfile, access) | _facts(run, attempt, home) | _polled(run, job, access)
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE
+    if in_container and file is not None:
+        files[_FILES_INSIDE] = f"{home.files}/{run.id}"
     secret = _secrets(job, secrets)
     folder = folder_of(job, jobfile)
     helpers = {}
@@ -120,6 +141,36 @@ def prepare(
         cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:
+    """Where a command finds the queue that it polls by itself: its worker's, or the job's only one."""
+    queues = [each.queue for each in job.triggers if isinstance(each, QueueTrigger) and not each.is_managed]
+    queue = queue_of_worker(run.cause) or (queues[0] if len(queues) == 1 else "")
+    return {QUEUE_URL: access.queue_url(queue)} if access and queue else {}
+
+
+def queue_urls(jobfile: JobFile, access: AwsAccess | None) -> dict[str, str]:
+    """The URL of each queue for whoever uses this access; without one wherry knows of none."""
+    return {name: access.queue_url(name) for name in jobfile.queues} if access else {}
+
+
+def _refuse_queue_urls(job: Job) -> None:
+    """Better said by name than that there was no such queue: there is, but not where the job would look for it."""
+    parts: tuple[Job | Helper, ...] = (job, *job.helpers)
+    commands = [(part.command,) if isinstance(part.command, str) else part.command for part in parts]
+    texts = [text for part in parts for text in part.env.values()] + [text for each in commands for text in each]
+    for reference in (found for text in texts for found in mapping.parse(text).references):
+        if reference.kind == "queue":
+            raise MissingValue(
+                f"`{reference.written}`: the queue is here, and with `aws: inherit` job `{job.name}` would look at AWS",
+                hint="write the URL that the queue has at AWS, or leave `aws: inherit` out of `local`",
+            )
+
+
+def files_folder(home: Home, run_id: str, *, in_container: bool) -> str:
+    """Where a job finds the file that its message comes as."""
+    return _FILES_INSIDE if in_container else f"{home.files}/{run_id}"
 
 
 def _refuse_nul(texts: list[str]) -> None:

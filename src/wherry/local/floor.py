@@ -24,10 +24,12 @@ from wherry.lifecycle import Admission, Decision
 from wherry.local.clock import Clock
 from wherry.local.consequences import Consequences
 from wherry.local.database import Database, Transaction
+from wherry.local.holding import Holding
 from wherry.local.line import Line
-from wherry.local.runs import Queued, Runs
-from wherry.local.worker import Finished, Worker
-from wherry.model import Job, JobFile, Retry, Run, Status
+from wherry.local.runs import Queued, Runs, lane_of
+from wherry.local.takers import Takers
+from wherry.local.worker import DISMISSED, Finished, Worker
+from wherry.model import Job, JobFile, Run, Status
 
 #: Is told of each step of a run: the run as it then is.
 Listener = Callable[[Run], None]
@@ -46,9 +48,13 @@ class _Turn:
     expired: list[Queued]
     doors: list[Queued]
     chosen: list[Queued]
+    #: Workers that look for messages: the queue of each.
+    seats: list[str]
     #: Runs as they are after the transaction, for the listener.
     changed: list[Run] = field(default_factory=list)
     claimed: list[Run] = field(default_factory=list)
+    #: The workers that found nothing: the queue of each.
+    idle: list[str] = field(default_factory=list)
     #: Those of `chosen` that were somebody else's, or stopped in the meantime.
     gone: list[Queued] = field(default_factory=list)
     admissions: list[tuple[Queued, Admission]] = field(default_factory=list)
@@ -56,7 +62,7 @@ class _Turn:
     left: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.started or self.finished or self.expired or self.doors or self.chosen)
+        return bool(self.started or self.finished or self.expired or self.doors or self.chosen or self.seats)
 
 
 class Floor:
@@ -71,6 +77,8 @@ class Floor:
         worker: Worker,
         executor: Executor,
         consequences: Consequences,
+        holding: Holding,
+        takers: Takers,
         clock: Clock,
         me: str,
         places: int,
@@ -82,6 +90,8 @@ class Floor:
         self._runs = runs
         self._executor = executor
         self._consequences = consequences
+        self._holding = holding
+        self._takers = takers
         self._clock = clock
         self.me = me
         self._places = places
@@ -101,7 +111,8 @@ class Floor:
         #: Begin nothing new.
         self.draining = False
         self.worker = worker
-        self.line = Line(self._rules)
+        worker.ring = self.ring
+        self.line = Line(self._rules, takers.width)
 
     @property
     def is_idle(self) -> bool:
@@ -112,6 +123,15 @@ class Floor:
         """A run waits; from any thread."""
         self._offers.append(Queued.of(run))
         self.ring()
+
+    def arrived(self, queue: str) -> None:
+        """There may be something to take from a queue; from any thread."""
+        if self._takers.call(queue):
+            self.ring()
+
+    def look_at_queues(self) -> None:
+        """Messages may have come, or have become visible, without a word to us."""
+        self._takers.call_all()
 
     def reserve(self, job: str) -> bool:
         """True when a run of the job could begin at once, which keeps a place for it; from any thread."""
@@ -149,7 +169,9 @@ class Floor:
             time.sleep(min(_NAP, max(0.0, seconds)))
             return set()
         has_place = self.line.has_ready and self._taken < self._places
-        if not self.draining and (has_place or self.line.at_the_doors()):
+        may_take = self._taken < self._places and self._takers.wants_turn(self.line.under_way)
+        may_begin = not self.draining and (has_place or may_take or self.line.at_the_doors())
+        if may_begin or self.worker.has_failed_to_start:
             seconds = 0.0
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}
         if self._bell in ready:
@@ -179,11 +201,17 @@ class Floor:
         if not self.worker.stop(run_id):
             self._close(run_id, Status.STOPPED, "stopped on request before it started")
 
+    def dismiss(self, run_id: str, *, judged_at: float | None = None) -> None:
+        """End a worker that is not wanted any more, and which the store knows to be dismissed; since `judged_at`."""
+        self._hear()
+        if not self.worker.stop(run_id, DISMISSED, judged_at=judged_at):
+            self._close(run_id, Status.SKIPPED, "no worker was wanted any more")
+
     def take_over(self, run: Run, keeper_of: str) -> None:
         """Go on with a run whose owner died in the midst of an attempt, which `keeper_of` had begun."""
         with self._lock:
             self._taken += 1
-        self.line.began(run.job)
+        self.line.began(Queued.of(run).lane)
         self.worker.take_over(run, keeper_of)
 
     def close(self) -> None:
@@ -196,9 +224,10 @@ class Floor:
         """Take what other threads have brought."""
         while self._begun:
             run = self._begun.popleft()
-            self.line.began(run.job)
+            self.line.began(Queued.of(run).lane)
             self.worker.start(run)
             self._listener(run)
+        self.worker.launch_made()
         while self._offers:
             self.line.add(self._offers.popleft())
 
@@ -206,18 +235,40 @@ class Floor:
         started, finished = self.worker.collect()
         started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
         self._unsettled = ([], [])
+        for ended in finished:
+            self.line.ended(Queued.of(ended.run).lane)
         self.line.advance(now)
         with self._lock:
             places = 0 if self.draining else self._places - self._taken + len(finished)
-            chosen = self.line.choose(places)
-            self._taken += len(chosen)
+            chosen, seats = self._choose(places, now)
+            self._taken += len(chosen) + len(seats)
         return _Turn(
             started=started,
             finished=finished,
             expired=self._expired(now),
             doors=[] if self.draining else self.line.at_the_doors(),
             chosen=chosen,
+            seats=seats,
         )
+
+    def _choose(self, places: int, now: datetime) -> tuple[list[Queued], list[str]]:
+        """Whose the free places are: waiting runs, and workers that look for messages, the least busy lane first."""
+        if places <= 0:
+            return [], []
+        self._takers.listen(self.line.under_way, now)
+        chosen: list[Queued] = []
+        seats: list[str] = []
+        while (free := places - len(chosen) - len(seats)) > 0:
+            found = self._takers.next(self.line.under_way)
+            if found is None:
+                return chosen + self.line.choose(free), seats
+            queue, load = found
+            if self.line.next_load() <= load and (first := self.line.choose(1)):
+                chosen += first
+            else:
+                seats.append(queue)
+                self.line.began(lane_of("", queue))
+        return chosen, seats
 
     def _expired(self, now: datetime) -> list[Queued]:
         """The waiting runs whose deadline has passed, by the job file as it is now."""
@@ -250,21 +301,30 @@ class Floor:
             if claimed is None:
                 turn.gone.append(queued)
                 continue
+            self._holding.again(transaction, claimed)
             turn.claimed.append(claimed)
             self._consequences.of(transaction, claimed, now)
+        for queue in turn.seats:
+            taken = self._holding.take(transaction, queue, self.me, now, self._failed)
+            if taken is None:
+                turn.idle.append(queue)
+                continue
+            turn.claimed.append(taken)
+            self._consequences.of(transaction, taken, now)
 
     def _decide(self, transaction: Transaction, finished: Finished, now: datetime) -> Run:
         run = finished.run
         job = self._jobfile().jobs.get(run.job)
-        decision = lifecycle.after_attempt(
-            run.attempts[run.earlier_attempts :],
+        decision = self._holding.judge(
+            run,
             finished.outcome,
-            job.retry if job else Retry(),
+            job,
             now=now,
             chance=random.random(),  # noqa: S311 - jitter
             deadline_at=lifecycle.deadline_of(job, run.asked_at) if job else None,
         )
         self._runs.decide(transaction, run, finished.outcome, decision, now=now, usage=finished.usage)
+        self._holding.settle(transaction, run.id, decision.fate, now)
         run = _decided(run, decision, now)
         self._consequences.of(transaction, run, now)
         return run
@@ -292,7 +352,7 @@ class Floor:
         now: datetime | None = None,
     ) -> None:
         now = now or self._clock()
-        run = self._runs.close(transaction, run_id, status, reason, now)
+        run = self._holding.close(transaction, run_id, status, reason, now)
         if run is None:
             turn.left.append(run_id)
             return
@@ -305,12 +365,14 @@ class Floor:
         """The turn is on disk: let go of what ended, start what was claimed."""
         self.worker.forget(turn.finished)
         with self._lock:
-            self._taken -= len(turn.finished) + len(turn.gone)
+            self._taken -= len(turn.finished) + len(turn.gone) + len(turn.idle)
         for finished in turn.finished:
-            self.line.ended(finished.run.job)
             self.line.unblock(finished.run.job)
         for queued in turn.gone:
-            self.line.ended(queued.job)
+            self.line.ended(queued.lane)
+        for queue in turn.idle:
+            self.line.ended(lane_of("", queue))
+            self._takers.found_nothing(queue)
         for run_id in turn.left:
             self.line.remove(run_id)
         for queued, admission in turn.admissions:
@@ -330,22 +392,26 @@ class Floor:
             self.line.remove(run.id)
             self.line.unblock(run.job)
         elif run.status is Status.QUEUED:
-            self.line.add(Queued(run.due_at, run.id, run.job, run.asked_at, admitted=True, patient=True))
+            self.line.add(Queued.of(run, admitted=True))
 
     def _undo(self, turn: _Turn, error: Exception) -> None:
         """Nothing was written: keep everything for another try, a little later."""
         self._unsettled = (turn.started, turn.finished)
         with self._lock:
-            self._taken -= len(turn.chosen)
+            self._taken -= len(turn.chosen) + len(turn.seats)
+        for finished in turn.finished:
+            self.line.began(Queued.of(finished.run).lane)
         for queued in turn.chosen:
             self.line.put_back(queued)
+        for queue in turn.seats:
+            self.line.ended(lane_of("", queue))
         for queued in turn.expired:
             self.line.expire_again(queued, self._clock())
         self._rest_until = time.monotonic() + _REST
         self._failed(error)
 
     def _close(self, run_id: str, status: Status, reason: str) -> None:
-        turn = _Turn([], [], [], [], [])
+        turn = _Turn([], [], [], [], [], [])
         self._database.write(lambda transaction: self._end(transaction, turn, run_id, status, reason))
         self._settle(turn)
 
@@ -355,7 +421,7 @@ class Floor:
         job = self._jobfile().jobs.get(queued.job)
         if job is None:
             return False, None
-        return lifecycle.limit_of(job) is not None, lifecycle.deadline_of(job, queued.asked_at)
+        return queued.queue is None and lifecycle.limit_of(job) is not None, lifecycle.deadline_of(job, queued.asked_at)
 
     def _is_resting(self) -> bool:
         return time.monotonic() < self._rest_until
@@ -363,7 +429,7 @@ class Floor:
     def _seconds_to_next(self) -> float:
         if self._is_resting():
             return self._rest_until - time.monotonic()
-        times = [self.worker.seconds_to_bound()]
+        times = [self.worker.seconds_to_bound(), self._takers.seconds_to_due(self._clock())]
         next_time = self.line.next_time()
         if next_time is not None:
             times.append((next_time - self._clock()).total_seconds())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from wherry.causes import queue_of_worker
 from wherry.errors import NotFound
 from wherry.ids import first_of
 from wherry.local.clock import to_ms
 from wherry.local.database import Database, Row, load_sql
 from wherry.local.records import run_of
+from wherry.messages import queue_of
 from wherry.model import Run, Status
 
 
@@ -80,6 +83,12 @@ class History:
         with self._database.reading() as connection:
             rows = connection.execute(self._sql["counts"], {"first": first_of(since) if since else ""})
             return {Status(row["status"]): row["runs"] for row in rows}
+
+    def at_work(self) -> Counter[str]:
+        """How many attempts work on each queue's messages: those of runs of messages, and workers that poll."""
+        with self._database.reading() as connection:
+            causes = [row["cause"] for row in connection.execute(self._sql["at_work"])]
+        return Counter(queue_of(cause) or queue_of_worker(cause) for cause in causes)
 
     def fired(self, since: datetime) -> dict[tuple[str, str], int]:
         """How many runs triggers have made since then: (job, kind of trigger) -> how many."""

@@ -7,6 +7,7 @@
       buckets/NAME/KEY   the objects, plain files
       runs/ID/N.log      what attempt N of run ID wrote, N.HELPER.log what a helper did; event.json, the event of a run
                          that is too long for an environment variable; N.end, how an attempt ended without an engine
+      files/ID/          the file that a message came as (`${event.file}`), while an attempt of the run works on it
       keepers.log        what keepers complain of: normally nothing
       keepers/PID:START  which keeper makes the processes of that engine, and what it holds when the engine has died
       secrets/NAME       one file a secret, readable by the owner alone
@@ -57,6 +58,11 @@ class Home:
     def runs(self) -> str:
         """The folder of runs."""
         return f"{self.root}/runs"
+
+    @property
+    def files(self) -> str:
+        """The folder of the files that messages come as."""
+        return f"{self.root}/files"
 
     @property
     def secrets(self) -> str:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from wherry import announcements, causes
+from wherry import announcements, causes, pattern
 from wherry.local.bus import RuleIndex
 from wherry.local.clock import Clock
 from wherry.local.database import Database, Transaction
+from wherry.local.feeding import Feeding
+from wherry.local.holding import Holding
 from wherry.local.runs import Runs
-from wherry.model import Bucket, Event, JobFile, Run, complete_event
+from wherry.model import Bucket, Event, JobFile, QueueTrigger, Run, complete_event
 from wherry.target import Wish
+
+
+@dataclass(frozen=True)
+class _Feeds:
+    """Names a rule: its events become messages of a queue."""
+
+    queue: str
 
 
 class Host(Protocol):
@@ -40,25 +50,34 @@ class Host(Protocol):
 
 
 class Intake:
-    """Matches events to triggers and adds runs, at most one per job and cause."""
+    """Matches events to triggers and queues; adds runs and messages, at most one per job or queue and cause."""
 
     def __init__(
-        self, jobfile: JobFile, database: Database, runs: Runs, clock: Clock, host: Callable[[], Host]
+        self,
+        jobfile: JobFile,
+        database: Database,
+        runs: Runs,
+        clock: Clock,
+        host: Callable[[], Host],
+        feeding: Callable[[], Feeding],
+        holding: Callable[[], Holding],
     ) -> None:
         self._database = database
         self._runs = runs
         self._clock = clock
         self._host = host
+        self._feeding = feeding
+        self._holding = holding
         self.use(jobfile)
 
     def use(self, jobfile: JobFile) -> None:
         """From now on match the triggers of this job file."""
-        rules = list(causes.rules_of(jobfile, _local_name))
-        self._rules = RuleIndex(rules)
-        #: Some job may be started by what runs do: their changes of state are worth an event.
-        self.watches_runs = any(
-            causes.may_watch_runs(document) for _, document in causes.documents_of(jobfile, _local_name)
-        )
+        feeds = [(_Feeds(queue), document) for queue, document in causes.feeds_of(jobfile, _local_name)]
+        wanted: list[tuple[tuple[str, str] | _Feeds, dict[str, Any]]] = [*feeds]
+        wanted += causes.documents_of(jobfile, _local_name)
+        self._rules = RuleIndex([(name, pattern.parse(document)) for name, document in wanted])
+        #: Somebody may want to know what runs do: their changes of state are worth an event.
+        self.watches_runs = any(causes.may_watch_runs(document) for _, document in wanted)
 
     def accept(self, *events: Event) -> list[str]:
         """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine."""
@@ -74,7 +93,10 @@ class Intake:
         now = self._clock()
         cause = causes.cause_of(event)
         led_here = announcements.chain_of(event)
-        for job, kind in dict(self._rules.match(event.document)).items():
+        found = self._rules.match(event.document)
+        for feeds in [name for name in found if isinstance(name, _Feeds)]:
+            self._feeding().feed(transaction, feeds.queue, event, now)
+        for job, kind in dict(name for name in found if not isinstance(name, _Feeds)).items():
             if job in led_here:
                 continue
             run = self._add(transaction, job=job, trigger=kind, cause=cause, event=event, now=now)
@@ -87,6 +109,27 @@ class Intake:
         cause = f"{trigger} {event.document['time']}"
         run = self._add(transaction, job=job, trigger="schedule", cause=cause, event=event, now=self._clock())
         return run.id if run else None
+
+    def employ(self, job: str, queue: str, number: int) -> list[str]:
+        """Add so many workers of a job that poll a queue by themselves; gives the ids of their runs."""
+        now = self._clock()
+
+        def work(transaction: Transaction) -> list[str]:
+            added = [
+                self._add(
+                    transaction,
+                    job=job,
+                    trigger=QueueTrigger.kind,
+                    cause=causes.cause_of_worker(queue, str(uuid.uuid4())),
+                    event=announcements.worker(queue, now=now),
+                    now=now,
+                    own_event=True,
+                )
+                for _ in range(number)
+            ]
+            return [run.id for run in added if run]
+
+        return self._database.write(work)
 
     def by_hand(self, wish: Wish, *, owner: str | None = None) -> str | None:
         """Take a person's wish to run a job now; None when the job has a run of that cause already.
@@ -121,8 +164,10 @@ class Intake:
         def work(transaction: Transaction) -> bool:
             if not self._runs.another_round(transaction, run_id, now, owner):
                 return False
+            run = self._runs.read(transaction, run_id)
+            self._holding().hold_again(transaction, run)
             if owner is None:
-                transaction.after_commit(partial(self._host().offer, self._runs.read(transaction, run_id)))
+                transaction.after_commit(partial(self._host().offer, run))
             return True
 
         return self._database.write(work)

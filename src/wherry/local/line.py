@@ -4,13 +4,15 @@
 
     later ──due──> door of its job (overlap, concurrency) ──admitted──> ready ──a free place──> taken
 
-Jobs without a limit have no door. Among the ready, the job with the fewest attempts under way is next, so that a job
-with a thousand runs does not keep the others waiting.
+Jobs without a limit have no door. Among the ready, the lane with the fewest attempts under way is next, so that a job
+with a thousand runs does not keep the others waiting. A job's runs are one lane; those that work on a queue's messages
+are a lane of their own, in which no more attempts are under way at once than the queue has workers.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
@@ -21,6 +23,9 @@ from wherry.local.runs import Queued
 
 #: Given a waiting run: whether its job has a door, and the run's deadline.
 Rules = Callable[[Queued], tuple[bool, datetime | None]]
+
+#: Given a lane: how many attempts it may have under way.
+Width = Callable[[str], float]
 
 #: So many entries that are out of date are not worth tidying up.
 _SPARE = 64
@@ -36,14 +41,17 @@ class _Wait(NamedTuple):
 class Line:
     """Waiting runs; used by one thread."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, width: Width = lambda _: math.inf) -> None:
         self._rules = rules
+        self._width = width
         self._numbers = count()
         self._waiting: dict[str, _Wait] = {}
         self._later: list[_Wait] = []
         self._doors: dict[str, deque[_Wait]] = {}
         self._blocked: set[str] = set()
+        #: The ready of the lanes that may have another attempt, and of those that are full.
         self._ready: dict[str, list[_Wait]] = {}
+        self._full: dict[str, list[_Wait]] = {}
         self._turns: list[tuple[int, _Wait]] = []
         self._under_way: Counter[str] = Counter()
         self._deadlines: list[tuple[datetime, _Wait]] = []
@@ -117,42 +125,48 @@ class Line:
         """A run of the job has ended, or (None) it is time to ask everywhere again."""
         if job is None:
             self._blocked.clear()
+            for lane in list(self._full):
+                self._take_turn(lane)
         else:
             self._blocked.discard(job)
 
     def choose(self, places: int) -> list[Queued]:
         """Take up to that many ready runs, each in its turn; they count as under way until `ended`."""
         chosen: list[Queued] = []
-        while self._turns and len(chosen) < places:
-            under_way, wait = heapq.heappop(self._turns)
-            job = wait.queued.job
-            ready = self._ready.get(job)
-            if not ready or ready[0] is not wait or under_way != self._under_way[job]:
-                continue  # out of date: a later entry speaks for this job
-            heapq.heappop(ready)
+        while len(chosen) < places and (found := self._first_turn()) is not None:
+            wait = heapq.heappop(self._ready[found])
             if self._waits(wait):
                 del self._waiting[wait.queued.id]
-                self._under_way[job] += 1
+                self._under_way[found] += 1
                 chosen.append(wait.queued)
-            self._take_turn(job)
+            self._take_turn(found)
         return chosen
+
+    def next_load(self) -> float:
+        """How many attempts the lane has under way whose turn is next; infinite when nothing is ready."""
+        lane = self._first_turn()
+        return math.inf if lane is None else self._under_way[lane]
+
+    def under_way(self, lane: str) -> int:
+        """How many attempts a lane has under way."""
+        return self._under_way[lane]
 
     def put_back(self, queued: Queued) -> None:
         """A chosen run could not be taken after all."""
-        self.ended(queued.job)
+        self.ended(queued.lane)
         self.add(queued)
 
-    def began(self, job: str) -> None:
-        """An attempt of the job is under way that was not chosen here."""
-        self._under_way[job] += 1
-        self._take_turn(job)
+    def began(self, lane: str) -> None:
+        """An attempt of the lane is under way that was not chosen here."""
+        self._under_way[lane] += 1
+        self._take_turn(lane)
 
-    def ended(self, job: str) -> None:
-        """An attempt of the job is not under way any more."""
-        self._under_way[job] -= 1
-        if not self._under_way[job]:
-            del self._under_way[job]
-        self._take_turn(job)
+    def ended(self, lane: str) -> None:
+        """An attempt of the lane is not under way any more."""
+        self._under_way[lane] -= 1
+        if not self._under_way[lane]:
+            del self._under_way[lane]
+        self._take_turn(lane)
 
     def expired(self, now: datetime) -> list[Queued]:
         """The waiting runs whose deadline has passed, told once; they stay until they are removed."""
@@ -181,17 +195,35 @@ class Line:
         return present is not None and present.number == wait.number
 
     def _make_ready(self, wait: _Wait) -> None:
-        heapq.heappush(self._ready.setdefault(wait.queued.job, []), wait)
-        self._take_turn(wait.queued.job)
+        lane = wait.queued.lane
+        heapq.heappush(self._full[lane] if lane in self._full else self._ready.setdefault(lane, []), wait)
+        self._take_turn(lane)
 
-    def _take_turn(self, job: str) -> None:
-        """Enter the job among those that want a place, with what is true of it now."""
-        ready = self._ready.get(job)
-        if not ready:
-            self._ready.pop(job, None)
+    def _first_turn(self) -> str | None:
+        """The lane that is next; entries that are out of date go."""
+        while self._turns:
+            under_way, wait = self._turns[0]
+            lane = wait.queued.lane
+            ready = self._ready.get(lane)
+            if ready and ready[0] is wait and under_way == self._under_way[lane]:
+                return lane
+            heapq.heappop(self._turns)  # a later entry speaks for this lane
+        return None
+
+    def _take_turn(self, lane: str) -> None:
+        """Enter the lane among those that want a place, with what is true of it now."""
+        waits = self._ready.get(lane) or self._full.get(lane)
+        if not waits or self._under_way[lane] >= self._width(lane):
+            if waits:
+                self._full[lane] = waits
+            else:
+                self._full.pop(lane, None)
+            self._ready.pop(lane, None)
             return
+        self._ready[lane] = waits
+        self._full.pop(lane, None)
         if len(self._turns) > 4 * len(self._ready) + _SPARE:
             self._turns = [(self._under_way[name], runs[0]) for name, runs in self._ready.items() if runs]
             heapq.heapify(self._turns)
         else:
-            heapq.heappush(self._turns, (self._under_way[job], ready[0]))
+            heapq.heappush(self._turns, (self._under_way[lane], waits[0]))

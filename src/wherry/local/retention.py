@@ -69,6 +69,7 @@ def prune(workspace: Workspace, interrupted: Callable[[], bool] = lambda: False)
         if _has_ended(workspace, run_id):  # still: somebody may have asked for another round just now
             shutil.rmtree(f"{workspace.home.runs}/{run_id}", ignore_errors=True)
     _remove_rests(workspace, keep)
+    workspace.queues.prune()
     return gone
 
 
@@ -142,6 +143,7 @@ def _remove_rests(workspace: Workspace, keep: Keep) -> None:
     def work(transaction: Transaction) -> None:
         transaction.execute(sql["delete_events"])
         transaction.execute(sql["delete_missed"], {"before_ms": before_ms})
+        transaction.execute(sql["delete_fed"], {"before_ms": before_ms})
 
     workspace.database.write(work)
     with workspace.database.reading() as connection:

@@ -12,16 +12,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from wherry.causes import is_patient
+from wherry.causes import is_admitted, is_patient, queue_of_worker
 from wherry.ids import RunIds
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.records import dump_document, dump_overrides, run_of
+from wherry.messages import cause_of, queue_of
 from wherry.model import Attempt, Event, Outcome, Overrides, Run, Status
 
 if TYPE_CHECKING:
     from wherry.executors import Usage
     from wherry.lifecycle import Decision
+
+#: How a run ends that nobody wanted to end so.
+_BAD = (Status.FAILED, Status.TIMED_OUT)
 
 
 class Queued(NamedTuple):
@@ -35,12 +39,31 @@ class Queued(NamedTuple):
     admitted: bool
     #: It waits where others are skipped.
     patient: bool
+    #: The queue whose messages it works on; None for any other run.
+    queue: str | None = None
+
+    @property
+    def lane(self) -> str:
+        """Whose places it takes: its job's, or those of the queue's workers."""
+        return lane_of(self.job, self.queue)
 
     @classmethod
-    def of(cls, run: Run) -> Queued:
-        """A run that waits for its first attempt of a round."""
-        patient = is_patient(run.cause)
-        return cls(run.due_at, run.id, run.job, run.asked_at, admitted=False, patient=patient)
+    def of(cls, run: Run, *, admitted: bool = False) -> Queued:
+        """A run that waits for its first attempt of a round, or (`admitted`) for a further one."""
+        return cls(
+            run.due_at,
+            run.id,
+            run.job,
+            run.asked_at,
+            admitted=admitted or is_admitted(run.cause),
+            patient=admitted or is_patient(run.cause),
+            queue=queue_of(run.cause),
+        )
+
+
+def lane_of(job: str, queue: str | None) -> str:
+    """The lane of a job's runs, or of those that work on a queue's messages. No job's name has a colon."""
+    return job if queue is None else cause_of(queue, "")
 
 
 class Owned(NamedTuple):
@@ -52,6 +75,20 @@ class Owned(NamedTuple):
     owner: str
     #: The process that began its last attempt; empty when there is none.
     begun_by: str
+
+
+class Polling(NamedTuple):
+    """An open run of a worker that polls a queue by itself, and is not dismissed."""
+
+    run_id: str
+    job: str
+    queue: str
+    status: Status
+
+    @property
+    def post(self) -> tuple[str, str]:
+        """Whose worker it is: the job and the queue."""
+        return self.job, self.queue
 
 
 class Runs:
@@ -75,12 +112,13 @@ class Runs:
         owner: str | None = None,
         own_event: bool = False,
         claimed: bool = False,
+        run_id: str | None = None,
     ) -> Run | None:
         """Add a queued run; None when the job already has a run of that cause.
 
         With an `owner` the run is that process's own: no engine claims it. `own_event`: the event is the run's alone,
         because a person may bring any event, also one whose id was seen before with other content. `claimed`: the
-        owner executes it at once, so that its first attempt is opened, too.
+        owner executes it at once, so that its first attempt is opened, too. `run_id`: one of `new_id`.
         """
         event_key = cause if own_event else event.id
         now_ms = to_ms(now)
@@ -88,7 +126,7 @@ class Runs:
         transaction.execute(
             self._sql["add_event"], {"id": event_key, "accepted_ms": now_ms, "document": dump_document(event)}
         )
-        run_id = self._ids.new(now)
+        run_id = run_id or self.new_id(now)
         added = transaction.execute(
             self._sql["add_run"],
             {
@@ -101,7 +139,7 @@ class Runs:
                 "overrides": dump_overrides(overrides),
                 "owner": owner,
                 "status": status,
-                "admitted": claimed,
+                "admitted": claimed or is_admitted(cause),
             },
         )
         if not added.rowcount:
@@ -122,6 +160,19 @@ class Runs:
             overrides=overrides,
             attempts=(Attempt(number=1, started_at=moment),) if claimed else (),
         )
+
+    def new_id(self, now: datetime) -> str:
+        """The id of a run that is yet to be added."""
+        return self._ids.new(now)
+
+    def of_cause(self, transaction: Transaction, job: str, cause: str) -> Run | None:
+        """The run that a job has of a cause, as the transaction sees it."""
+        row = transaction.execute(self._sql["of_cause"], {"job": job, "cause": cause}).fetchone()
+        return self.read(transaction, row["id"]) if row else None
+
+    def is_dead(self, transaction: Transaction, run_id: str) -> bool:
+        """True for a dead letter that nobody has dealt with."""
+        return transaction.execute(self._sql["is_dead"], {"id": run_id}).fetchone() is not None
 
     def active(self, transaction: Transaction, queued: Queued) -> int:
         """How many other runs of its job have begun and not ended."""
@@ -180,7 +231,7 @@ class Runs:
         transaction.execute(
             self._sql["decided"],
             {
-                **_end(run.id, decision.status, decision.reason, now, again=run.earlier_attempts > 0),
+                **_end(run.id, decision.status, decision.reason, now, dead=_is_letter(run, decision)),
                 **_resolved(run),
                 "due_ms": to_ms(decision.due_at) if decision.due_at else None,
             },
@@ -188,9 +239,10 @@ class Runs:
 
     def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
         """End a run that waits, without another attempt; None when it does not wait any more."""
-        before = transaction.execute(self._sql["earlier_attempts"], {"id": run_id}).fetchone()
-        again = before is not None and before[0] > 0
-        if not transaction.execute(self._sql["close"], _end(run_id, status, reason, now, again=again)).rowcount:
+        before = transaction.execute(self._sql["before_close"], {"id": run_id}).fetchone()
+        has_letter = before is not None and (before["earlier_attempts"] > 0 or queue_of(before["cause"]) is not None)
+        dead = status in _BAD or (has_letter and status is Status.STOPPED)
+        if not transaction.execute(self._sql["close"], _end(run_id, status, reason, now, dead=dead)).rowcount:
             return None
         return self.read(transaction, run_id)
 
@@ -200,17 +252,35 @@ class Runs:
         return bool(transaction.execute(self._sql["another_round"], parameters).rowcount)
 
     def bury(self, run_ids: list[str]) -> None:
-        """These runs are no dead letters any more."""
+        """These runs are no dead letters any more, and the dead letters that are messages of theirs are deleted."""
 
         def work(transaction: Transaction) -> None:
             for run_id in run_ids:
                 transaction.execute(self._sql["bury"], {"id": run_id})
+                transaction.execute(self._sql["bury_letters"], {"id": run_id})
 
         self._database.write(work)
 
     def request_stop(self, run_id: str) -> bool:
         """Ask for the run's end; False when it has ended already."""
         return bool(self._database.write(lambda tx: tx.execute(self._sql["request_stop"], {"id": run_id}).rowcount))
+
+    def dismiss(self, transaction: Transaction, run_id: str) -> bool:
+        """A worker is not wanted any more; False when its end is settled already."""
+        return bool(transaction.execute(self._sql["dismiss"], {"id": run_id}).rowcount)
+
+    def dismissed(self) -> list[tuple[str, Status]]:
+        """The open runs of workers that are not wanted any more."""
+        with self._database.reading() as connection:
+            return [(row["id"], Status(row["status"])) for row in connection.execute(self._sql["dismissed"])]
+
+    def polling(self) -> list[Polling]:
+        """The open runs of workers that poll by themselves, the oldest first."""
+        with self._database.reading() as connection:
+            return [
+                Polling(row["id"], row["job"], queue_of_worker(row["cause"]), Status(row["status"]))
+                for row in connection.execute(self._sql["workers"])
+            ]
 
     def stop_requests(self) -> list[tuple[str, Status]]:
         """The open runs that somebody wants stopped."""
@@ -221,6 +291,11 @@ class Runs:
         """The runs that wait for an engine."""
         with self._database.reading() as connection:
             return [_queued(row) for row in connection.execute(self._sql["queued"])]
+
+    def open_ids(self) -> set[str]:
+        """All runs that have not ended."""
+        with self._database.reading() as connection:
+            return {row["id"] for row in connection.execute(self._sql["open_ids"])}
 
     def owned(self) -> list[Owned]:
         """The open runs that some process owns."""
@@ -260,6 +335,7 @@ def _queued(row: Row) -> Queued:
         from_ms(row["asked_ms"]),
         admitted=bool(row["admitted"]),
         patient=is_patient(row["cause"]),
+        queue=queue_of(row["cause"]),
     )
 
 
@@ -267,12 +343,18 @@ def _resolved(run: Run) -> Mapping[str, str]:
     return {"command": json.dumps(run.command), "env": json.dumps(dict(run.env))}
 
 
-def _end(run_id: str, status: Status, reason: str, now: datetime, *, again: bool) -> dict[str, object]:
-    """What is written of a run's end; what failed is a dead letter until somebody deals with it.
+def _is_letter(run: Run, decision: Decision) -> bool:
+    """Whether an attempt's end makes a dead letter of its run: what failed is one until somebody deals with it.
 
-    `again`: it had failed before, so that a stop has not dealt with it.
+    Of a run that had failed before a stop has not dealt with it; one that works on messages goes with these.
     """
-    dead = status in (Status.FAILED, Status.TIMED_OUT) or (again and status is Status.STOPPED)
+    if decision.fate is not None:
+        return decision.buries
+    return decision.status in _BAD or (run.earlier_attempts > 0 and decision.status is Status.STOPPED)
+
+
+def _end(run_id: str, status: Status, reason: str, now: datetime, *, dead: bool) -> dict[str, object]:
+    """What is written of a run's end."""
     return {
         "id": run_id,
         "status": status,

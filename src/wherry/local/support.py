@@ -23,9 +23,10 @@ def refuse_unsupported(jobfile: JobFile, jobs: Iterable[Job], *, triggers: bool,
     found = []
     for job in jobs:
         wanting = _without_image(job, jobfile) if in_containers else _without_command(job)
-        for path, what, hint in (*_unsupported(job, triggers=triggers), *wanting):
+        for path, what, hint in (*_unsupported(job), *wanting):
             found.append(_problem(jobfile, path, f"job `{job.name}`: {what}", hint))
     if triggers:
+        found += [_problem(jobfile, path, what, hint) for path, what, hint in _out_of_reach(jobfile)]
         found += [_problem(jobfile, "environments.local.alerts", what, hint) for what, hint in _unreachable(jobfile)]
     if found:
         raise Unsupported(found)
@@ -40,15 +41,23 @@ def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:
 _Finding = tuple[str, str, str]
 
 
-def _unsupported(job: Job, *, triggers: bool) -> Iterator[_Finding]:
+def _unsupported(job: Job) -> Iterator[_Finding]:
     base = f"jobs.{job.name}"
     if job.task_definition is not None and not job.command:
         yield f"{base}.task_definition", "`task_definition` is not yet run by the local environment", _LATER
-    if not triggers:
+
+
+def _out_of_reach(jobfile: JobFile) -> Iterator[_Finding]:
+    """Commands that would look for a queue of ours at AWS."""
+    local = jobfile.environments.get("local")
+    if local is None or local.aws != "inherit":
         return
-    for number, trigger in enumerate(job.triggers):
-        if isinstance(trigger, QueueTrigger):
-            yield f"{base}.on.{number}", "queues are not yet run by the local environment", _LATER
+    for job in jobfile.jobs.values():
+        for number, trigger in enumerate(job.triggers):
+            if isinstance(trigger, QueueTrigger) and not trigger.is_managed:
+                what = f"job `{job.name}` polls queue `{trigger.queue}` by itself, and with `aws: inherit` it finds AWS"
+                hint = "leave `aws: inherit` out of `local`, or `mode: self-polling` out of the trigger"
+                yield f"jobs.{job.name}.on.{number}", what, hint
 
 
 def _without_command(job: Job) -> Iterator[_Finding]:

@@ -10,7 +10,9 @@ import heapq
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Container, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,12 +20,19 @@ from wherry import lifecycle
 from wherry.errors import WherryError
 from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
-from wherry.local.environment import AwsAccess, SecretSource, prepare
+from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
+from wherry.local.eventfile import EventFiles, wants_file
 from wherry.local.home import Home
 from wherry.model import Attempt, Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
+#: What ends mean that we bring about.
+STOPPED = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+DISMISSED = Outcome(ending=Ending.DISMISSED, reason="not wanted any more, and done with its messages")
+
+#: So many files of messages are made at once.
+_MAKERS = 4
 
 
 @dataclass
@@ -38,6 +47,10 @@ class Active:
     #: Seconds of the monotonic clock, so that a moved wall clock kills nobody.
     bound_at: float = math.inf
     bound: lifecycle.Bound | None = None
+    #: Its executor knows of it; until then its message's file is being made.
+    launched: bool = False
+    #: There is a file of its message's.
+    has_file: bool = False
     #: What the gateway refused it.
     denials: list[str] = field(default_factory=list)
 
@@ -68,6 +81,7 @@ class Worker:
         secrets: SecretSource,
         access_for: AccessFor,
         clock: Clock,
+        files: EventFiles,
         in_containers: bool = False,
     ) -> None:
         self._jobfile = jobfile
@@ -77,6 +91,12 @@ class Worker:
         self._secrets = secrets
         self._access_for = access_for
         self._clock = clock
+        self._files = files
+        #: Makes the files of messages: a large object takes a while, and nobody else must wait for it.
+        self._makers: ThreadPoolExecutor | None = None
+        self._made: deque[tuple[Active, str | Exception | None]] = deque()
+        #: Called, from any thread, when there is something for `launch_made`.
+        self.ring: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._active: dict[str, Active] = {}
         self._bounds: list[tuple[float, Key]] = []
@@ -84,6 +104,11 @@ class Worker:
 
     def __len__(self) -> int:
         return len(self._active)
+
+    @property
+    def has_failed_to_start(self) -> bool:
+        """Some attempt could not be started, which `collect` will tell: no descriptor does."""
+        return bool(self._unstarted)
 
     def active(self) -> dict[str, str]:
         """The runs with an attempt under way, and each one's job."""
@@ -93,26 +118,67 @@ class Worker:
     def start(self, run: Run) -> None:
         """Start the open attempt of a claimed run."""
         active = self._enter(run)
+        job = self._jobfile().jobs.get(run.job)
+        if job is None or not wants_file(job):
+            self._launch(active, None)
+            return
+        active.has_file = True
+        self._makers = self._makers or ThreadPoolExecutor(_MAKERS, thread_name_prefix="files")
+        self._makers.submit(self._make_file, active)
+
+    def launch_made(self) -> None:
+        """Start the attempts whose files have been made."""
+        while self._made:
+            active, made = self._made.popleft()
+            if isinstance(made, Exception):
+                self._explain(active, made)
+            else:
+                self._launch(active, made)
+
+    def _make_file(self, active: Active) -> None:
+        shown = files_folder(self._home, active.run.id, in_container=self._in_containers)
+        made: str | Exception | None
+        try:
+            made = self._files.make(active.run, self._clock(), shown)
+        except Exception as error:  # noqa: BLE001 - told where the attempt is started
+            made = error
+        self._made.append((active, made))
+        self.ring()
+
+    def _launch(self, active: Active, file: str | None) -> None:
+        run = active.run
         try:
             access = self._access_for(run.id)
             run, launch = prepare(
-                run, self._jobfile(), self._home, self._secrets, access, in_container=self._in_containers
+                run, self._jobfile(), self._home, self._secrets, access, file=file, in_container=self._in_containers
             )
-        except WherryError as error:
-            text = f"{error.message}; {error.hint}" if error.hint else error.message
-            self._fail(active, text)
-        except OSError as error:
-            self._fail(active, f"its files cannot be made: {error}", passing=True)
         except Exception as error:  # noqa: BLE001 - a run must not hang because of a mistake of ours
-            self._fail(active, f"this is a bug in wherry: {error!r}")
-        else:
+            self._explain(active, error)
+            return
+        with self._lock:
+            active.launched = active.verdict is None
             active.run = run
+        if active.launched:
             self._executor.launch(active.key, launch)
             self._bind(active, time.monotonic())
+        else:  # somebody was quicker and has stopped it
+            self._unstarted.append(self._finish(active, Ended(active.key, Outcome(ending=Ending.STOPPED))))
+
+    def _explain(self, active: Active, error: Exception) -> None:
+        """The attempt could not be started."""
+        match error:
+            case WherryError():
+                self._fail(active, f"{error.message}; {error.hint}" if error.hint else error.message)
+            case OSError():
+                self._fail(active, f"its files cannot be made: {error}", passing=True)
+            case _:
+                self._fail(active, f"this is a bug in wherry: {error!r}")
 
     def take_over(self, run: Run, keeper_of: str) -> None:
         """Go on with the open attempt of a run whose owner died; `keeper_of` is the engine that began the attempt."""
         active = self._enter(run)
+        active.launched = True
+        active.has_file = self._files.is_there(run.id)
         attempt = run.attempts[-1]
         log = self._home.log(run.id, attempt.number)
         self._executor.adopt(active.key, process=attempt.process, owner=keeper_of, log=log)
@@ -138,21 +204,29 @@ class Worker:
     def forget(self, finished: Iterable[Finished]) -> None:
         """These ends are on disk."""
         with self._lock:
-            keys = [self._active.pop(one.run.id).key for one in finished]
-        if keys:
-            self._executor.settle(keys)
+            ended = [self._active.pop(one.run.id) for one in finished]
+        for active in ended:
+            if active.has_file:
+                self._files.remove(active.run.id)
+        if ended:
+            self._executor.settle([active.key for active in ended])
 
-    def stop(self, run_id: str) -> bool:
-        """Ask an attempt to end; False when the run has none under way here."""
+    def stop(self, run_id: str, verdict: Outcome = STOPPED, *, judged_at: float | None = None) -> bool:
+        """Ask an attempt to end, which is what its end will mean; False when the run has none under way here.
+
+        `judged_at`, in seconds since 1970: since when the end means that; None: from now on.
+        """
         with self._lock:
             active = self._active.get(run_id)
             if active is None:
                 return False
             if active.verdict is not None:
                 return True  # asked already; many programs take a second SIGTERM for an order to drop everything
-            active.verdict = Outcome(ending=Ending.STOPPED, reason="stopped on request")
-            active.judged_at = self._clock().timestamp()
-        self._executor.stop(active.key, GRACE.total_seconds())
+            active.verdict = verdict
+            active.judged_at = self._clock().timestamp() if judged_at is None else judged_at
+            launched = active.launched
+        if launched:
+            self._executor.stop(active.key, GRACE.total_seconds())
         return True
 
     def denied(self, run_id: str, message: str) -> None:
@@ -229,7 +303,7 @@ class Worker:
 
 def _judged(verdict: Outcome, outcome: Outcome) -> Outcome:
     """The outcome of an attempt that we ended: what we wanted, with how it took it."""
-    if verdict.ending is Ending.STOPPED:
+    if verdict.ending in (Ending.STOPPED, Ending.DISMISSED):
         reason = f"{verdict.reason}; {outcome.reason}".rstrip("; ")
-        return dataclasses.replace(outcome, ending=Ending.STOPPED, reason=reason)
+        return dataclasses.replace(outcome, ending=verdict.ending, reason=reason)
     return verdict

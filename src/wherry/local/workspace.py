@@ -21,8 +21,12 @@ from wherry.model import Event, JobFile, Run
 
 if TYPE_CHECKING:
     from wherry.local.buckets import Buckets
+    from wherry.local.eventfile import EventFiles
+    from wherry.local.feeding import Feeding
     from wherry.local.firings import Firings
+    from wherry.local.holding import Holding
     from wherry.local.intake import Host, Intake
+    from wherry.local.queues import Queues
     from wherry.local.secrets import Secrets
 
 
@@ -90,6 +94,7 @@ class Workspace:
         """Go on with another version of the job file."""
         self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
         self.buckets.declare(bucket.local_name for bucket in jobfile.buckets.values())
+        self.queues.declare(jobfile.queues)
         self.intake.use(jobfile)
 
     def _stamp_now(self) -> tuple[int, int] | None:
@@ -140,7 +145,29 @@ class Workspace:
         """The door for events."""
         from wherry.local.intake import Intake
 
-        return Intake(self.jobfile, self.database, self.runs, self.clock, lambda: self.host)
+        return Intake(
+            self.jobfile,
+            self.database,
+            self.runs,
+            self.clock,
+            lambda: self.host,
+            feeding=lambda: self.feeding,
+            holding=lambda: self.holding,
+        )
+
+    @cached_property
+    def feeding(self) -> Feeding:
+        """What makes messages of events."""
+        from wherry.local.feeding import Feeding
+
+        return Feeding(lambda: self.jobfile, self.database, self.queues)
+
+    @cached_property
+    def holding(self) -> Holding:
+        """What runs work on messages."""
+        from wherry.local.holding import Holding
+
+        return Holding(lambda: self.jobfile, self.database, self.queues, self.runs)
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -150,6 +177,20 @@ class Workspace:
         names = [bucket.local_name for bucket in self.jobfile.buckets.values()]
         return Buckets(self.home, self.database, names, self.clock, self._announce)
 
+    @cached_property
+    def queues(self) -> Queues:
+        """The queues."""
+        from wherry.local.queues import Queues
+
+        return Queues(self.database, self.jobfile.queues, self.clock, self._arrived)
+
+    @cached_property
+    def event_files(self) -> EventFiles:
+        """The files that messages come as."""
+        from wherry.local.eventfile import EventFiles
+
+        return EventFiles(self.home.files, self.buckets, self.holding)
+
     def close(self) -> None:
         """Close the store."""
         if "database" in self.__dict__:
@@ -157,3 +198,7 @@ class Workspace:
 
     def _announce(self, transaction: Transaction, event: Event) -> None:
         self.intake.accept_within(transaction, event)
+
+    def _arrived(self, queue: str) -> None:  # noqa: ARG002 - the engine looks at all of them
+        """Wake the engine; one in this process listens by itself."""
+        wake_engine(self.home)

@@ -132,7 +132,7 @@ class QueueTrigger:
     idle: timedelta = timedelta(minutes=5)
     #: Managed: with these exit codes a failed message is deleted: it will never succeed.
     drop: frozenset[int] = frozenset()
-    #: Managed: with these exit codes a message is given back at once, and no failure is counted here.
+    #: Managed: with these exit codes a failed message is due again at once; it counts as received like any other.
     give_back: frozenset[int] = frozenset()
 
     kind = "queue"

@@ -45,6 +45,8 @@ class Ending(enum.StrEnum):
     COULD_NOT_START = "could_not_start"
     #: The engine died and the process with it, or its exit code is not known.
     LOST = "lost"
+    #: A worker of a queue that was not wanted any more, ended by us when it had nothing left to work on.
+    DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +63,8 @@ class Outcome:
 
     @property
     def succeeded(self) -> bool:
-        """True for exit code 0 and nothing else."""
-        return self.ending is Ending.EXITED and self.exit_code == 0
+        """True for exit code 0, and for a worker that was dismissed; nothing else."""
+        return self.ending is Ending.DISMISSED or (self.ending is Ending.EXITED and self.exit_code == 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,9 @@ delete from runs where id = :id;
 -- name: delete_events
 delete from events where not exists (select 1 from runs where runs.event_id = events.id);
 
+-- name: delete_fed
+delete from fed where fed_ms < :before_ms and cause not like 'test:%';
+
 -- name: delete_missed
 delete from missed where noticed_ms < :before_ms;
 

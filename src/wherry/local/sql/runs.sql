@@ -8,8 +8,9 @@ insert or ignore into runs
 values (:id, :job, :trigger, :cause, :event_id, :status, :admitted, :now_ms, :now_ms, :now_ms, :overrides, :owner);
 
 -- name: active
+-- Those that work on messages do not count: how many of them there are at once is their queue's affair.
 select count(*) from runs
-where job = :job and admitted = 1 and status in ('queued', 'starting', 'running') and id <> :id;
+where job = :job and cause not like 'queue:%' and admitted = 1 and status in ('queued', 'starting', 'running') and id <> :id;
 
 -- name: admit
 update runs set admitted = 1 where id = :id and status = 'queued';
@@ -43,8 +44,11 @@ where id = :id;
 update runs set status = :status, ended_ms = :ended_ms, reason = :reason, dead_ms = :dead_ms, owner = null
 where id = :id and status = 'queued';
 
--- name: earlier_attempts
-select earlier_attempts from runs where id = :id;
+-- name: before_close
+select earlier_attempts, cause from runs where id = :id;
+
+-- name: is_dead
+select 1 from runs where id = :id and dead_ms is not null;
 
 -- name: another_round
 update runs set status = 'queued', asked_ms = :now_ms, due_ms = :now_ms, ended_ms = null, reason = '', admitted = 0,
@@ -55,14 +59,36 @@ where id = :id and status in ('failed', 'timed_out', 'stopped', 'skipped');
 -- name: bury
 update runs set dead_ms = null where id = :id;
 
+-- name: bury_letters
+delete from messages where letter_of = :id;
+
 -- name: request_stop
 update runs set stop_requested = 1 where id = :id and status in ('queued', 'starting', 'running');
+
+-- name: dismiss
+-- A worker's end that is no failure: what a person has asked for before stands.
+update runs set stop_requested = 2
+where id = :id and stop_requested = 0 and status in ('queued', 'starting', 'running');
+
+-- name: dismissed
+select id, status from runs where stop_requested = 2 and status in ('queued', 'starting', 'running');
+
+-- name: workers
+select id, job, cause, status from runs indexed by runs_workers
+where status in ('queued', 'starting', 'running') and stop_requested = 0 and cause >= 'worker:' and cause < 'worker;'
+order by id;
+
+-- name: at_work
+select cause from runs where status in ('starting', 'running') and (cause like 'worker:%' or cause like 'queue:%');
 
 -- name: stop_requests
 select id, status from runs where stop_requested = 1 and status in ('queued', 'starting', 'running');
 
 -- name: queued
 select id, job, cause, due_ms, asked_ms, admitted from runs where status = 'queued' and owner is null order by due_ms, id;
+
+-- name: open_ids
+select id from runs where status in ('queued', 'starting', 'running');
 
 -- name: owned
 select id, job, owner,
@@ -113,5 +139,5 @@ select status, count(*) as runs from runs where id >= :first group by status;
 -- name: fired
 -- Runs that triggers have made, not those that a person has asked for: their causes begin otherwise.
 select job, trigger, count(*) as runs from runs
-where id >= :first and (cause like 'schedule:%' or cause like 'upload:%' or cause like 'event:%')
+where id >= :first and (cause like 'schedule:%' or cause like 'upload:%' or cause like 'event:%' or cause like 'queue:%')
 group by job, trigger;

@@ -126,3 +126,85 @@ create table alerts (
   due_ms integer not null,
   error text
 )
+;
+-- name: queues
+-- Declared by the job file. A queue that is not there any more keeps its messages, in case it comes back.
+create table queues (
+  name text primary key,
+  created_ms integer not null,
+  modified_ms integer not null,
+  -- what the job file says of it, to tell a change
+  settings text not null,
+  purged_ms integer
+) without rowid;
+-- `visible_ms` alone decides what can be received: it is sent or given back for then. Of what is still hidden, a message
+-- that has been received is in flight, and any other is delayed.
+create table messages (
+  sequence integer primary key autoincrement,
+  id text not null unique,
+  queue text not null,
+  body text not null,
+  -- message attributes as SQS writes them, JSON
+  attributes text not null default '{}',
+  -- who sent it, a client's id, or empty
+  sender text not null default '',
+  trace text not null default '',
+  group_id text,
+  deduplication_id text,
+  sent_ms integer not null,
+  visible_ms integer not null,
+  receives integer not null default 0,
+  first_ms integer,
+  -- the last receive; null in a queue of dead letters until it is received there
+  received_ms integer,
+  -- who received it last, a run's id; it stays when the message goes to the dead letters
+  receiver text not null default '',
+  -- the run that works on it and hides it until that ends; null for any other
+  holder text,
+  -- where a dead letter comes from
+  source text
+);
+-- Covers the counts as well as the next messages to be received.
+create index messages_visible on messages (queue, visible_ms, received_ms, sent_ms);
+create index messages_order on messages (queue, sequence) where group_id is not null;
+create index messages_groups on messages (queue, group_id, sequence) where group_id is not null;
+-- FIFO: what was sent within five minutes.
+create table deduplications (
+  queue text not null,
+  deduplication_id text not null,
+  message_id text not null,
+  sequence integer not null,
+  sent_ms integer not null,
+  primary key (queue, deduplication_id)
+) without rowid;
+create index deduplications_sent on deduplications (sent_ms);
+-- How many messages were finished, by minute.
+create table finished (
+  queue text not null,
+  minute_ms integer not null,
+  messages integer not null,
+  primary key (queue, minute_ms)
+) without rowid
+;
+-- name: work
+-- What has become a message already, by its cause: deliveries may repeat, messages do not.
+create table fed (
+  queue text not null,
+  cause text not null,
+  fed_ms integer not null,
+  primary key (queue, cause)
+) without rowid;
+create index fed_when on fed (fed_ms);
+create index messages_holder on messages (holder) where holder is not null;
+-- Of a dead letter: the run that has failed on it.
+alter table messages add column letter_of text;
+create index messages_letter_of on messages (letter_of) where letter_of is not null;
+-- A run is a dead letter as long as a message of its is one, whoever deletes or moves that: any client of SQS may.
+create trigger letter_gone after delete on messages when old.letter_of is not null
+  and not exists (select 1 from messages where letter_of = old.letter_of)
+  begin update runs set dead_ms = null where id = old.letter_of; end
+;
+-- name: workers
+-- The workers of queues, of which a look is taken at each arrival.
+create index runs_workers on runs (cause)
+where status in ('queued', 'starting', 'running') and cause >= 'worker:' and cause < 'worker;'

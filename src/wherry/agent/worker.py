@@ -1,0 +1,82 @@
+"""The worker's loop: receive, work, and what becomes of it when the task has to go.
+
+A message is worked on at least once. It is deleted after its command has ended well and not before; whoever dies in
+between leaves it hidden for its visibility at most, and then another worker receives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wherry import messages
+from wherry.agent.client import CallFailed
+from wherry.agent.command import Bell
+from wherry.agent.credentials import Credentials
+from wherry.agent.ecs import Protection, whereabouts
+from wherry.agent.job import Job
+from wherry.agent.records import Records
+from wherry.agent.repeating import Repeating
+from wherry.agent.services import S3, Message, Sqs, domain_of, region_of
+from wherry.agent.settings import Settings
+from wherry.agent.turn import Tools, Turn, delete, hide, listed, tell
+
+#: Seconds: one receive waits so long while the worker is idle, and so long while it is still protected.
+_LONG_POLL, _SHORT_POLL = 20, 1
+#: Seconds between two looks whether the protection is to be renewed.
+_TOUCH = 60.0
+#: Waits after a receive that failed, in seconds.
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class Worker:
+    """Works until SIGTERM."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], bell: Bell) -> None:
+        credentials = Credentials(environment)
+        s3 = S3(environment, credentials, domain=domain_of(settings.url, region_of(environment)))
+        self._tools = Tools(
+            settings=settings,
+            bell=bell,
+            sqs=Sqs(settings.url, environment, credentials),
+            s3=s3,
+            job=Job(settings, environment),
+            records=Records(settings, s3, tell),
+            place=whereabouts(environment),
+        )
+        self._protection = Protection(settings.visibility, environment, tell)
+        self._pause = _PAUSE
+
+    def serve(self) -> None:
+        """Receive and work, message by message."""
+        settings, bell = self._tools.settings, self._tools.bell
+        tell(f"job {settings.job} takes messages of queue {settings.queue}")
+        while not bell.is_drained():
+            taken = self._receive()
+            if not taken:
+                self._protection.off()
+            elif bell.is_drained():
+                tell(f"{listed(taken)} given back: the task has to go")
+                hide(self._tools.sqs, taken, lambda _: 0.0)
+            else:
+                self._protection.keep()
+                with Repeating(self._protection.keep, interval=_TOUCH):
+                    Turn(self._tools, taken).go()
+        tell("the task has to go: nothing more is taken")
+        self._protection.off()
+
+    def _receive(self) -> list[Message]:
+        """What there is, without the messages that S3 sends to try the queue out."""
+        settings, sqs = self._tools.settings, self._tools.sqs
+        wait = _SHORT_POLL if self._protection.is_on else _LONG_POLL
+        try:
+            found = sqs.receive(settings.batch, visibility=settings.visibility.total_seconds(), wait=wait, patience=0)
+        except CallFailed as error:
+            tell(f"nothing can be received, which is tried again: {error}")
+            self._tools.bell.wait(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            return []
+        self._pause = _PAUSE
+        tests = [each for each in found if messages.is_test(each["Body"])]
+        if tests:
+            delete(sqs, tests)
+        return [each for each in found if each not in tests]

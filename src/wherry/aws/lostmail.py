@@ -1,0 +1,95 @@
+"""The dead letters of queues that wherry's workers take from: each is the last word of a run of its message."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from wherry.agent import records
+from wherry.aws.client import AwsError
+from wherry.aws.mail import Mail, is_missing
+from wherry.aws.received import Received
+from wherry.aws.recorded import run_of, unrecorded
+from wherry.aws.recordings import Recordings
+from wherry.aws.site import Site
+from wherry.aws.tasks import has_worker
+from wherry.model import Queue, Run
+
+
+class Lost(NamedTuple):
+    """One dead letter, as it was when it was looked at."""
+
+    queue: Queue
+    job: str
+    message: Mapping[str, Any]
+
+
+class LostMail:
+    """The dead letters of all these queues."""
+
+    def __init__(self, site: Site, recordings: Recordings, mail: Mail) -> None:
+        self._site = site
+        self._recordings = recordings
+        self._mail = mail
+
+    def listing(self, *, job: str | None, reason: str | None, since: datetime | None) -> list[Run]:
+        """The runs whose messages are dead letters; of a batch there may be several letters, and it is listed once."""
+        letters: list[Lost] = []
+        for queue, name in self._queues(job):
+            with self._received(queue) as received:
+                letters += [Lost(queue, name, message) for message in received.all()]
+        runs = {run.id: run for run in self._site.aws.together(self._run, letters)}
+        return [
+            run
+            for run in runs.values()
+            if (reason is None or reason.lower() in run.reason.lower())
+            and (since is None or (run.ended_at or run.created_at) >= since)
+        ]
+
+    def bury(self, run_ids: Collection[str]) -> None:
+        """Delete the letters of these runs."""
+        for queue, name in self._queues(None):
+            with self._received(queue) as received:
+                found = [each for each in received.all() if self._run(Lost(queue, name, each)).id in run_ids]
+                received.delete(found)
+
+    def retry(self, run_id: str) -> bool:
+        """Send the letters of a run once more, as a further round of it; False when it has none. Raises UserError."""
+        is_found = False
+        for queue, name in self._queues(None):
+            with self._received(queue) as received:
+                for message in received.all():
+                    run = self._run(Lost(queue, name, message))
+                    if run.id == run_id:
+                        known = records.known_of(name, queue.name, message)
+                        self._unstop(name, run_id)
+                        self._mail.send_again(queue, message, known.mark())
+                        received.delete([message])
+                        is_found = True
+        return is_found
+
+    def _unstop(self, job: str, run_id: str) -> None:
+        key = records.stop_key(job, run_id)
+        self._site.aws.call("s3", "delete_object", Bucket=self._site.names.work_bucket, Key=key)
+
+    def _run(self, lost: Lost) -> Run:
+        record = self._recordings.of_message(lost.job, lost.queue.name, lost.message)
+        return run_of(record) if record else unrecorded(lost.job, lost.queue.name, lost.message)
+
+    def _queues(self, job: str | None) -> Iterator[tuple[Queue, str]]:
+        """The queues that wherry's workers take from, and the jobs that these work for."""
+        for queue in self._site.jobfile.queues.values():
+            taker = self._site.jobfile.taker(queue.name)
+            if taker and has_worker(taker[0]) and job in (None, taker[0].name):
+                yield queue, taker[0].name
+
+    def _received(self, queue: Queue) -> Received:
+        name = self._site.names.queue(queue.dead_letters)
+        try:
+            url = self._site.aws.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+        except AwsError as error:
+            if is_missing(error):
+                raise self._site.not_deployed() from None
+            raise
+        return Received(self._site.aws, str(url))

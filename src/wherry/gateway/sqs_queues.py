@@ -1,0 +1,139 @@
+"""SQS: queues. They are declared in the job file, not made or changed by clients.
+
+Source: Amazon SQS API Reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import timedelta
+from typing import Any
+
+from wherry.gateway.context import Call
+from wherry.gateway.errors import AwsError
+from wherry.gateway.sqs_common import Parameters, named, queue_of, required, text, texts, url_of, whole
+from wherry.gateway.sqs_declared import attributes_of, check_given, differing, remedy
+from wherry.local.clock import to_ms
+from wherry.local.queue_records import QueueError, ms_of
+
+#: Purging again sooner is refused.
+_BETWEEN_PURGES = timedelta(seconds=60)
+_MOST_NAMES = 1000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo")
+
+
+def create_queue(call: Call, given: Parameters) -> Parameters:
+    """CreateQueue: what is declared is there already; nothing else can be made."""
+    name = required(given, "QueueName")
+    if not _NAME.fullmatch(name):
+        raise QueueError(
+            "InvalidParameterValueException",
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        )
+    if name not in call.services.queues.names():
+        raise AwsError(
+            "AccessDeniedException", f"queues are declared in the job file: add `{name}: {{}}` to its `queues`", 403
+        )
+    call.services.guard.may_see_queue(call.caller, name)
+    settings = call.services.queues.settings(name)
+    wanted = _given_attributes(given)
+    check_given(wanted, settings)
+    other = differing(call, wanted, settings)
+    if other:
+        raise QueueError(
+            "QueueNameExists",
+            f"A queue already exists with the same name and a different value for attribute {other}: "
+            f"{remedy(call, other, settings)}",
+        )
+    return {"QueueUrl": url_of(call, name)}
+
+
+def get_queue_url(call: Call, given: Parameters) -> Parameters:
+    """GetQueueUrl."""
+    settings = named(call, required(given, "QueueName"))
+    call.services.guard.may_see_queue(call.caller, settings.name)
+    return {"QueueUrl": url_of(call, settings.name)}
+
+
+def list_queues(call: Call, given: Parameters) -> Parameters:
+    """ListQueues: to a run, those it may reach."""
+    prefix = text(given, "QueueNamePrefix")
+    guard = call.services.guard
+    names = [name for name in call.services.queues.names() if name.startswith(prefix) and guard.sees(call.caller, name)]
+    return _page(call, given, names, "QueueUrls")
+
+
+def list_source_queues(call: Call, given: Parameters) -> Parameters:
+    """ListDeadLetterSourceQueues."""
+    settings = queue_of(call, given)
+    call.services.guard.may_see_queue(call.caller, settings.name)
+    answer = _page(call, given, [settings.source] if settings.source else [], "queueUrls")
+    return {"queueUrls": [], **answer}
+
+
+def get_queue_attributes(call: Call, given: Parameters) -> Parameters:
+    """GetQueueAttributes."""
+    settings = queue_of(call, given)
+    call.services.guard.may_see_queue(call.caller, settings.name)
+    found = attributes_of(call, settings, texts(given, "AttributeNames"))
+    return {"Attributes": found} if found else {}
+
+
+def set_queue_attributes(call: Call, given: Parameters) -> Parameters:
+    """SetQueueAttributes: the job file says what a queue is like; saying the same again is no error."""
+    settings = queue_of(call, given)
+    call.services.guard.is_owner(call.caller, f"change queue `{settings.name}`")
+    wanted = _given_attributes(given)
+    check_given(wanted, settings)
+    other = differing(call, wanted, settings)
+    if other:
+        raise QueueError(
+            "UnsupportedOperation", f"attribute {other} cannot be changed here: {remedy(call, other, settings)}"
+        )
+    return {}
+
+
+def purge_queue(call: Call, given: Parameters) -> Parameters:
+    """PurgeQueue: once a minute."""
+    settings = queue_of(call, given)
+    call.services.guard.is_owner(call.caller, f"purge queue `{settings.name}`")
+    purged_ms = call.services.queues.row(settings.name)["purged_ms"]
+    if purged_ms is not None and to_ms(call.services.clock()) < purged_ms + ms_of(_BETWEEN_PURGES):
+        raise QueueError(
+            "PurgeQueueInProgress", f"Only one PurgeQueue operation on {settings.name} is allowed every 60 seconds."
+        )
+    call.services.queues.purge(settings.name)
+    return {}
+
+
+def list_queue_tags(call: Call, given: Parameters) -> Parameters:
+    """ListQueueTags: none are kept."""
+    call.services.guard.may_see_queue(call.caller, queue_of(call, given).name)
+    return {}
+
+
+def _given_attributes(given: Parameters) -> dict[str, str]:
+    attributes: Any = given.get("Attributes") or {}
+    if not isinstance(attributes, dict):
+        raise QueueError("InvalidParameterValueException", "Attributes must be a map of strings.")
+    return {name: text(attributes, name) for name in attributes}
+
+
+def _page(call: Call, given: Parameters, names: list[str], key: str) -> Parameters:
+    """Up to `MaxResults` of the names, behind the one that the token says, as URLs."""
+    most = whole(given, "MaxResults", "Must be between 1 and 1000, if provided.", (1, _MOST_NAMES))
+    last = _name_of(text(given, "NextToken"))
+    rest = sorted(name for name in names if name > last)
+    page = rest[: most or _MOST_NAMES]
+    answer: Parameters = {key: [url_of(call, name) for name in page]} if page else {}
+    if most and len(rest) > len(page):
+        answer["NextToken"] = base64.b64encode(page[-1].encode()).decode()
+    return answer
+
+
+def _name_of(token: str) -> str:
+    try:
+        return base64.b64decode(token.encode("ascii"), validate=True).decode()
+    except ValueError:
+        raise QueueError("InvalidParameterValueException", "Invalid or expired next token.") from None

@@ -1,0 +1,178 @@
+"""The file that a message comes as (`${event.file}`): a copy of the object that it tells of, or its body.
+
+Each attempt has a copy of its own, in a folder of its run's: it may write into it, and nobody else's file is changed.
+The folder goes when the attempt has ended; what a killed engine left of it, when the next one starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from wherry import mapping, messages
+from wherry.errors import MissingValue
+from wherry.local.buckets import Buckets
+from wherry.local.objects import ObjectError
+from wherry.messages import ObjectName
+from wherry.model import Job, QueueTrigger, Run
+
+#: The file of one message that tells of no object, and of a batch.
+_BODY, _BATCH = "message", "messages.jsonl"
+#: A copy is made in pieces of at most so many bytes.
+_PIECE = 1 << 30
+#: What the system says where it cannot copy from this file to that one without our help.
+_NOT_POSSIBLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+
+
+class Held(Protocol):
+    """Knows the messages that a run holds."""
+
+    def documents(self, run_id: str, now: datetime) -> list[dict[str, Any]]:
+        """As SQS's ReceiveMessage gives them; none for a run that holds nothing, as a replayed one."""
+        ...
+
+
+def wants_file(job: Job) -> bool:
+    """True when something of the job names `${event.file}`."""
+    texts = [*_texts(job.command), *job.env.values()]
+    for helper in job.helpers:
+        texts += [*_texts(helper.command), *helper.env.values()]
+    return any("${event.file}" in text and _names_file(text) for text in texts)
+
+
+class EventFiles:
+    """Makes and removes the files of attempts; from any thread."""
+
+    def __init__(self, folder: str, buckets: Buckets, held: Held) -> None:
+        self._folder = folder
+        self._buckets = buckets
+        self._held = held
+
+    def folder_of(self, run_id: str) -> str:
+        """The folder of a run's files."""
+        return f"{self._folder}/{run_id}"
+
+    def make(self, run: Run, now: datetime, shown: str | None = None) -> str | None:
+        """Make the file of an attempt; gives its name in the run's folder, None when the run has no message.
+
+        `shown` is where a container sees that folder. Raises MissingValue when the object is not there, OSError when
+        the copy cannot be made.
+        """
+        documents = self._held.documents(run.id, now)
+        is_batch = run.event.source == messages.SOURCE and run.event.detail_type == messages.MANY
+        documents = documents or _told(run)
+        if not documents:
+            return None
+        folder = self.folder_of(run.id)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        if is_batch:
+            return self._make_batch(documents, folder, shown or folder)
+        named = messages.object_in(run.event.document)
+        if named is None:
+            _write(f"{folder}/{_BODY}", str(documents[0]["Body"]))
+            return _BODY
+        name = messages.file_name(named)
+        self._copy(named, f"{folder}/{name}")
+        return name
+
+    def is_there(self, run_id: str) -> bool:
+        """True when something of a run's files is there."""
+        return os.path.isdir(self.folder_of(run_id))
+
+    def remove(self, run_id: str) -> None:
+        """The attempt has ended."""
+        shutil.rmtree(self.folder_of(run_id), ignore_errors=True)
+
+    def remove_all_but(self, run_ids: set[str]) -> None:
+        """Remove the files of all other runs: what engines that were killed have left."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in set(os.listdir(self._folder)) - run_ids:
+                self.remove(name)
+
+    def _make_batch(self, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
+        files = {}
+        for number, document in enumerate(documents, start=1):
+            named = messages.object_of(document["Body"])
+            if named is not None:
+                name = f"{number}/{messages.file_name(named)}"  # two keys may end in the same name
+                os.mkdir(f"{folder}/{number}")
+                self._copy(named, f"{folder}/{name}")
+                files[document["MessageId"]] = f"{shown}/{name}"
+        _write(f"{folder}/{_BATCH}", messages.lines_of(documents, files))
+        return _BATCH
+
+    def _copy(self, named: ObjectName, path: str) -> None:
+        try:
+            opened = self._buckets.open(named.bucket, named.key)
+        except ObjectError as error:
+            if error.code == "NoSuchKey":
+                raise MissingValue(
+                    f"there is no object `{named.key}` in bucket `{named.bucket}`: it was deleted after the message "
+                    "was sent (NoSuchKey)",
+                    hint="put it there again and retry the run, or let it go: `wherry dead-letters purge RUN`",
+                ) from None
+            raise MissingValue(f"the object `{named.key}` cannot be fetched: {error.message}") from None
+        with opened, open(path, "wb") as target:
+            os.fchmod(target.fileno(), 0o644)  # a container's user is another one
+            _copy_bytes(opened.descriptor, target.fileno(), opened.info.size)
+
+
+def _copy_bytes(source: int, target: int, size: int) -> None:
+    """Copy a whole file, inside the kernel where that can be: on some file systems nothing is even copied."""
+    done = 0
+    try:
+        while done < size:
+            copied = os.copy_file_range(source, target, min(_PIECE, size - done), offset_src=done)
+            if not copied:
+                return  # somebody has just shortened the file by hand
+            done += copied
+    except OSError as error:
+        if error.errno not in _NOT_POSSIBLE:
+            raise
+    while done < size:
+        copied = os.sendfile(target, source, done, min(_PIECE, size - done))
+        if not copied:
+            return
+        done += copied
+
+
+def _told(run: Run) -> list[dict[str, Any]]:
+    """The messages that an event was made of, as far as it tells: for a run that holds none, as a replayed one."""
+    event = run.event
+    if event.source == messages.SOURCE and event.detail_type == messages.MANY:
+        found = event.detail.get("messages")
+        return [_document(one) for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    if event.source == messages.SOURCE and event.detail_type == messages.ONE:
+        return [_document(event.detail)]
+    if run.trigger == QueueTrigger.kind or messages.object_in(event.document) is not None:
+        return [{"MessageId": event.id, "Body": messages.body_of(event.document)}]
+    return []
+
+
+def _document(detail: Mapping[str, Any]) -> dict[str, Any]:
+    body = detail.get("body", "")
+    attributes = detail.get("attributes")
+    given = {name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()}
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return {"MessageId": str(detail.get("message-id", "")), "Body": text, "MessageAttributes": given}
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+
+
+def _texts(command: tuple[str, ...] | str) -> Sequence[str]:
+    return [command] if isinstance(command, str) else command
+
+
+def _names_file(text: str) -> bool:
+    return any(reference.kind == "file" for reference in mapping.parse(text).references)

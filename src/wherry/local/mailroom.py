@@ -1,0 +1,105 @@
+"""What the command line sees of queues, and does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from wherry.errors import NotFound
+from wherry.local.queue_records import NewMessage
+from wherry.local.workspace import Workspace
+from wherry.messages import queue_of
+from wherry.model import LOCAL_ACCOUNT, Queue, did_you_mean
+from wherry.target import Draft, Message, QueueState
+
+#: The rate of a queue is that of so many minutes.
+_RATE = timedelta(minutes=5)
+#: As a limit: none.
+_ALL = -1
+
+
+class Mailroom:
+    """The part of the local environment's `Target` that speaks of queues."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._queues = workspace.queues
+
+    def states(self, endpoint: str) -> list[QueueState]:
+        """All queues of the job file, in its order; `endpoint`: where the gateway answers, empty while none does."""
+        at_work = self._workspace.history.at_work()
+        return [self._state(queue, endpoint, at_work[name]) for name, queue in self._workspace.jobfile.queues.items()]
+
+    def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
+        """Send messages, in order; gives their ids."""
+        new = [
+            NewMessage(
+                body=draft.body,
+                group=draft.group,
+                deduplication_id=draft.deduplication_id,
+                delay=draft.delay,
+                attributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in draft.attributes.items()
+                },
+            )
+            for draft in drafts
+        ]
+        return [sent.id for sent in self._queues.send(self._named(queue).name, new)]
+
+    def peek(self, queue: str, *, dead: bool, limit: int) -> list[Message]:
+        """The oldest messages of a queue, or of its dead letters."""
+        declared = self._named(queue)
+        return self._queues.peek(declared.dead_letters if dead else declared.name, limit)
+
+    def redrive(self, queue: str) -> int:
+        """Move the dead letters of a queue back into it; the runs that failed on them are no dead letters any more."""
+        letters = self._named(queue).dead_letters
+        runs = {each.id: each.run_id for each in self._queues.peek(letters, _ALL)}
+        moved = self._queues.move(letters)
+        self._bury(runs.get(each.old_id) for each in moved)
+        return len(moved)
+
+    def purge(self, queue: str, *, dead: bool) -> int:
+        """Delete all messages of a queue, or of its dead letters, and with these the runs that failed on them."""
+        declared = self._named(queue)
+        if not dead:
+            return self._queues.purge(declared.name)
+        letters = self._queues.peek(declared.dead_letters, _ALL)
+        deleted = self._queues.purge(declared.dead_letters)
+        self._bury(each.run_id for each in letters)
+        return deleted
+
+    def _state(self, queue: Queue, endpoint: str, workers: int) -> QueueState:
+        counts = self._queues.counts(queue.name)
+        letters = self._queues.counts(queue.dead_letters)
+        taker = self._workspace.jobfile.taker(queue.name)
+        finished = self._queues.finished(queue.name, _RATE)
+        return QueueState(
+            name=queue.name,
+            url=f"{endpoint}/{LOCAL_ACCOUNT}/{queue.name}" if endpoint else "",
+            waiting=counts.waiting,
+            in_flight=counts.in_flight,
+            delayed=counts.delayed,
+            dead=letters.waiting + letters.in_flight + letters.delayed,
+            oldest=self._workspace.clock() - counts.oldest if counts.oldest else None,
+            job=taker[0].name if taker else None,
+            workers=workers,
+            max_workers=taker[1].max_workers if taker else 0,
+            rate=finished / (_RATE / timedelta(minutes=1)),
+        )
+
+    def _named(self, queue: str) -> Queue:
+        queues = self._workspace.jobfile.queues
+        if queue not in queues:
+            raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, queues))
+        return queues[queue]
+
+    def _bury(self, run_ids: Iterable[str | None]) -> None:
+        """The runs of messages that were dealt with are no dead letters any more; a worker that failed is its own."""
+        self._workspace.runs.bury([run_id for run_id in set(run_ids) if run_id and self._is_of_message(run_id)])
+
+    def _is_of_message(self, run_id: str) -> bool:
+        try:
+            return queue_of(self._workspace.history.get(run_id).cause) is not None
+        except NotFound:  # its history was pruned
+            return False

@@ -1,0 +1,493 @@
+"""Queues with the semantics of SQS, in the store.
+
+Guarantees. A message is on disk when `send` returns. What receivers do to it survives the end of this process at any
+instant; after a power cut the last receives and deletes may be undone, so that a message comes again: it is delivered
+at least once. Everything is right for several processes at once: SQLite's transactions are where they meet.
+
+`Queues` is safe to share between threads. Methods `..._within` are steps of a larger transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from wherry.errors import NotFound
+from wherry.local.clock import Clock, from_ms, to_ms
+from wherry.local.database import Database, Row, Transaction, load_sql
+from wherry.local.drafts import bad_value, check_message
+from wherry.local.moves import BATCH, move_some
+from wherry.local.polls import Polls
+from wherry.local.posting import post
+from wherry.local.queue_records import (
+    HELD_MS,
+    LONGEST_IN_FLIGHT,
+    Counts,
+    Moved,
+    NewMessage,
+    QueueError,
+    Receipt,
+    Received,
+    Sent,
+    Settings,
+    expired_ms,
+    ms_of,
+    received_of,
+    settings_of,
+)
+from wherry.local.taking import Taker, bury, prune, take
+from wherry.model import Queue, did_you_mean
+from wherry.target import Message
+
+SQL = load_sql("queues")
+_MINUTE = 60_000
+#: How long it is known how many messages were finished.
+_TALLIES_KEPT = timedelta(hours=1)
+
+
+class Queues:
+    """The queues of a job file, and their dead letters."""
+
+    def __init__(
+        self, database: Database, queues: Mapping[str, Queue], clock: Clock, on_arrival: Callable[[str], object]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings: dict[str, Settings] = {}
+        #: Told, after the commit, of each queue that has something to receive.
+        self.on_arrival = on_arrival
+        self.polls = Polls()
+        self.declare(queues)
+
+    def declare(self, queues: Mapping[str, Queue]) -> None:
+        """From now on these are the queues. Messages of others stay in the store, out of reach."""
+        settings = {each.name: each for queue in queues.values() for each in settings_of(queue)}
+        now_ms = to_ms(self._clock())
+        with self._database.reading() as connection:
+            rows = {name: connection.execute(SQL["queue"], {"name": name}).fetchone() for name in settings}
+        new = [each for name, each in settings.items() if rows[name] is None or rows[name]["settings"] != each.dump()]
+
+        def work(transaction: Transaction) -> None:
+            for each in new:
+                transaction.execute(SQL["declare"], {"name": each.name, "now_ms": now_ms, "settings": each.dump()})
+
+        if new:
+            self._database.write(work)
+        self._settings = settings
+        self.polls.wake_all()
+
+    # --------------------------------------------------------------------------------------------- what there is
+
+    def names(self) -> list[str]:
+        """All queues that clients can name, each with its dead letters behind it."""
+        return list(self._settings)
+
+    def settings(self, queue: str) -> Settings:
+        """How a queue behaves; raises NotFound."""
+        found = self._settings.get(queue)
+        if found is None:
+            raise NotFound(f"there is no queue `{queue}`", hint=did_you_mean(queue, self._settings))
+        return found
+
+    def row(self, queue: str) -> Row:
+        """When the queue was made, changed and purged: `created_ms`, `modified_ms`, `purged_ms`."""
+        with self._database.reading() as connection:
+            found: Row = connection.execute(SQL["queue"], {"name": self.settings(queue).name}).fetchone()
+        return found
+
+    def counts(self, queue: str) -> Counts:
+        """How many messages there are."""
+        settings, now = self.settings(queue), self._clock()
+        asked = {
+            "queue": queue,
+            "now_ms": to_ms(now),
+            "expired_ms": expired_ms(settings, now),
+            "held_ms": HELD_MS,
+        }
+        with self._database.reading() as connection:
+            row = connection.execute(SQL["counts"], asked).fetchone()
+        oldest = row["oldest_ms"]
+        return Counts(row["waiting"], row["in_flight"], row["delayed"], None if oldest is None else from_ms(oldest))
+
+    def has_waiting(self, queue: str) -> bool:
+        """True when there is something that could be received now, unless its FIFO group is busy."""
+        asked = {"queue": queue, "now_ms": to_ms(self._clock())}
+        with self._database.reading() as connection:
+            return connection.execute(SQL["is_waiting"], asked).fetchone() is not None
+
+    def all_waiting(self) -> dict[str, int]:
+        """How many messages each queue of the job file has, and each that was in it once; dead letters do not count."""
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["all_waiting"]).fetchall()
+        return {row["queue"]: row["messages"] for row in rows}
+
+    def finished(self, queue: str, since: timedelta) -> int:
+        """How many messages were deleted, or worked off, within the last whole minutes."""
+        asked = {"queue": queue, "since_ms": to_ms(self._clock() - since)}
+        with self._database.reading() as connection:
+            return int(connection.execute(SQL["finished"], asked).fetchone()[0])
+
+    def peek(self, queue: str, limit: int = 10) -> list[Message]:
+        """The oldest messages; none is counted as received."""
+        settings, now = self.settings(queue), self._clock()
+        asked = {"queue": queue, "limit": limit, "expired_ms": expired_ms(settings, now)}
+        with self._database.reading() as connection:
+            rows = connection.execute(SQL["peek"], asked).fetchall()
+        return [_message(row, to_ms(now)) for row in rows]
+
+    def next_due(self, queue: str) -> datetime | None:
+        """When the next hidden or delayed message becomes visible; None when none will by itself."""
+        found = self._next_due_ms(queue)
+        return None if found is None else from_ms(found)
+
+    def in_flight_of(self, receiver: str) -> int:
+        """How many messages a receiver has, and has neither deleted nor given back."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+        with self._database.reading() as connection:
+            return int(connection.execute(SQL["in_flight_of"], asked).fetchone()[0])
+
+    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
+        """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
+
+    # --------------------------------------------------------------------------------------------- for clients
+
+    def check(self, queue: str, message: NewMessage) -> None:
+        """Raise QueueError for a message that SQS would refuse."""
+        check_message(self.settings(queue), message)
+
+    def send(self, queue: str, messages: Sequence[NewMessage]) -> list[Sent]:
+        """Send messages, in order, all or none; they are on disk when this returns. Raises QueueError, NotFound."""
+        for message in messages:
+            self.check(queue, message)
+        return self.send_checked(queue, messages)
+
+    def send_checked(self, queue: str, messages: Sequence[NewMessage]) -> list[Sent]:
+        """As `send`, of messages that `check` has found right."""
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
+
+        def work(transaction: Transaction) -> list[Sent]:
+            sent = [post(transaction, settings, message, now_ms) for message in messages]
+            self._announce(transaction, queue, sum(not one.is_duplicate for one in sent))
+            return sent
+
+        return self._database.write(work)
+
+    def send_within(self, transaction: Transaction, queue: str, message: NewMessage) -> Sent:
+        """Send a message that was checked as a part of a larger transaction, e.g. the one of the object it tells of."""
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
+        sent = post(transaction, settings, message, now_ms)
+        if not sent.is_duplicate:
+            self._announce(transaction, queue, 1)
+        return sent
+
+    def receive(
+        self,
+        queue: str,
+        most: int = 1,
+        *,
+        visibility: timedelta | None = None,
+        wait: timedelta = timedelta(0),
+        receiver: str = "",
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> list[Received]:
+        """Receive up to `most` messages; while there is none wait for so long. No transaction is open meanwhile.
+
+        `receiver` is the id of the run that receives. `wanted` is asked after each wait whether anybody still is there.
+        """
+        until = time.monotonic() + wait.total_seconds()
+        refused_before = self.polls.is_refused(receiver)
+        if not refused_before and (received := self._receive_now(queue, most, visibility, receiver)):
+            return received
+        if not wait or self.polls.ended:
+            return []
+        poll = self.polls.begin(queue, receiver)
+        try:
+            while True:
+                # Looked at again only now that an arrival would wake us.
+                refused = self.polls.is_refused(receiver)
+                if refused and not refused_before:
+                    return []
+                refused_before = refused
+                # Whoever waits does not keep those who write waiting for nothing.
+                may_get = not refused and self.has_waiting(queue)
+                if may_get and (received := self._receive_now(queue, most, visibility, receiver)):
+                    return received
+                if not self.polls.wait(poll, until, self._seconds_to_due(queue)) or not wanted():
+                    return []
+        finally:
+            self.polls.finish(poll)
+
+    def delete(self, queue: str, handles: Sequence[str]) -> list[QueueError | None]:
+        """Delete received messages; gives for each handle what SQS says against it, or None."""
+        settings = self.settings(queue)
+
+        def work(transaction: Transaction) -> list[QueueError | None]:
+            deleted, outcomes = 0, []
+            for handle in handles:
+                outcome = None
+                try:
+                    deleted += self._delete(transaction, settings, handle)
+                except QueueError as error:
+                    outcome = error
+                outcomes.append(outcome)
+            if deleted:
+                self._finished(transaction, queue, deleted)
+            return outcomes
+
+        return self._database.write(work, durable=False)
+
+    def change_visibility(self, queue: str, changes: Sequence[tuple[str, timedelta]]) -> list[QueueError | None]:
+        """Hide received messages for another time, counted from now; 0 gives them back. As `delete`."""
+
+        def one(transaction: Transaction, handle: str, span: timedelta) -> QueueError | None:
+            try:
+                row = self._of_receipt(transaction, queue, handle, must_exist=True)
+                if row is not None:
+                    self._hide(transaction, queue, row, span)
+            except QueueError as error:
+                return error
+            return None
+
+        return self._database.write(
+            lambda transaction: [one(transaction, handle, span) for handle, span in changes], durable=False
+        )
+
+    def purge(self, queue: str) -> int:
+        """Delete all messages, those in flight as well; gives how many there were."""
+        name, now_ms = self.settings(queue).name, to_ms(self._clock())
+
+        def work(transaction: Transaction) -> int:
+            transaction.execute(SQL["note_purge"], {"name": name, "now_ms": now_ms})
+            return transaction.execute(SQL["purge"], {"queue": name}).rowcount
+
+        return self._database.write(work)
+
+    def move(self, letters: str, destination: str | None = None) -> list[Moved]:
+        """Send dead letters again, to where they came from or to `destination`: they are new messages there.
+
+        `letters` is the name of their queue. What is in flight stays. Gives what has moved.
+        """
+        moved = []
+        while batch := self.move_some(letters, destination, BATCH):
+            moved += batch
+        return moved
+
+    def move_some(self, letters: str, destination: str | None, most: int) -> list[Moved]:
+        """As `move`, but no more than `most` of them, all or none."""
+        settings, now_ms = self.settings(letters), to_ms(self._clock())
+        return self._database.write(
+            lambda transaction: move_some(
+                transaction,
+                settings,
+                self.names(),
+                destination,
+                most=most,
+                now_ms=now_ms,
+                send_within=self.send_within,
+            )
+        )
+
+    def refuse(self, receiver: str) -> None:
+        """A receiver that is being drained gets no more messages; its long polls end."""
+        self.polls.refuse(receiver)
+
+    def welcome(self, receiver: str) -> None:
+        """The receiver gets messages again."""
+        self.polls.welcome(receiver)
+
+    def look_again(self) -> None:
+        """Another process may have sent something."""
+        self.polls.wake_all()
+
+    def prune(self) -> int:
+        """Delete what is over its retention; gives how many messages that were."""
+        now_ms = to_ms(self._clock())
+
+        def work(transaction: Transaction) -> int:
+            transaction.execute(SQL["forget_finished"], {"since_ms": now_ms - ms_of(_TALLIES_KEPT)})
+            return sum(prune(transaction, settings, now_ms) for settings in self._settings.values())
+
+        return self._database.write(work, durable=False)
+
+    # --------------------------------------------------------------------------------------------- for runs of messages
+
+    def take_within(
+        self, transaction: Transaction, queue: str, most: int, holder: str, now: datetime
+    ) -> list[Received]:
+        """Receive messages for a run that holds them: they are hidden until it lets go of them.
+
+        What was received too often already goes to the dead letters instead.
+        """
+        return self._take(transaction, self.settings(queue), most, Taker(holder, holds=True), now, timedelta(0))
+
+    def hold_again_within(self, transaction: Transaction, queue: str, message_id: str, holder: str) -> Received | None:
+        """Take a certain message back, out of the dead letters if it is there, for a run that holds it again.
+
+        None when it is not there any more, or somebody else holds it.
+        """
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
+        rows = self._of_ids(transaction, [message_id])
+        asked = {
+            "id": message_id,
+            "queue": queue,
+            "letters": settings.letters,
+            "visible_ms": HELD_MS,
+            "now_ms": now_ms,
+            "holder": holder,
+        }
+        if not rows or not transaction.execute(SQL["hold_again"], asked).rowcount:
+            return None
+        return received_of(rows[0], now_ms, queue)
+
+    def count_within(self, transaction: Transaction, message_ids: Sequence[str]) -> None:
+        """A further attempt is a further receive."""
+        transaction.execute(SQL["count_again"], {"ids": json.dumps(message_ids)})
+
+    def finish_within(self, transaction: Transaction, message_ids: Sequence[str]) -> None:
+        """The work is done: the messages are deleted."""
+        rows = self._of_ids(transaction, message_ids)
+        transaction.execute(SQL["delete_ids"], {"ids": json.dumps(message_ids)})
+        for queue in {row["queue"] for row in rows}:
+            self._finished(transaction, queue, sum(row["queue"] == queue for row in rows))
+
+    def bury_within(self, transaction: Transaction, message_ids: Sequence[str], now: datetime) -> None:
+        """The messages go to the dead letters of their queue; where there are none they are given back."""
+        rows = self._of_ids(transaction, message_ids)
+        for queue in {row["queue"] for row in rows}:
+            settings = self._settings.get(queue)
+            if settings is None or settings.letters is None:
+                self.release_within(transaction, [row["id"] for row in rows if row["queue"] == queue], now)
+                continue
+            own = [row for row in rows if row["queue"] == queue]
+            bury(transaction, settings, own, to_ms(now))
+            self._announce(transaction, settings.letters, len(own))
+            if settings.is_fifo:
+                self._announce(transaction, queue, 1)
+
+    def release_within(
+        self,
+        transaction: Transaction,
+        message_ids: Sequence[str],
+        now: datetime,
+        after: timedelta = timedelta(0),
+        *,
+        uncount: bool = False,
+    ) -> None:
+        """Give messages back, for now or for later; `uncount`: as if this receive had not been."""
+        asked = {"ids": json.dumps(message_ids), "visible_ms": to_ms(now) + ms_of(after), "uncount": int(uncount)}
+        transaction.execute(SQL["release"], asked)
+        if not after:
+            rows = self._of_ids(transaction, message_ids)
+            for queue in {row["queue"] for row in rows}:
+                self._announce(transaction, queue, sum(row["queue"] == queue for row in rows))
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
+        settings = self.settings(queue)
+
+        def work(transaction: Transaction) -> list[Received]:
+            if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
+                return []
+            hidden = settings.visibility if visibility is None else visibility
+            return self._take(transaction, settings, most, Taker(receiver), self._clock(), hidden)
+
+        return self._database.write(work, durable=False)
+
+    def _take(
+        self,
+        transaction: Transaction,
+        settings: Settings,
+        most: int,
+        taker: Taker,
+        now: datetime,
+        hidden: timedelta,
+    ) -> list[Received]:
+        now_ms = to_ms(now)
+        taken = take(transaction, settings, most, taker=taker, now_ms=now_ms, visible_ms=now_ms + ms_of(hidden))
+        if taken.buried and settings.letters:
+            self._announce(transaction, settings.letters, taken.buried)
+        return taken.received
+
+    def _delete(self, transaction: Transaction, settings: Settings, handle: str) -> int:
+        """Delete the message of a receive, if that was its last one; gives how many that were."""
+        if settings.is_fifo:
+            row = self._of_receipt(transaction, settings.name, handle)
+            return transaction.execute(SQL["delete"], {"sequence": row["sequence"]}).rowcount if row else 0
+        return transaction.execute(SQL["delete_received"], (*Receipt.parse(handle), settings.name)).rowcount
+
+    def _of_receipt(self, transaction: Transaction, queue: str, handle: str, *, must_exist: bool = False) -> Row | None:
+        """The message of a receive, if that was its last one; raises QueueError where SQS does."""
+        settings, receipt = self.settings(queue), Receipt.parse(handle)
+        asked = {"sequence": receipt.sequence, "id": receipt.message_id}
+        row: Row | None = transaction.execute(SQL["of_receipt"], asked).fetchone()
+        if row is None and must_exist:
+            raise bad_value(
+                handle, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change."
+            )
+        if row is None:
+            return None
+        is_last = row["queue"] == queue and row["receives"] == receipt.receives
+        if settings.is_fifo and not (is_last and row["visible_ms"] > to_ms(self._clock())):
+            raise bad_value(handle, "ReceiptHandle", "The receipt handle has expired.")
+        return row if is_last else None
+
+    def _hide(self, transaction: Transaction, queue: str, row: Row, span: timedelta) -> None:
+        now_ms = to_ms(self._clock())
+        visible_ms = now_ms + ms_of(span)
+        if visible_ms > (row["received_ms"] or now_ms) + ms_of(LONGEST_IN_FLIGHT):
+            reason = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]."
+            raise bad_value(int(span.total_seconds()), "VisibilityTimeout", reason)
+        transaction.execute(SQL["hide"], {"sequence": row["sequence"], "visible_ms": visible_ms})
+        if not span:
+            self._announce(transaction, queue, 1)
+        else:  # those who wait for the next message that becomes visible may wait for too long
+            transaction.after_commit(self.polls.wake_all)
+
+    def _of_ids(self, transaction: Transaction, message_ids: Sequence[str]) -> list[Row]:
+        return transaction.execute(SQL["of_ids"], {"ids": json.dumps(message_ids)}).fetchall()
+
+    def _finished(self, transaction: Transaction, queue: str, messages: int) -> None:
+        now_ms = to_ms(self._clock())
+        asked = {"queue": queue, "minute_ms": now_ms - now_ms % _MINUTE, "messages": messages}
+        transaction.execute(SQL["tally"], asked)
+        if queue.endswith(".fifo"):  # the next one of its group can be received
+            self._announce(transaction, queue, messages)
+
+    def _announce(self, transaction: Transaction, queue: str, messages: int) -> None:
+        if messages:
+            transaction.after_commit(partial(self._arrived, queue, messages))
+
+    def _arrived(self, queue: str, messages: int) -> None:
+        self.polls.wake(queue, messages)
+        self.on_arrival(queue)
+
+    def _next_due_ms(self, queue: str) -> int | None:
+        asked = {"queue": queue, "now_ms": to_ms(self._clock()), "held_ms": HELD_MS}
+        with self._database.reading() as connection:
+            found: int | None = connection.execute(SQL["next_due"], asked).fetchone()[0]
+        return found
+
+    def _seconds_to_due(self, queue: str) -> float | None:
+        due_ms = self._next_due_ms(queue)
+        return None if due_ms is None else (due_ms - to_ms(self._clock())) / 1000
+
+
+def _message(row: Row, now_ms: int) -> Message:
+    hidden = row["visible_ms"] > now_ms
+    attributes = json.loads(row["attributes"])
+    return Message(
+        id=row["id"],
+        body=row["body"],
+        sent_at=from_ms(row["sent_ms"]),
+        receives=row["receives"],
+        state="waiting" if not hidden else "delayed" if row["received_ms"] is None else "in flight",
+        group=row["group_id"] or "",
+        attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
+        run_id=row["letter_of"] or row["receiver"] or None,
+    )

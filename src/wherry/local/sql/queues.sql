@@ -1,0 +1,128 @@
+-- name: queue
+select * from queues where name = :name;
+
+-- name: declare
+insert into queues (name, created_ms, modified_ms, settings) values (:name, :now_ms, :now_ms, :settings)
+on conflict (name) do update set settings = excluded.settings,
+  modified_ms = iif(settings = excluded.settings, modified_ms, excluded.modified_ms);
+
+-- name: add
+-- Not by name: this statement is executed more often than any other.
+insert into messages (id, queue, body, attributes, sender, trace, group_id, deduplication_id, sent_ms, visible_ms)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: last_of_group
+-- A FIFO message is not received before those of its group that were sent earlier.
+select visible_ms from messages where queue = :queue and group_id = :group_id and received_ms is null
+order by sequence desc limit 1;
+
+-- name: known
+select message_id, sequence from deduplications
+where queue = :queue and deduplication_id = :deduplication_id and sent_ms > :since_ms;
+
+-- name: forget
+delete from deduplications where sent_ms <= :since_ms;
+
+-- name: remember
+insert or replace into deduplications (queue, deduplication_id, message_id, sequence, sent_ms)
+values (:queue, :deduplication_id, :message_id, :sequence, :sent_ms);
+
+-- name: is_waiting
+select 1 from messages where queue = :queue and visible_ms <= :now_ms limit 1;
+
+-- name: all_waiting
+select queue, count(*) as messages from messages where holder is null and source is null group by queue;
+
+-- name: next
+select * from messages where queue = :queue and visible_ms <= :now_ms
+order by visible_ms, received_ms, sent_ms, sequence limit :most;
+
+-- name: blocked
+select distinct group_id from messages where queue = :queue and visible_ms > :now_ms and received_ms is not null;
+
+-- name: next_of_groups
+select * from messages indexed by messages_order where queue = :queue and group_id is not null and visible_ms <= :now_ms
+  and group_id not in (select value from json_each(:blocked))
+order by sequence limit :most;
+
+-- name: take
+update messages set visible_ms = :visible_ms, received_ms = :now_ms, first_ms = coalesce(first_ms, :now_ms),
+  receives = receives + 1, receiver = :receiver, holder = :holder
+where sequence in (select value from json_each(:sequences));
+
+-- name: bury
+update messages set queue = :letters, source = queue, letter_of = holder, visible_ms = :now_ms, received_ms = null, holder = null,
+  deduplication_id = iif(group_id is null, deduplication_id, id)
+where sequence in (select value from json_each(:sequences));
+
+-- name: of_ids
+select * from messages where id in (select value from json_each(:ids)) order by sequence;
+
+-- name: count_again
+update messages set receives = receives + 1 where id in (select value from json_each(:ids));
+
+-- name: hold_again
+update messages set queue = :queue, source = null, letter_of = null, visible_ms = :visible_ms, received_ms = :now_ms,
+  first_ms = coalesce(first_ms, :now_ms), receives = receives + 1, receiver = :holder, holder = :holder
+where id = :id and queue in (:queue, :letters) and holder is null;
+
+-- name: release
+update messages set visible_ms = :visible_ms, holder = null, receives = max(receives - :uncount, 0)
+where id in (select value from json_each(:ids));
+
+-- name: of_receipt
+select sequence, queue, visible_ms, received_ms, receives from messages where sequence = :sequence and id = :id;
+
+-- name: delete
+delete from messages where sequence = :sequence;
+
+-- name: delete_received
+delete from messages where sequence = ? and receives = ? and id = ? and queue = ?;
+
+-- name: hide
+update messages set visible_ms = :visible_ms where sequence = :sequence;
+
+-- name: delete_ids
+delete from messages where id in (select value from json_each(:ids));
+
+-- name: tally
+insert into finished (queue, minute_ms, messages) values (:queue, :minute_ms, :messages)
+on conflict (queue, minute_ms) do update set messages = messages + excluded.messages;
+
+-- name: finished
+select coalesce(sum(messages), 0) from finished where queue = :queue and minute_ms > :since_ms;
+
+-- name: forget_finished
+delete from finished where minute_ms <= :since_ms;
+
+-- name: prune
+delete from messages where queue = :queue and sent_ms <= :sent_ms and holder is null;
+
+-- name: purge
+delete from messages where queue = :queue;
+
+-- name: note_purge
+update queues set purged_ms = :now_ms where name = :name;
+
+-- name: counts
+select count(*) filter (where visible_ms <= :now_ms) as waiting,
+  count(*) filter (where visible_ms > :now_ms and received_ms is not null) as in_flight,
+  count(*) filter (where visible_ms > :now_ms and received_ms is null) as delayed,
+  min(sent_ms) filter (where visible_ms <= :now_ms) as oldest_ms
+from messages where queue = :queue and (sent_ms > :expired_ms or visible_ms = :held_ms);
+
+-- name: in_flight_of
+select count(*) from messages where queue in (select value from json_each(:queues))
+  and visible_ms > :now_ms and received_ms is not null and receiver = :receiver;
+
+-- name: peek
+select * from messages where queue = :queue and (sent_ms > :expired_ms or holder is not null)
+order by sequence limit :limit;
+
+-- name: next_due
+select min(visible_ms) from messages where queue = :queue and visible_ms > :now_ms and visible_ms < :held_ms;
+
+-- name: to_move
+select * from messages where queue = :queue and visible_ms <= :now_ms and sent_ms > :expired_ms
+  and (:sources is null or source in (select value from json_each(:sources)))
+order by sequence limit :most;

@@ -1,0 +1,187 @@
+"""How messages get workers: as places and `workers.max` allow, beside other jobs, at no cost while there are none."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.local.hall import Hall
+from wherry.local.queue_records import NewMessage
+from wherry.model import Job, JobFile, Queue, QueueTrigger, Retry, Status
+
+SECOND = timedelta(seconds=1)
+
+
+def taker(name, queue, workers, **more):
+    trigger = QueueTrigger(queue=queue, max_workers=workers)
+    return Job(name=name, command=("true",), triggers=(trigger,), **more)
+
+
+@pytest.fixture
+def hall(tmp_path):
+    halls = []
+
+    def hall(places, *jobs, queues=("work",)):
+        jobfile = JobFile(
+            path=str(tmp_path / "wherry.yaml"),
+            app="test",
+            jobs={job.name: job for job in jobs},
+            queues={name: Queue(name=name) for name in queues},
+        )
+        halls.append(Hall(tmp_path, jobfile, places))
+        return halls[-1]
+
+    yield hall
+    for one in halls:
+        assert one.errors == []
+        one.close()
+
+
+def send(hall, queue, count=1, **more):
+    hall.queues.send(queue, [NewMessage(body=str(number), **more) for number in range(count)])
+
+
+def jobs_under_way(hall):
+    return [run.job for run in hall.idle.under_way]
+
+
+def test_a_worker_takes_one_message_and_the_others_wait(hall):
+    hall = hall(10, taker("job", "work", 3))
+    send(hall, "work", 1000)
+    hall.turn()
+    assert jobs_under_way(hall) == ["job"] * 3
+    assert len(hall.history.listing(limit=-1)) == 3
+    assert hall.queues.counts("work")[:2] == (997, 3)
+    hall.end(hall.idle.began[0])
+    hall.turn()
+    # In the same transaction: what ended is finished, and its worker has taken the next one.
+    assert len(hall.idle.began) == 4
+    assert hall.queues.counts("work")[:2] == (996, 3)
+
+
+def test_a_failed_message_comes_back_to_a_free_worker_alone(hall):
+    """Between its attempts a message keeps no worker; when it is due it waits for one, before new messages."""
+    hall = hall(10, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    send(hall, "work", 3)
+    hall.turn()
+    (first,) = hall.idle.began
+    hall.end(first, 1)
+    hall.turn()
+    assert len(hall.idle.began) == 2  # the second message is worked on meanwhile
+    second = hall.idle.began[1]
+    hall.now += SECOND
+    hall.turn()
+    hall.turn()
+    assert hall.history.get(first).status is Status.QUEUED
+    assert len(hall.idle.began) == 2
+    assert hall.floor.line.has_ready is False  # nothing that could have a place: the floor sleeps
+    hall.end(second)
+    hall.turn()
+    assert hall.idle.began[2] == first
+
+
+def test_queues_and_other_jobs_share_the_places(hall):
+    """Whoever has least under way is next, however much waits."""
+    hall = hall(4, taker("a", "one", 9), taker("b", "two", 9), Job(name="c", command=("true",)), queues=("one", "two"))
+    send(hall, "one", 50)
+    for _ in range(50):
+        hall.ask_for("c")
+    hall.turn()
+    assert sorted(jobs_under_way(hall)) == ["a", "a", "c", "c"]
+    send(hall, "two", 50)
+    for _ in range(30):
+        hall.end(hall.idle.under_way[0].id)
+        hall.turn()
+        assert len(hall.idle.under_way) == 4
+    under_way = jobs_under_way(hall)
+    assert {under_way.count(job) for job in "abc"} <= {1, 2}
+
+
+def test_a_turn_without_messages_costs_nothing(hall, monkeypatch):
+    hall = hall(4, taker("job", "work", 2))
+    send(hall, "work")
+    hall.turn()
+    hall.end(hall.idle.began[0])
+    hall.turn()
+    hall.turn()
+    asked = []
+    monkeypatch.setattr(hall.queues, "has_waiting", asked.append)
+    monkeypatch.setattr(hall.database, "write", lambda *_: asked.append("write"))
+    for _ in range(10):
+        hall.turn()
+    assert asked == []
+
+
+def test_what_is_delayed_is_taken_when_it_is_due(hall):
+    hall = hall(4, taker("job", "work", 2))
+    send(hall, "work", delay=10 * SECOND)
+    hall.turn()
+    assert hall.idle.began == []
+    assert 9 < hall.floor._seconds_to_next() <= 10
+    hall.now += 10 * SECOND
+    hall.turn()
+    assert len(hall.idle.began) == 1
+
+
+def test_nothing_is_taken_twice_or_forgotten_when_the_store_refuses_a_turn(hall, monkeypatch):
+    hall = hall(2, taker("job", "work", 2))
+    send(hall, "work", 4)
+    hall.turn()
+    for run_id in list(hall.idle.began):
+        hall.end(run_id)
+    hall.fail_a_turn(monkeypatch)
+    hall.errors.clear()
+    assert hall.queues.counts("work")[:2] == (2, 2)
+    hall.turn()
+    assert hall.queues.counts("work")[:2] == (0, 2)
+    for run_id in hall.idle.began[2:]:
+        hall.end(run_id)
+    hall.turn()
+    hall.turn()
+    assert hall.floor.is_idle
+    assert hall.queues.counts("work")[:2] == (0, 0)
+    assert [run.status for run in hall.history.listing(limit=-1)] == [Status.SUCCEEDED] * 4
+
+
+def test_a_draining_floor_takes_nothing(hall):
+    hall = hall(2, taker("job", "work", 2))
+    hall.floor.draining = True
+    send(hall, "work")
+    hall.turn()
+    assert hall.idle.began == []
+    assert hall.queues.counts("work").waiting == 1
+
+
+def test_more_workers_are_there_as_soon_as_the_job_file_says_so(hall):
+    hall = hall(9, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    send(hall, "work", 5)
+    hall.turn()
+    hall.end(hall.idle.began[0], 1)
+    hall.turn()
+    hall.now += SECOND
+    hall.turn()  # the failed one waits for the only worker
+    assert len(hall.idle.under_way) == 1
+    hall.jobfile = replace(hall.jobfile, jobs={"job": taker("job", "work", 3)})
+    hall.floor.line.unblock()
+    hall.floor.look_at_queues()
+    hall.turn()
+    assert len(hall.idle.under_way) == 3
+    assert hall.idle.began[0] in [run.id for run in hall.idle.under_way]
+
+
+def test_a_message_that_no_run_can_be_made_of_stops_nobody(hall, monkeypatch):
+    hall = hall(2, taker("job", "work", 2))
+    make = hall.holding._begin
+
+    def stumble(transaction, run_id, job, trigger, work, owner, now):
+        if work[0].body == "0":
+            raise RecursionError("too deep")
+        return make(transaction, run_id, job, trigger, work, owner, now)
+
+    monkeypatch.setattr(hall.holding, "_begin", stumble)
+    send(hall, "work", 2)
+    hall.turn()
+    assert [run.event.detail["body"] for run in hall.idle.under_way] == [1]
+    assert hall.queues.counts("work-dead-letters").waiting == 1
+    assert [type(error) for error in hall.errors] == [RecursionError]
+    hall.errors.clear()
