@@ -96,7 +96,28 @@ def run_of(cloud, key, *statuses):
         found = [run for run in runs(cloud) if run["event"]["detail"].get("object", {}).get("key") == key]
         return next((run for run in found if run["status"] in statuses), None)
 
+    wait_for(lambda: recorded(cloud, key) in statuses, f"the run of {key} to be {statuses}")
     return wait_for(look, f"the run of {key} to be {statuses}")
+
+
+def recorded(cloud, key):
+    """What the newest run of an object stands at, as its worker has written it down: far sooner asked than `runs`."""
+    s3, bucket = cloud.client("s3"), f"mail-prod-wherry-{cloud.account.id}-eu-west-1"
+    for one in s3.list_objects_v2(Bucket=bucket, Prefix="queue-runs/count/").get("Contents", []):
+        try:
+            record = json.load(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"])
+        except s3.exceptions.NoSuchKey:  # it has ended since
+            continue
+        if record["event"]["detail"].get("object", {}).get("key") == key:
+            return record["status"]
+    return None
+
+
+def begun(cloud, key):
+    """Wait until a worker is at an object; gives the task."""
+    wait_for(lambda: recorded(cloud, key) == "running", f"the run of {key}")
+    (task,) = tasks(cloud)
+    return task
 
 
 def want(cloud, count):
@@ -126,9 +147,8 @@ def test_a_deploy_of_the_same_builds_and_pushes_nothing(cloud):
 
 
 def test_a_worker_that_is_stopped_ends_what_it_works_on(cloud):
-    upload(cloud, "stopped.txt", "4")
-    run_of(cloud, "stopped.txt", "running")
-    (task,) = tasks(cloud)
+    upload(cloud, "stopped.txt", "5")
+    task = begun(cloud, "stopped.txt")
     cloud.client("ecs").stop_task(cluster=CLUSTER, task=task["taskArn"])
     upload(cloud, "after.txt", "0.1")
     wait_for(lambda: {"stopped.txt", "after.txt"} <= results(cloud), "the results")
@@ -137,21 +157,19 @@ def test_a_worker_that_is_stopped_ends_what_it_works_on(cloud):
 
 
 def test_scale_in_spares_a_worker_that_works(cloud):
-    upload(cloud, "spared.txt", "3")
-    run_of(cloud, "spared.txt", "running")
-    (task,) = tasks(cloud)
+    upload(cloud, "spared.txt", "5")
+    task = begun(cloud, "spared.txt")
     want(cloud, 0)
     assert [each["desiredStatus"] for each in tasks(cloud)] == ["RUNNING"]
     wait_for(lambda: "spared.txt" in results(cloud), "the result")
     wait_for(lambda: tasks(cloud) == [], "no worker")
-    assert [each["taskArn"] for each in tasks(cloud, "STOPPED")] == [task["taskArn"]]
+    assert task["taskArn"] in [each["taskArn"] for each in tasks(cloud, "STOPPED")]
     want(cloud, 1)
 
 
 def test_a_killed_container_s_message_comes_back(cloud):
-    upload(cloud, "killed.txt", "4")
-    run_of(cloud, "killed.txt", "running")
-    (task,) = tasks(cloud)
+    upload(cloud, "killed.txt", "5")
+    task = begun(cloud, "killed.txt")
     subprocess.run(["docker", "kill", task["containers"][0]["runtimeId"]], capture_output=True, check=True)
     run = run_of(cloud, "killed.txt", "succeeded")
     assert "killed.txt" in results(cloud)
@@ -170,9 +188,9 @@ def test_poison_becomes_a_dead_letter_of_a_run_and_goes_back(cloud):
     letters = json.loads(wherry(cloud, "dead-letters", "--json").stdout)
     assert [letter["id"] for letter in letters] == [run["id"]]
     (peeked,) = json.loads(wherry(cloud, "queue", "peek", "letters", "--dead", "--json").stdout)
-    assert peeked["run_id"] == run["id"]
+    assert peeked["run"] == run["id"]
     assert wherry(cloud, "logs", run["id"]).stdout.splitlines() == [
-        f"counting poison.txt poison.txt {n}" for n in (1, 2)
+        f"counting poison.txt poison.txt {n}" for n in (1, 2, 3)
     ]
     assert "exit code 3" in wherry(cloud, "explain", run["id"]).stdout
     # mended, it goes on as the same run
@@ -238,7 +256,5 @@ def test_queues_agree_with_sqs(cloud):
 
 
 def test_the_end_leaves_nothing(cloud):
-    want(cloud, 1)
-    wait_for(lambda: tasks(cloud), "a worker")
     wherry(cloud, "destroy", "--yes", "--with-data", "mail")
     assert leftovers(cloud.account) == []
