@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.local.kills import LOST_CONNECTION, PATIENCE, Place, Run
+from tests.local.kills import LOST_CONNECTION, PATIENCE, AttemptKey, Place, Run
 
 #: The engine lives so long after it answered, in seconds.
 LIFE = (0.8, 2.5)
@@ -101,8 +101,8 @@ class Story:
     seed: int
     engine_kills: int
     blind_kills: int
-    #: The attempts that were killed, by their process's id.
-    killed: set[int]
+    #: The attempts that were killed.
+    killed: set[AttemptKey]
     ledger: Ledger
     journal: list[Line]
     runs: list[Run]
@@ -159,6 +159,7 @@ def storm(
     began = time.monotonic()
     try:
         place.start()
+        place.client("sqs")  # asks the engine for its credentials, which stay the same
         sender = threading.Thread(target=_send, args=(place, ledger, messages, random.Random(seed)), daemon=True)
         sender.start()
         killer.start()
@@ -193,7 +194,7 @@ class Killer(threading.Thread):
         self._journal = folder / "journal"
         self._chance = random.Random(f"{seed} killer")
         self.stopping = threading.Event()
-        self.killed: set[int] = set()
+        self.killed: set[AttemptKey] = set()
 
     def run(self) -> None:
         """Kill one of the last attempts that have begun, again and again."""
@@ -201,9 +202,10 @@ class Killer(threading.Thread):
             with open(self._journal, "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
                 lines = file.read().decode().splitlines()[1:]
-            for line in reversed(lines):
+            self._chance.shuffle(lines)
+            for line in lines:
                 read = _read(line)
-                if read and read.what in ("began", "done") and self._kill(read):
+                if read and self._kill(read):
                     break
 
     def _kill(self, line: Line) -> bool:
@@ -212,7 +214,7 @@ class Killer(threading.Thread):
             environment = Path(f"/proc/{line.pid}/environ").read_bytes().split(b"\0")
             if f"WHERRY_RUN_ID={line.run_id}".encode() in environment:
                 os.kill(line.pid, signal.SIGKILL)
-                self.killed.add(line.pid)
+                self.killed.add((line.run_id, line.attempt))
                 return True
         return False
 
@@ -265,15 +267,17 @@ def _wait_until_empty(place: Place, at_most: int = 0) -> None:
 def _look(place: Place, story: type[Story], **known: Any) -> Story:
     sqs = place.client("sqs")
     counts = {queue: _counts(place, queue) for queue in QUEUES}
+    runs = place.runs()
+    letters = json.loads(place.wherry("dead-letters", "--json"))
     dead: dict[str, list[str]] = {}
     for queue in QUEUES:
         stem, dot, fifo = queue.partition(".")
         url = f"{place.endpoint}/000000000000/{stem}-dead-letters{dot}{fifo}"
         dead[queue] = []
-        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             dead[queue] += [message["Body"] for message in found]
-    runs = place.runs()
-    letters = json.loads(place.wherry("dead-letters", "--json"))
+            for message in found:  # else its FIFO group would be busy
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     place.stop()
     files = place.folder / ".wherry/files"
     return story(
@@ -321,10 +325,16 @@ def a_message_has_one_run(story: Story) -> Iterator[str]:
 
 
 def dead_letters_are_those_that_must_be(story: Story) -> Iterator[str]:
-    """What failed `max_receives` times, and nothing else: what always fails, and nothing that was worked off."""
-    must = {body for bodies in story.ledger.acknowledged.values() for body in bodies if "-bad-" in body}
+    """What always fails, and what was killed `max_receives` times; nothing else."""
+    unlucky = {
+        body
+        for run in story.runs
+        if sum(_is_our_doing(story, run, attempt) for attempt in run["attempts"]) >= MOST
+        for body in bodies_of(run)
+    }
+    must = {body for bodies in story.ledger.acknowledged.values() for body in bodies if "-bad-" in body} | unlucky
     are = {body for bodies in story.dead.values() for body in bodies}
-    may = {body for bodies in story.ledger.asked.values() for body in bodies if "-bad-" in body}
+    may = {body for bodies in story.ledger.asked.values() for body in bodies if "-bad-" in body} | unlucky
     yield from (f"{body} is no dead letter" for body in sorted(must - are))
     yield from (f"{body} is a dead letter" for body in sorted(are - may))
     for body, count in Counter(body for bodies in story.dead.values() for body in bodies).items():
@@ -334,6 +344,11 @@ def dead_letters_are_those_that_must_be(story: Story) -> Iterator[str]:
     yield from (
         f"{body} is a dead letter for clients or for `wherry dead-letters` alone" for body in sorted(are ^ told)
     )
+
+
+def _is_our_doing(story: Story, run: Run, attempt: dict[str, Any]) -> bool:
+    """An attempt that we have killed, or kept from telling how it ended."""
+    return attempt["ending"] == "lost" or (run["id"], attempt["number"]) in story.killed
 
 
 def failures_are_counted(story: Story) -> Iterator[str]:
@@ -358,7 +373,7 @@ def duplicates_have_a_reason(story: Story) -> Iterator[str]:
     for body, lines in by_body.items():
         for line in lines[:-1]:
             end = ends[line.run_id, line.attempt]
-            if end["ending"] != "lost" and line.pid not in story.killed:
+            if end["ending"] != "lost" and (line.run_id, line.attempt) not in story.killed:
                 yield f"{body}: attempt {line.attempt} of {line.run_id} did its work, {end['ending']} {end['exit_code']}"
 
 

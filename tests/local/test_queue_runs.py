@@ -426,3 +426,34 @@ def test_messages_of_a_queue_without_a_job_file_stay(shop):
 def test_emit_says_which_queue_has_the_event(shop):
     done = shop.wherry("emit", json.dumps({"source": "lane", "detail-type": "x", "detail": {"n": 99}}))
     assert done.stderr == "queue `fed.fifo` has it as a message; `wherry queues` shows it\n"
+
+
+ALONE = """\
+app: alone
+buckets: {inbox: {}}
+queues: {fed: {from: {bucket: inbox}, max_receives: 1}}
+jobs:
+  reader:
+    command: [sh, -c, 'cat "$1"; [ -e mended ]', sh, "${event.file}"]
+    on: [{queue: fed}]
+"""
+
+
+def test_without_an_engine_messages_wait_and_dead_letters_are_retried(project):
+    """An upload is a message at once; `retry` executes the run in its own process, with the message and its file."""
+    project.jobfile(ALONE)
+    project.file("a.txt", "content\n")
+    project.wherry("cp", "a.txt", "s3://inbox/")
+    assert json.loads(project.wherry("queues", "--json").stdout)[0]["waiting"] == 1
+    engine = project.up()
+    wait_for(lambda: json.loads(project.wherry("dead-letters", "--json").stdout), "the dead letter")
+    engine.terminate()
+    engine.wait(20)
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert "dead letters of queue `fed`" in project.wherry("explain", run["id"]).stdout
+    project.file("mended", "")
+    retried = project.wherry("retry", run["id"])
+    assert retried.stdout.endswith("content\n")
+    (queue,) = json.loads(project.wherry("queues", "--json").stdout)
+    assert (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, 0)
+    assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
