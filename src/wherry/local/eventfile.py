@@ -125,7 +125,6 @@ class EventFiles:
             os.fchmod(target.fileno(), 0o644)  # a container's user is another one
             _copy_bytes(opened.descriptor, target.fileno(), opened.info.size)
 
-
     def _check(self, name: str, named: ObjectName) -> None:
         """Raise MissingValue for an object that the job may not read: whoever sends a message may name any."""
         jobfile = self._jobfile()
