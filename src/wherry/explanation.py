@@ -126,6 +126,7 @@ def _what_ended(outcome: Outcome) -> str:
         Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
         Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
         Ending.STOPPED: outcome.reason or "somebody stopped it",
+        Ending.DISMISSED: outcome.reason or "it was not wanted any more",
     }[outcome.ending]
 
 
