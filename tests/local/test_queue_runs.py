@@ -479,3 +479,30 @@ def test_without_an_engine_messages_wait_and_dead_letters_are_retried(project):
     (queue,) = json.loads(project.wherry("queues", "--json").stdout)
     assert (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, 0)
     assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
+
+
+def test_the_run_of_a_dead_letter_is_kept_as_long_as_that(project):
+    """It says why, and is the way back: history that is full loses others first."""
+    project.jobfile(
+        "app: kept\n"
+        "queues: {bad: {max_receives: 1}}\n"
+        "jobs:\n"
+        '  fails: {command: "false", on: [{queue: bad}]}\n'
+        "  hello: {command: [echo, hello]}\n"
+        "environments: {local: {keep: {runs: 1}}}\n"
+    )
+    engine = project.up()
+    project.wherry("queue", "send", "bad", "x")
+    letter = wait_for(lambda: json.loads(project.wherry("dead-letters", "--json").stdout), "the dead letter")[0]["id"]
+    engine.terminate()
+    engine.wait()
+    for _ in range(3):
+        project.wherry("run", "hello")
+    project.up()
+
+    def left():
+        found = {run["id"] for run in json.loads(project.wherry("runs", "--json").stdout)}
+        return found if len(found) == 2 else None
+
+    assert letter in wait_for(left, "the history to be pruned")
+    assert json.loads(project.wherry("dead-letters", "--json").stdout)[0]["id"] == letter

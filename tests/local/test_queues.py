@@ -193,6 +193,30 @@ def test_dead_letters_go_back_as_new_messages_to_where_they_came_from(bench):
     assert bench.bodies("slow") == ["put there by hand"]
 
 
+def test_what_becomes_a_dead_letter_during_a_move_stays_one(bench):
+    """A message that fails at once would be moved for ever."""
+    bench.send("plain-dead-letters", "before")
+    began_ms = to_ms(bench.now)
+    bench.later(1)
+    bench.send("plain-dead-letters", "since")
+    assert len(bench.queues.move_some("plain-dead-letters", "plain", 10, began_ms)) == 1
+    assert bench.queues.move_some("plain-dead-letters", "plain", 10, began_ms) == []
+    assert [left.body for left in bench.queues.peek("plain-dead-letters")] == ["since"]
+
+
+def test_a_clock_that_was_ahead_hides_nothing_once_it_is_right(bench):
+    bench.send("plain", "before")
+    bench.later(3600)
+    bench.send("plain", "ahead")
+    bench.send("plain", "delayed", delay=seconds(60))
+    bench.later(-3600)
+    assert bench.counts("plain") == (1, 0, 2)
+    bench.queues.mend_clock()
+    assert sorted(bench.bodies("plain")) == ["ahead", "before"]
+    bench.later(60)
+    assert "delayed" in bench.bodies("plain")
+
+
 def test_thousands_of_dead_letters_go_back(bench):
     bench.send("plain-dead-letters", *map(str, range(1001)))
     assert len(bench.queues.move("plain-dead-letters", "plain")) == 1001

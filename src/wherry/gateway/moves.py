@@ -38,7 +38,7 @@ class Task:
         """Move until nothing is left, or it is cancelled."""
         try:
             while not self.cancelled.is_set():
-                batch = queues.move_some(self.source, self.destination, self.rate or BATCH)
+                batch = queues.move_some(self.source, self.destination, self.rate or BATCH, self.started_ms)
                 self.moved += len(batch)
                 if not batch:
                     self.status = "COMPLETED"

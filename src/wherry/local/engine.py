@@ -84,6 +84,8 @@ class Engine:
         self._is_ending_runs = False
         self._read_again_at = 0.0
         self._look_around_at = 0.0
+        #: What the clock is ahead of the monotonic one; at first as if it had been set back just now.
+        self._lead = float("inf")
 
     def run(self, endpoint: str) -> None:
         """Work until `stop`; then wait for what still runs."""
@@ -150,6 +152,7 @@ class Engine:
             if time.monotonic() >= self._look_around_at:
                 self._look_around_at = time.monotonic() + _LOOK_AROUND
                 self._take_over()
+                self._look_at_the_clock()
         except WherryError as error:  # the store is out of reach for now
             self._failed(error)
         self._floor.turn()
@@ -210,13 +213,13 @@ class Engine:
         except WherryError as error:
             self._failed(error)
             return
+        before = self._workspace.jobfile
         try:
             scheduler = self._make_scheduler(jobfile)
+            self._workspace.use(jobfile)
         except WherryError:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
-        before = self._workspace.jobfile
-        self._workspace.use(jobfile)
         self._workspace.feeding.greet(self._clock())
         self._tell_of_leftovers(before)
         self._scheduler = scheduler
@@ -243,6 +246,13 @@ class Engine:
             if status is Status.QUEUED or run_id in self.worker.active():
                 self._floor.stop(run_id)
         self._scaler.look_around()
+
+    def _look_at_the_clock(self) -> None:
+        """Messages must not wait until a clock that was set back has come as far again."""
+        lead = self._clock().timestamp() - time.monotonic()
+        if lead < self._lead - 1:
+            self._workspace.queues.mend_clock()
+        self._lead = lead
 
     def _take_over(self) -> None:
         """Go on with the runs of engines, and of lone `wherry run`s, that died."""

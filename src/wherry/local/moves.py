@@ -25,15 +25,17 @@ def move_some(
     *,
     most: int,
     now_ms: int,
+    began_ms: int,
     send_within: SendWithin,
 ) -> list[Moved]:
     """Send up to `most` dead letters again, to `destination` or to where they came from.
 
-    What is in flight stays, and so does what came from none of `queues`.
+    What is in flight stays, and so does what came from none of `queues`, and what has become a dead letter after
+    `began_ms`: a message that fails at once would be moved for ever.
     """
     asked = {
         "queue": letters.name,
-        "now_ms": now_ms,
+        "began_ms": began_ms,
         "expired_ms": now_ms - ms_of(letters.retention),
         "most": most,
         "sources": None if destination else json.dumps(queues),

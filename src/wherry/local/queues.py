@@ -218,7 +218,10 @@ class Queues:
                 may_get = not refused and self.has_waiting(queue)
                 if may_get and (received := self._receive_now(queue, most, visibility, receiver)):
                     return received
-                if not self.polls.wait(poll, until, self._seconds_to_due(queue)) or not wanted():
+                if not self.polls.wait(poll, until, self._seconds_to_due(queue)):
+                    return []
+                if not wanted():
+                    self.polls.wake(queue, 1)  # what has woken us is for another one
                     return []
         finally:
             self.polls.finish(poll)
@@ -273,13 +276,13 @@ class Queues:
 
         `letters` is the name of their queue. What is in flight stays. Gives what has moved.
         """
-        moved = []
-        while batch := self.move_some(letters, destination, BATCH):
+        moved, began_ms = [], to_ms(self._clock())
+        while batch := self.move_some(letters, destination, BATCH, began_ms):
             moved += batch
         return moved
 
-    def move_some(self, letters: str, destination: str | None, most: int) -> list[Moved]:
-        """As `move`, but no more than `most` of them, all or none."""
+    def move_some(self, letters: str, destination: str | None, most: int, began_ms: int) -> list[Moved]:
+        """As `move`, but no more than `most` of them, all or none; of those that were there at `began_ms`."""
         settings, now_ms = self.settings(letters), to_ms(self._clock())
         return self._database.write(
             lambda transaction: move_some(
@@ -289,6 +292,7 @@ class Queues:
                 destination,
                 most=most,
                 now_ms=now_ms,
+                began_ms=began_ms,
                 send_within=self.send_within,
             )
         )
@@ -304,6 +308,13 @@ class Queues:
     def look_again(self) -> None:
         """Another process may have sent something."""
         self.polls.wake_all()
+
+    def mend_clock(self) -> None:
+        """The clock was ahead, and is right again: what was sent meanwhile is as if it were sent now."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock())}
+        if self._database.write(lambda transaction: transaction.execute(SQL["mend_clock"], asked).rowcount):
+            for queue in self._settings:
+                self._arrived(queue, 1)
 
     def prune(self) -> int:
         """Delete what is over its retention; gives how many messages that were.

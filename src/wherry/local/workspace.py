@@ -91,10 +91,10 @@ class Workspace:
         return self._load()
 
     def use(self, jobfile: JobFile) -> None:
-        """Go on with another version of the job file."""
-        self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
+        """Go on with another version of the job file; raises WherryError, and changes nothing, without the store."""
+        self.queues.declare(jobfile.queues)  # writes, so it may fail: nobody must speak of a queue that is not there
         self.buckets.declare(bucket.local_name for bucket in jobfile.buckets.values())
-        self.queues.declare(jobfile.queues)
+        self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
         self.intake.use(jobfile)
 
     def _stamp_now(self) -> tuple[int, int] | None:

@@ -123,10 +123,15 @@ select count(*) from messages where queue in (select value from json_each(:queue
 select * from messages where queue = :queue and (sent_ms > :expired_ms or holder is not null)
 order by sequence limit :limit;
 
+-- name: mend_clock
+-- Sent by a clock that was ahead, and never received: it would be hidden until the clock has come so far.
+update messages set sent_ms = :now_ms, visible_ms = :now_ms + visible_ms - sent_ms
+where queue in (select value from json_each(:queues)) and visible_ms > :now_ms and received_ms is null and sent_ms > :now_ms;
+
 -- name: next_due
 select min(visible_ms) from messages where queue = :queue and visible_ms > :now_ms and visible_ms < :held_ms;
 
 -- name: to_move
-select * from messages where queue = :queue and visible_ms <= :now_ms and sent_ms > :expired_ms
+select * from messages where queue = :queue and visible_ms <= :began_ms and sent_ms > :expired_ms
   and (:sources is null or source in (select value from json_each(:sources)))
 order by sequence limit :most;
