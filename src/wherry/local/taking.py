@@ -79,13 +79,16 @@ def _choose(transaction: Transaction, settings: Settings, most: int, now_ms: int
 
 
 def _next(transaction: Transaction, settings: Settings, most: int, now_ms: int) -> list[Row]:
-    asked = {"queue": settings.name, "now_ms": now_ms, "most": most}
+    asked: dict[str, object] = {"queue": settings.name, "now_ms": now_ms, "most": most}
     if not settings.is_fifo:
         return transaction.execute(SQL["next"], asked).fetchall()
     # While a message of a group is in flight, no other of that group may be; what is over its retention is not there.
     in_flight = {**asked, "expired_ms": now_ms - ms_of(settings.retention)}
     blocked = [row["group_id"] for row in transaction.execute(SQL["blocked"], in_flight)]
-    return transaction.execute(SQL["next_of_groups"], {**asked, "blocked": json.dumps(blocked)}).fetchall()
+    asked["blocked"] = json.dumps(blocked)
+    if blocked and transaction.execute(SQL["has_other_group"], asked).fetchone() is None:
+        return []  # found without passing all the messages of groups that wait
+    return transaction.execute(SQL["next_of_groups"], asked).fetchall()
 
 
 def _listed(rows: Sequence[Row]) -> str:

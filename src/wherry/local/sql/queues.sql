@@ -41,6 +41,17 @@ order by visible_ms, received_ms, sent_ms, sequence limit :most;
 select distinct group_id from messages where queue = :queue and visible_ms > :now_ms and received_ms is not null
   and (sent_ms > :expired_ms or holder is not null);
 
+-- name: has_other_group
+-- From one group to the next by the index, so that a group with many messages costs no more than one with few. One more
+-- than are blocked are enough to find one that is not.
+with recursive groups (id, number) as (
+  select min(group_id), 1 from messages where queue = :queue and group_id is not null
+  union all
+  select (select min(group_id) from messages where queue = :queue and group_id > groups.id), number + 1
+  from groups where id is not null and number <= json_array_length(:blocked)
+)
+select 1 from groups where id is not null and id not in (select value from json_each(:blocked)) limit 1;
+
 -- name: next_of_groups
 select * from messages indexed by messages_order where queue = :queue and group_id is not null and visible_ms <= :now_ms
   and group_id not in (select value from json_each(:blocked))
