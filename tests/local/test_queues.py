@@ -364,6 +364,17 @@ def test_a_shortened_delay_does_not_let_a_message_overtake_its_group(bench):
     assert bench.bodies("named.fifo") == ["1", "2"]
 
 
+def test_what_is_over_its_retention_does_not_keep_its_group_waiting(tmp_path):
+    queue = Queue(name="q.fifo", retention=seconds(60), visibility=seconds(600), content_deduplication=True)
+    bench = Bench(tmp_path / "wherry.db", {"q.fifo": queue})
+    bench.send("q.fifo", "old", group="g")
+    assert bench.bodies("q.fifo") == ["old"]
+    bench.later(60)
+    bench.send("q.fifo", "new", group="g")
+    assert bench.bodies("q.fifo") == ["new"]
+    bench.database.close()
+
+
 def test_a_dead_letter_frees_its_group_and_comes_back_into_it(bench):
     bench.send("ordered.fifo", "bad", "next", group="g")
     for _ in range(2):
@@ -640,8 +651,7 @@ class Rules(RuleBasedStateMachine):
     def available(self) -> list[Letter]:
         """What could be received now, in the order of sending."""
         alive = self.alive()
-        every = [one for one in self.letters.values() if not one.dead]
-        blocked = {one.group for one in every if one.visible > self.clock and one.in_flight_since is not None}
+        blocked = {one.group for one in alive if one.visible > self.clock and one.in_flight_since is not None}
         return [one for one in alive if one.visible <= self.clock and not (self.is_fifo and one.group in blocked)]
 
     @rule(group=st.sampled_from("abc"), delay=st.sampled_from([0, 0, 5, 20]), body=st.integers(0, 8))

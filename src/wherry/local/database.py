@@ -179,7 +179,10 @@ class Database:
             self._set_durable(any(ticket.durable for ticket in tickets))
             connection.execute("begin immediate")
             if len(tickets) == 1:
-                connection.execute("commit" if tickets[0].run(connection, self._path) else "rollback")
+                if tickets[0].run(connection, self._path):
+                    connection.execute("commit")
+                elif connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("rollback")
             else:
                 for ticket in tickets:
                     ticket.run_among_others(connection, self._path)

@@ -82,8 +82,9 @@ def _next(transaction: Transaction, settings: Settings, most: int, now_ms: int) 
     asked = {"queue": settings.name, "now_ms": now_ms, "most": most}
     if not settings.is_fifo:
         return transaction.execute(SQL["next"], asked).fetchall()
-    # While a message of a group is in flight, no other of that group may be.
-    blocked = [row["group_id"] for row in transaction.execute(SQL["blocked"], asked)]
+    # While a message of a group is in flight, no other of that group may be; what is over its retention is not there.
+    in_flight = {**asked, "expired_ms": now_ms - ms_of(settings.retention)}
+    blocked = [row["group_id"] for row in transaction.execute(SQL["blocked"], in_flight)]
     return transaction.execute(SQL["next_of_groups"], {**asked, "blocked": json.dumps(blocked)}).fetchall()
 
 

@@ -38,7 +38,8 @@ select * from messages where queue = :queue and visible_ms <= :now_ms
 order by visible_ms, received_ms, sent_ms, sequence limit :most;
 
 -- name: blocked
-select distinct group_id from messages where queue = :queue and visible_ms > :now_ms and received_ms is not null;
+select distinct group_id from messages where queue = :queue and visible_ms > :now_ms and received_ms is not null
+  and (sent_ms > :expired_ms or holder is not null);
 
 -- name: next_of_groups
 select * from messages indexed by messages_order where queue = :queue and group_id is not null and visible_ms <= :now_ms
