@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -197,6 +198,27 @@ def test_a_killed_engine_finds_them_again(project):
     assert run["attempts"][0]["exit_code"] == 9
     assert len(noted(project, "start")) == 1
     assert len(runs(project)) == 1
+
+
+def test_workers_that_ask_where_nobody_answers_any_more_are_replaced(project):
+    """An engine that comes back at another port: its predecessor's workers would wait there for ever."""
+    write(project, workers="{max: 1, idle: 1h}")
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    first = project.up("--port", str(ports[0]))
+    send(project, 0.1)
+    wait_for(lambda: noted(project, "end"), "the work of the first worker")
+    first.kill()
+    first.wait()
+    project.up("--port", str(ports[1]))
+    send(project, 0.1)
+    wait_for(lambda: len(noted(project, "end")) == 2, "the work of another worker")
+    second, deaf = runs(project)
+    assert (deaf["attempts"][0]["ending"], deaf["status"]) == ("dismissed", "succeeded")
+    assert str(ports[0]) in deaf["env"]["QUEUE_URL"]
+    assert (second["status"], str(ports[1]) in second["env"]["QUEUE_URL"]) == ("running", True)
 
 
 def test_engines_that_are_killed_lose_no_message_and_no_worker(project):

@@ -29,7 +29,11 @@ queues:
   loops: {from: {event: {source: [wherry], detail: {job: [looper], status: [succeeded]}}}}
   doomed: {max_receives: 5}
   late: {}
+  pairs: {max_receives: 1}
 jobs:
+  pair:
+    command: "false"
+    on: [{queue: pairs, batch: 2}]
   upper:
     command: [sh, -c, 'tr a-z A-Z < "$1" > "out-$(basename "$1")"; ls "$(dirname "$1")"', sh, "${event.file}"]
     on: [{queue: files, workers: {max: 2}}]
@@ -270,6 +274,24 @@ def test_whoever_deals_with_a_dead_letter_deals_with_its_run(shop):
     assert (last["status"], last["event"]["detail"]["body"]) == ("succeeded", "moved")
     assert last["id"] != runs["moved"]
     assert shop.letters("fragile") == []
+
+
+def test_a_redrive_leaves_what_somebody_looks_at(shop):
+    """A run of two messages has two letters; one that a client has in its hands is not moved, and not lost."""
+    entries = [{"Id": body, "MessageBody": body} for body in ("kept", "moved")]
+    shop.clients["sqs"].send_message_batch(QueueUrl=shop.url("pairs"), Entries=entries)
+    (run,) = shop.ended("pair")
+    assert shop.counts("pairs-dead-letters") == (2, 0, 0)
+    letters = shop.receive("pairs-dead-letters", VisibilityTimeout=60)
+    for letter in letters:
+        if letter["Body"] == "moved":
+            handle = {"QueueUrl": shop.url("pairs-dead-letters"), "ReceiptHandle": letter["ReceiptHandle"]}
+            shop.clients["sqs"].change_message_visibility(**handle, VisibilityTimeout=0)
+    assert "1 message moved" in shop.wherry("queue", "redrive", "pairs", "--yes").stderr
+    second = shop.ended("pair", 2)[-1]
+    assert [each["body"] for each in second["event"]["detail"]["messages"]] == ["moved"]
+    assert shop.counts("pairs-dead-letters") == (1, 1, 0)  # it has failed again; the other one is still looked at
+    assert sorted(shop.letters("pair")) == sorted([run["id"], second["id"]])
 
 
 def test_exit_codes_drop_a_message_or_give_it_back(shop):

@@ -61,6 +61,7 @@ class Engine:
         self._seat = seat
         self._host = host
         self._failed = failed
+        self._access_for = access_for
         self._changed = changed
         self._alerts = Alerts(workspace.database, workspace.clock, lambda: workspace.jobfile, failed)
         self._consequences = Consequences(workspace.intake, self._alerts, failed)
@@ -106,6 +107,7 @@ class Engine:
         self._alerts.start()
         self._janitor.start()
         self._floor.listen(self._seat.fileno())
+        self._scaler.part_with_the_deaf(self._queue_url)
         self._read_store()
         # The job file and all the code are here to stay: the collector need not look at them ever again.
         gc.collect()
@@ -171,6 +173,11 @@ class Engine:
         except WherryError as error:
             self._failed(error)
             return LONGEST_SLEEP
+
+    def _queue_url(self, run_id: str, queue: str) -> str | None:
+        """What a run would be told of a queue now."""
+        access = self._access_for(run_id)
+        return access.queue_url(queue) if access else None
 
     def _hear_of(self, run: Run) -> None:
         """A step of a run."""

@@ -101,7 +101,8 @@ def prepare(
         common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
     common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
     files = {}
-    common |= _aws(jobfile, access) | _facts(run, attempt, home) | _polled(run, job, access)
+    own = _polled(run, job, access) | own
+    common |= _aws(jobfile, access) | _facts(run, attempt, home)
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from wherry.errors import NotFound
 from wherry.local.queue_records import NewMessage
 from wherry.local.workspace import Workspace
-from wherry.messages import queue_of
 from wherry.model import LOCAL_ACCOUNT, Queue, did_you_mean
 from wherry.target import Draft, Message, QueueState
 
 #: The rate of a queue is that of so many minutes.
 _RATE = timedelta(minutes=5)
-#: As a limit: none.
-_ALL = -1
 
 
 class Mailroom:
@@ -52,22 +49,13 @@ class Mailroom:
         return self._queues.peek(declared.dead_letters if dead else declared.name, limit)
 
     def redrive(self, queue: str) -> int:
-        """Move the dead letters of a queue back into it; the runs that failed on them are no dead letters any more."""
-        letters = self._named(queue).dead_letters
-        runs = {each.id: each.run_id for each in self._queues.peek(letters, _ALL)}
-        moved = self._queues.move(letters)
-        self._bury(runs.get(each.old_id) for each in moved)
-        return len(moved)
+        """Move the dead letters of a queue back into it; the store lets go of the runs whose last letter has gone."""
+        return len(self._queues.move(self._named(queue).dead_letters))
 
     def purge(self, queue: str, *, dead: bool) -> int:
-        """Delete all messages of a queue, or of its dead letters, and with these the runs that failed on them."""
+        """Delete all messages of a queue, or of its dead letters."""
         declared = self._named(queue)
-        if not dead:
-            return self._queues.purge(declared.name)
-        letters = self._queues.peek(declared.dead_letters, _ALL)
-        deleted = self._queues.purge(declared.dead_letters)
-        self._bury(each.run_id for each in letters)
-        return deleted
+        return self._queues.purge(declared.dead_letters if dead else declared.name)
 
     def _state(self, queue: Queue, endpoint: str, workers: int) -> QueueState:
         counts = self._queues.counts(queue.name)
@@ -93,13 +81,3 @@ class Mailroom:
         if queue not in queues:
             raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, queues))
         return queues[queue]
-
-    def _bury(self, run_ids: Iterable[str | None]) -> None:
-        """The runs of messages that were dealt with are no dead letters any more; a worker that failed is its own."""
-        self._workspace.runs.bury([run_id for run_id in set(run_ids) if run_id and self._is_of_message(run_id)])
-
-    def _is_of_message(self, run_id: str) -> bool:
-        try:
-            return queue_of(self._workspace.history.get(run_id).cause) is not None
-        except NotFound:  # its history was pruned
-            return False

@@ -16,10 +16,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from wherry import lifecycle
 from wherry.causes import queue_of_worker
 from wherry.local.database import Transaction
+from wherry.local.environment import QUEUE_URL
 from wherry.local.floor import Floor
 from wherry.local.queue_records import Counts
 from wherry.local.runs import Polling
@@ -119,6 +121,22 @@ class Scaler:
             if run_id not in self._refused and (status is Status.QUEUED or run_id in self._floor.worker.active()):
                 self._refuse(run_id)
                 self._floor.dismiss(run_id, judged_at=0.0)  # whenever it ended: the order had come first
+
+    def part_with_the_deaf(self, url_of: Callable[[str, str], str | None]) -> None:
+        """End the workers that an engine at another address began: they ask there, where nobody answers any more.
+
+        `url_of` gives what a run (its id) would be told of a queue now. What such a worker has received it could not
+        delete; it becomes visible in its time.
+        """
+        runs = self._workspace.runs
+        for worker in runs.polling():
+            told = self._workspace.history.get(worker.run_id).env.get(QUEUE_URL)
+            own = self._workspace.jobfile.jobs.get(worker.job)
+            if told in (None, url_of(worker.run_id, worker.queue)) or (own and QUEUE_URL in own.env):
+                continue
+            self._refuse(worker.run_id)
+            if self._workspace.database.write(partial(runs.dismiss, run_id=worker.run_id)):
+                self._floor.dismiss(worker.run_id)
 
     def close(self) -> None:
         """From now on no worker is wanted: those that are there finish what they have, and end."""
