@@ -159,7 +159,8 @@ def test_an_exit_code_that_is_no_signals_is_the_jobs_own_word(code):
         (Outcome(ending=Ending.TIMED_OUT, reason="it ran longer than `deadline: 1h`"), "raise `deadline` of job"),
         (Outcome(ending=Ending.OUT_OF_MEMORY, reason="it took 300 MB"), "raise `memory` of job `report`"),
         (Outcome(ending=Ending.LOST), "`retry` in the job file would try again"),
-        (exited(1, "access to `out` denied: not in its `writes`"), "the job's `reads` or `writes`"),
+        (exited(1, "access to `out` denied: not in its `writes`"), "the job's `reads`, `writes` or `sends`"),
+        (exited(255, "job `b` may not send to queue `q`: add `sends: [q]`"), "the job's `reads`, `writes` or `sends`"),
         (exited(3), "read the end of the log"),
     ],
 )

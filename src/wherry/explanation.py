@@ -126,6 +126,7 @@ def _what_ended(outcome: Outcome) -> str:
         Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
         Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
         Ending.STOPPED: outcome.reason or "somebody stopped it",
+        Ending.DISMISSED: outcome.reason or "it was not wanted any more",
     }[outcome.ending]
 
 
@@ -177,9 +178,11 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
 def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
     if outcome.ending is Ending.EXITED:
-        refused = "writes" in outcome.reason or "reads" in outcome.reason
+        refused = any(key in outcome.reason for key in ("reads", "writes", "sends"))
         return (
-            "add what the gateway names above to the job's `reads` or `writes`; the next run has it" if refused else ""
+            "add what the gateway names above to the job's `reads`, `writes` or `sends`; the next attempt has it"
+            if refused
+            else ""
         )
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
     if limit and job and any(isinstance(each, QueueTrigger) and not each.is_managed for each in job.triggers):

@@ -36,6 +36,15 @@ def engine(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("agent"))
     project.jobfile(JOBFILE)
     project.up()
+    connected(project)
+    yield project
+    project.sqs.close()
+    project.s3.close()
+    project.close()
+
+
+def connected(project):
+    """Give a project with an engine its clients."""
     project.variables = json.loads(project.wherry("env", "--json").stdout)
     session = boto3.session.Session()
     known = {
@@ -45,10 +54,6 @@ def engine(tmp_path_factory):
         "region_name": project.variables["AWS_REGION"],
     }
     project.sqs, project.s3 = session.client("sqs", **known), session.client("s3", **known)
-    yield project
-    project.sqs.close()
-    project.s3.close()
-    project.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Queues and workers of a deployed environment: what feeds them, what wakes the first worker, what goes at the end."""
 
+import contextlib
 import json
+import time
 
 import pytest
 
@@ -104,6 +106,30 @@ def test_a_look_wakes_a_worker_for_what_others_have_sent_and_for_nothing_else(cl
     cloud.client("sqs").send_message(QueueUrl=urls["drawn"], MessageBody="by an SDK")
     machines.start_execution(stateMachineArn=arn, input=json.dumps({**look, "queue": urls["drawn"]}))
     wait_for(lambda: workers(cloud, "draw_drawn") == 1, "the wake", seconds=15)
+
+
+@contextlib.contextmanager
+def without(cloud, action):
+    """The waker for a while without the statement that allows this."""
+    iam = cloud.client("iam")
+    role = next(each["RoleName"] for each in iam.list_roles()["Roles"] if "WakerRole" in each["RoleName"])
+    document = iam.get_role_policy(RoleName=role, PolicyName="least")["PolicyDocument"]
+    left = [each for each in document["Statement"] if action not in each["Action"]]
+    assert len(left) == len(document["Statement"]) - 1
+    less = json.dumps({**document, "Statement": left})
+    iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=less)
+    yield
+    iam.put_role_policy(RoleName=role, PolicyName="least", PolicyDocument=json.dumps(document))
+
+
+@pytest.mark.parametrize("action", ["sqs:GetQueueAttributes", "ecs:UpdateService"])
+def test_the_waker_may_do_nothing_that_it_does_not_need(cloud, action):
+    sleep(cloud, "draw_drawn")
+    with without(cloud, action):
+        put(cloud, f"{action[:3]}.geojson")
+        time.sleep(1)
+        assert workers(cloud, "draw_drawn") == 0
+    wait_for(lambda: workers(cloud, "draw_drawn") == 1, "the repeated call", seconds=30)
 
 
 def test_a_deploy_leaves_the_number_of_workers_as_it_is(cloud):

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wherry.aws.given import GivenNetwork
+from wherry.aws.names import names_of
 from wherry.aws.shipment import Image
+from wherry.aws.survey import Site
 from wherry.aws.verify import egress, images, quotas, roles
-from wherry.aws.verify.network import Needs, Network
-from wherry.model import EventTrigger, Job, JobFile, ScheduleTrigger
+from wherry.aws.verify.network import Needs, Network, needs_of
+from wherry.model import Environment, EventTrigger, Job, JobFile, Queue, QueueTrigger, ScheduleTrigger
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 EVERYBODY = [{"CidrIp": "0.0.0.0/0"}]
@@ -175,6 +177,8 @@ EVENT = {"triggers": (EventTrigger(pattern={"source": ["x"]}),)}
         ({"a": at(1, timeout=None)}, {"a": 1}),  # without a timeout until the next one begins
         ({"a": at(1), "b": EVENT}, {"a": 1, "b": 1}),
         ({"a": at(1), "b": {**EVENT, "concurrency": 3}}, {"a": 1, "b": 3}),
+        ({"a": at(1), "b": {"triggers": (QueueTrigger(queue="q", max_workers=7),)}}, {"a": 1, "b": 7}),
+        ({"a": {"triggers": (QueueTrigger(queue="q", max_workers=7), *EVENT["triggers"])}}, {"a": 8}),
         ({"a": {}, "b": {}}, {"a": 1}),  # people start these
         ({"a": at(1), "b": {"concurrency": 3}}, {"b": 3}),
         ({}, {}),
@@ -186,6 +190,22 @@ def test_what_may_run_at_once(jobs, most):
     need = quotas.need_of(jobfile, dict.fromkeys(found, 0.5), NOW)
     assert need.jobs == most
     assert need.vcpus == 0.5 * sum(most.values())
+
+
+def test_workers_have_a_bound():
+    jobfile = JobFile(
+        path="/x/w", app="a", jobs={"b": Job(name="b", triggers=(QueueTrigger(queue="q", max_workers=7),))}
+    )
+    assert quotas.need_of(jobfile, {"b": 1.0}, NOW).endless == ()
+
+
+@pytest.mark.parametrize(("mode", "services"), [("managed", ("s3", "logs", "sqs")), ("self-polling", ("logs", "sqs"))])
+def test_workers_reach_their_queue(mode, services):
+    job = Job(name="b", image="elsewhere/b:1", triggers=(QueueTrigger(queue="q", mode=mode),))
+    environment = Environment(name="prod", region="eu-west-1")
+    jobfile = JobFile(path="/x/w", app="a", queues={"q": Queue(name="q")}, jobs={"b": job})
+    site = Site(aws=None, jobfile=jobfile, environment=environment, names=names_of(jobfile, "prod"))
+    assert needs_of(site).services == services
 
 
 def test_jobs_without_a_bound_are_named():

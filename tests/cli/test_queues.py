@@ -61,11 +61,14 @@ def test_what_is_sent_is_what_was_given(post):
     post.wherry("queue", "send", "letters", stdin="without a dash\n\n")
     post.file("body.txt", "of a file, byte for byte\n")
     post.wherry("queue", "send", "letters", "--file", "body.txt")
+    post.wherry("queue", "send", "letters", "--", "--delay")
+    assert "quote it" in post.wherry("queue", "send", "letters", "--", "two", "words", code=2).stderr
     assert bodies(post, "letters") == [
         "an argument",
         "from a pipe",
         "without a dash\n",
         "of a file, byte for byte\n",
+        "--delay",
     ]
 
 

@@ -55,7 +55,7 @@ class Service:
         self._credentials = credentials
         self._own = threading.local()
 
-    def call(
+    def ask(
         self,
         method: str,
         origin: str,

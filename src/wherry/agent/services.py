@@ -75,7 +75,7 @@ class Sqs:
     def _call(self, action: str, document: dict[str, Any], patience: float) -> dict[str, Any]:
         body = json.dumps({"QueueUrl": self._url, **document}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{action}"}
-        answer = self._service.call("POST", self._origin, "/", headers=headers, body=body, patience=patience)
+        answer = self._service.ask("POST", self._origin, "/", headers=headers, body=body, patience=patience)
         found: dict[str, Any] = json.loads(answer or b"{}")
         return found
 
@@ -97,7 +97,7 @@ class S3:
         """A small object's bytes; raises Gone and CallFailed."""
         origin, path = self._place(bucket, key)
         try:
-            return self._service.call("GET", origin, path, patience=patience)
+            return self._service.ask("GET", origin, path, patience=patience)
         except CallFailed as error:
             raise_gone(error)
 
@@ -105,12 +105,12 @@ class S3:
         """Make an object; raises CallFailed."""
         origin, path = self._place(bucket, key)
         headers = {"Content-Type": "application/json"}
-        self._service.call("PUT", origin, path, headers=headers, body=body, patience=patience)
+        self._service.ask("PUT", origin, path, headers=headers, body=body, patience=patience)
 
     def remove(self, bucket: str, key: str, *, patience: float = 10.0) -> None:
         """Delete an object that may not be there; raises CallFailed."""
         origin, path = self._place(bucket, key)
-        self._service.call("DELETE", origin, path, patience=patience)
+        self._service.ask("DELETE", origin, path, patience=patience)
 
     def fetch(self, bucket: str, key: str, into: str, *, stop: Callable[[], bool]) -> None:
         """Copy an object into a new file, whatever its size; what breaks off is gone on with where it did.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -113,20 +113,20 @@ class Mail:
         if sum(int(self._attributes(declared.dead_letters).get(name, 0)) for name in _COUNTS) == 0:
             return 0
         known = {each.get("StartedTimestamp") for each in self._moves(letters)}
-
-        def has_begun() -> bool:
-            return any(each.get("StartedTimestamp") not in known for each in self._moves(letters))
-
-        self._site.aws.carefully("sqs", "start_message_move_task", has_begun, SourceArn=letters)
-        while True:
-            moves = [each for each in self._moves(letters) if each.get("StartedTimestamp") not in known]
-            if moves and moves[0]["Status"] not in ("RUNNING", "CANCELLING"):
-                break
+        try:
+            self._site.aws.call("sqs", "start_message_move_task", SourceArn=letters)
+        except AwsError:
+            # a repeated call of ours is refused while what the first one began goes on
+            if not self._new_moves(letters, known):
+                raise
+        while any(each["Status"] in ("RUNNING", "CANCELLING") for each in self._new_moves(letters, known)):
             time.sleep(_PULSE)
-        if moves[0]["Status"] != "COMPLETED":
-            why = moves[0].get("FailureReason") or moves[0]["Status"].lower()
-            raise WherryError(f"SQS has not moved all dead letters of queue `{queue}`: {why}")
-        return int(moves[0].get("ApproximateNumberOfMessagesMoved") or 0)
+        moves = self._new_moves(letters, known)
+        for each in moves:
+            if each["Status"] != "COMPLETED":
+                why = each.get("FailureReason") or each["Status"].lower()
+                raise WherryError(f"SQS has not moved all dead letters of queue `{queue}`: {why}")
+        return sum(int(each.get("ApproximateNumberOfMessagesMoved") or 0) for each in moves)
 
     def purge(self, queue: str, *, dead: bool) -> int:
         """Delete all messages of a queue, or of its dead letters; gives how many there were, about."""
@@ -192,6 +192,9 @@ class Mail:
                 return {}
             raise
         return {**answer["Attributes"], "QueueUrl": url}
+
+    def _new_moves(self, arn: str, known: Collection[Any]) -> list[Mapping[str, Any]]:
+        return [each for each in self._moves(arn) if each.get("StartedTimestamp") not in known]
 
     def _moves(self, arn: str) -> list[Mapping[str, Any]]:
         answer = self._site.aws.call("sqs", "list_message_move_tasks", SourceArn=arn, MaxResults=_BATCH)

@@ -42,6 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def drafts_of(arguments: argparse.Namespace) -> Iterator[Draft]:
     """The messages that a command line means, in order; raises UserError for what it cannot mean."""
+    if arguments.rest:  # behind `--`: a body that looks like an option
+        if len(arguments.rest) > 1 or arguments.body is not None:
+            raise UserError("a message is one word of the command line", hint="quote it: `'--all of it'`")
+        (arguments.body,) = arguments.rest
     if arguments.path is not None and arguments.body is not None:
         raise UserError("a body and `--file` are two messages", hint="keep one of them")
     if arguments.lines and arguments.body not in (None, "-"):
