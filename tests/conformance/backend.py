@@ -139,6 +139,10 @@ class Process:
         found: list[dict[str, Any]] = json.loads(self.project.wherry("queues", "--json").stdout)
         return next(queue for queue in found if queue["name"] == name)
 
+    def dead_letters(self) -> list[str]:
+        """The ids of the runs that `wherry dead-letters` lists."""
+        return [run["id"] for run in json.loads(self.project.wherry("dead-letters", "--json").stdout)]
+
     def invoke(self, job: str, payload: Any, **more: str) -> dict[str, Any]:
         """Call a job's function as any AWS client does; gives what it answers."""
         functions = self.client("lambda")
@@ -295,6 +299,11 @@ class Aws(Contained):
 
     def start(self) -> None:
         self.project.wherry("deploy", "--yes")
+        # The stand-in has no Application Auto Scaling, which would bring the first worker of each queue.
+        ecs = self.client("ecs")
+        for cluster in ecs.list_clusters()["clusterArns"]:
+            for service in ecs.list_services(cluster=cluster)["serviceArns"] if "conformance-prod" in cluster else ():
+                ecs.update_service(cluster=cluster, service=service, desiredCount=1)
 
     def redeliver(self) -> None:
         """EventBridge and Scheduler deliver at least once: hand the dispatcher all that it was given once more."""
