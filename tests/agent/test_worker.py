@@ -331,12 +331,17 @@ PLACE = {
 }
 
 
+def as_wanted(body):
+    """What ECS says of a protection that it takes."""
+    return {"protection": {"ProtectionEnabled": body["ProtectionEnabled"]}}
+
+
 def test_a_busy_task_is_protected_and_an_idle_one_is_not(bench, neighbour):
-    neighbour.answers = {PROTECTION: (200, {"protection": {"ProtectionEnabled": True}}), "/v4/x": (200, PLACE)}
+    neighbour.answers = {PROTECTION: (200, as_wanted), "/v4/x": (200, PLACE)}
     environment = {"ECS_AGENT_URI": neighbour.url, "ECS_CONTAINER_METADATA_URI_V4": f"{neighbour.url}/v4/x"}
     bench.send({"n": 1, "seconds": 0.1}, {"n": 2, "seconds": 0.1})
     worker = bench.start(WORK, env=FIELDS, environment=environment)
-    on, off = {"ProtectionEnabled": True, "ExpiresInMinutes": 10}, {"ProtectionEnabled": False}
+    on, off = {"ProtectionEnabled": True, "ExpiresInMinutes": 12}, {"ProtectionEnabled": False}
     wait_for(lambda: ("PUT", PROTECTION, off) in neighbour.asked, "the end of the protection")
     assert [each for each in neighbour.asked if each[0] == "PUT"] == [("PUT", PROTECTION, on), ("PUT", PROTECTION, off)]
     assert bench.lines() == ["begin 1", "end 1", "begin 2", "end 2"]
@@ -347,6 +352,24 @@ def test_a_busy_task_is_protected_and_an_idle_one_is_not(bench, neighbour):
         "run/main/abc",
     )
     worker.kill()
+
+
+def test_protection_is_asked_for_until_ecs_says_that_it_is_so(bench, neighbour):
+    neighbour.answers = {PROTECTION: ([429, 200, 500, 200], as_wanted)}
+    bench.send({"n": 1, "seconds": 3.2}, {"n": 2, "seconds": 0})
+    bench.start(WORK, env=FIELDS, environment={"ECS_AGENT_URI": neighbour.url}, visibility=timedelta(hours=12))
+    wait_for(lambda: len(bench.lines()) == 4, "the work")
+    bench.wait_for_status("succeeded", 2)
+
+    def wanted():
+        return [body["ProtectionEnabled"] for _, _, body in neighbour.asked]
+
+    wait_for(lambda: len(wanted()) == 3, "the end of the protection, which is refused")
+    bench.send({"n": 3, "seconds": 0})  # a receive that gives nothing would take 20 s
+    wait_for(lambda: len(bench.lines()) == 6, "the work")
+    wait_for(lambda: len(wanted()) == 5, "the end of the protection")
+    assert wanted() == [True, True, False, True, False]
+    assert {body["ExpiresInMinutes"] for _, _, body in neighbour.asked if body["ProtectionEnabled"]} == {12}
 
 
 @pytest.mark.parametrize(
@@ -364,7 +387,7 @@ def test_work_goes_on_without_protection(bench, neighbour, answer):
 def test_the_task_role_s_credentials_are_asked_for_again_before_they_end(bench, neighbour):
     known = bench.engine.variables
 
-    def keys():
+    def keys(_):
         return {
             "AccessKeyId": known["AWS_ACCESS_KEY_ID"],
             "SecretAccessKey": known["AWS_SECRET_ACCESS_KEY"],

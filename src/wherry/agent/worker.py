@@ -22,8 +22,8 @@ from wherry.agent.turn import Tools, Turn, delete, hide, listed, tell
 
 #: Seconds: one receive waits so long while the worker is idle, and so long while it is still protected.
 _LONG_POLL, _SHORT_POLL = 20, 1
-#: Seconds between two looks whether the protection is to be renewed.
-_TOUCH = 60.0
+#: Seconds between two looks whether the protection is to be renewed, or to be asked for again.
+_TOUCH = 20.0
 #: Waits after a receive that failed, in seconds.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -43,7 +43,7 @@ class Worker:
             records=Records(settings, s3, tell),
             place=whereabouts(environment),
         )
-        self._protection = Protection(settings.visibility, environment, tell)
+        self._protection = Protection(environment, tell)
         self._pause = _PAUSE
 
     def serve(self) -> None:
