@@ -191,6 +191,20 @@ def test_workers_that_are_told_to_go_at_any_moment_lose_nothing_and_cut_nothing_
     assert len(set(ended)) == len(ended) > 5
 
 
+def test_who_is_busy_for_a_whole_shift_ends_between_two_messages(bench, neighbour):
+    neighbour.answers = {PROTECTION: (200, as_wanted)}
+    bench.send(*({"n": number, "seconds": 0.3} for number in range(20)))
+    environment = {"ECS_AGENT_URI": neighbour.url}
+    worker = bench.start(WORK, env=FIELDS, environment=environment, shift=timedelta(seconds=1.5))
+    assert worker.wait(15) == 0
+    begun, ended = ([line.split()[1] for line in bench.lines() if line.startswith(word)] for word in ("begin", "end"))
+    assert begun == ended
+    assert 2 <= len(ended) <= 5
+    assert bench.counts() == (20 - len(ended), 0)
+    assert "a fresh task takes its place" in bench.log()
+    assert neighbour.asked[-1][2] == {"ProtectionEnabled": False}
+
+
 def test_what_is_received_in_the_moment_of_the_end_is_given_back(bench):
     worker = bench.start(WORK, env=FIELDS)
     wait_for(lambda: "takes messages" in bench.log() if (bench.folder / "log").exists() else None, "the worker")

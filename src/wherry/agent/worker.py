@@ -2,10 +2,15 @@
 
 A message is worked on at least once. It is deleted after its command has ended well and not before; whoever dies in
 between leaves it hidden for its visibility at most, and then another worker receives it.
+
+ECS does not stop a protected task for a deploy either, and a worker with a backlog is always protected. So one that has
+been busy for a whole shift ends by itself, and ECS puts a task of the newest revision in its place.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping
 
 from wherry import messages
@@ -26,10 +31,12 @@ _LONG_POLL, _SHORT_POLL = 20, 1
 _TOUCH = 20.0
 #: Waits after a receive that failed, in seconds.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: A shift is at random between so much of its length and all of it: workers that began together do not end together.
+_SHORTEST_SHIFT = 2 / 3
 
 
 class Worker:
-    """Works until SIGTERM."""
+    """Works until SIGTERM, or until its shift is over."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], bell: Bell) -> None:
         credentials = Credentials(environment)
@@ -45,15 +52,19 @@ class Worker:
         )
         self._protection = Protection(environment, tell)
         self._pause = _PAUSE
+        self._shift = settings.shift.total_seconds() * random.uniform(_SHORTEST_SHIFT, 1)  # noqa: S311 - no secret
+        #: When it was last idle.
+        self._idle_at = time.monotonic()
 
     def serve(self) -> None:
         """Receive and work, message by message."""
         settings, bell = self._tools.settings, self._tools.bell
         tell(f"job {settings.job} takes messages of queue {settings.queue}")
-        while not bell.is_drained():
+        while not bell.is_drained() and time.monotonic() < self._idle_at + self._shift:
             taken = self._receive()
             if not taken:
                 self._protection.off()
+                self._idle_at = time.monotonic()
             elif bell.is_drained():
                 tell(f"{listed(taken)} given back: the task has to go")
                 hide(self._tools.sqs, taken, lambda _: 0.0)
@@ -61,7 +72,10 @@ class Worker:
                 self._protection.keep()
                 with Repeating(self._protection.keep, interval=_TOUCH):
                     Turn(self._tools, taken).go()
-        tell("the task has to go: nothing more is taken")
+        why = (
+            "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task takes its place"
+        )
+        tell(f"{why}: nothing more is taken")
         self._protection.off()
 
     def _receive(self) -> list[Message]:
