@@ -201,7 +201,7 @@ def test_who_is_busy_for_a_whole_shift_ends_between_two_messages(bench, neighbou
     assert begun == ended
     assert 2 <= len(ended) <= 5
     assert bench.counts() == (20 - len(ended), 0)
-    assert "a fresh task takes its place" in bench.log()
+    assert "a fresh task comes" in bench.log()
     assert neighbour.asked[-1][2] == {"ProtectionEnabled": False}
 
 

@@ -14,7 +14,7 @@ def main() -> int:
         return check()
     # what waits in these modules for their first use is no reason to fail later
     from wherry.agent.command import Bell, adopt_orphans
-    from wherry.agent.turn import tell
+    from wherry.agent.telling import tell
     from wherry.agent.worker import Worker
 
     try:

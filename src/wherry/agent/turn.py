@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -17,6 +16,7 @@ from wherry.agent.records import Records, iso, known_of, receives_of, sent_at, s
 from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs
 from wherry.agent.settings import Settings
+from wherry.agent.telling import tell
 from wherry.agent.verdicts import STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
 
 #: What is over within so many seconds is recorded once, at its end.
@@ -214,8 +214,3 @@ def listed(taken: Sequence[Message]) -> str:
     if len(taken) == 1:
         return f"message {taken[0]['MessageId']}"
     return f"{len(taken)} messages, the first of them {taken[0]['MessageId']}"
-
-
-def tell(text: str, *, fresh_line: bool = False) -> None:
-    """Say something in the log, in one write; `fresh_line`: the command may have left its last line open."""
-    os.write(1, f"{chr(10) if fresh_line else ''}wherry: {text}\n".encode())

@@ -23,7 +23,8 @@ from wherry.agent.records import Records
 from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs, domain_of, region_of
 from wherry.agent.settings import Settings
-from wherry.agent.turn import Tools, Turn, delete, hide, listed, tell
+from wherry.agent.telling import tell
+from wherry.agent.turn import Tools, Turn, delete, hide, listed
 
 #: Seconds: one receive waits so long while the worker is idle, and so long while it is still protected.
 _LONG_POLL, _SHORT_POLL = 20, 1
@@ -72,9 +73,7 @@ class Worker:
                 self._protection.keep()
                 with Repeating(self._protection.keep, interval=_TOUCH):
                     Turn(self._tools, taken).go()
-        why = (
-            "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task takes its place"
-        )
+        why = "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task comes"
         tell(f"{why}: nothing more is taken")
         self._protection.off()
 
