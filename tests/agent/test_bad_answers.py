@@ -1,6 +1,7 @@
 """What the worker makes of connections and answers that are no good."""
 
 import http.server
+import os
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from tests.conftest import wait_for
 from wherry.agent.client import CallFailed
 from wherry.agent.credentials import Credentials
 from wherry.agent.repeating import Repeating
-from wherry.agent.services import Sqs
+from wherry.agent.services import S3, Sqs
 
 KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
 MESSAGE = {"MessageId": "m", "ReceiptHandle": "h"}
@@ -84,3 +85,28 @@ def test_silence_takes_no_longer_than_the_caller_s_patience():
         with pytest.raises(CallFailed, match="does not answer: timed out"):
             sqs(f"http://127.0.0.1:{server.getsockname()[1]}").hide([MESSAGE], lambda _: 10, patience=1)
         assert time.monotonic() - began < 5
+
+
+def test_a_download_that_breaks_off_again_and_again_goes_on_while_there_is_progress(serve, tmp_path):
+    content = os.urandom(5_500)
+    asked = []
+
+    def some(request):
+        begin = int((request.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        asked.append((begin, request.headers["If-Match"]))
+        is_stuck = request.path.endswith("stuck") and begin
+        request.send_response(206 if begin else 200)
+        request.send_header("ETag", '"e"')
+        request.send_header("Content-Length", str(len(content) - begin))
+        request.send_header("Connection", "close")
+        request.end_headers()
+        request.wfile.write(b"" if is_stuck else content[begin : begin + 1_000])
+
+    environment = KEYS | {"AWS_ENDPOINT_URL": serve(some)}
+    s3 = S3(environment, Credentials(environment), domain="")
+    # no patience at all, as after the first minute of a long download
+    s3.fetch("b", "k", str(tmp_path / "whole"), stop=lambda: False, patience=0)
+    assert (tmp_path / "whole").read_bytes() == content
+    assert asked == [(0, None), *((begin, '"e"') for begin in range(1_000, 5_500, 1_000))]
+    with pytest.raises(CallFailed, match="only 1000 of 5500 bytes came"):
+        s3.fetch("b", "stuck", str(tmp_path / "part"), stop=lambda: False, patience=0)

@@ -122,10 +122,13 @@ class S3:
         origin, path = self._place(bucket, key)
         self._service.ask("DELETE", origin, path, patience=patience)
 
-    def fetch(self, bucket: str, key: str, into: str, *, stop: Callable[[], bool]) -> None:
+    def fetch(
+        self, bucket: str, key: str, into: str, *, stop: Callable[[], bool], patience: float = _FOR_FETCHING
+    ) -> None:
         """Copy an object into a new file, whatever its size; what breaks off is gone on with where it did.
 
-        Raises Gone, CallFailed, OSError for the disk's own troubles, and Stopped.
+        `patience`: seconds without any progress. Raises Gone, CallFailed, OSError for the disk's own troubles, and
+        Stopped.
         """
         origin, path = self._place(bucket, key)
         with open(into, "xb") as file:
@@ -145,10 +148,13 @@ class S3:
                 if file.tell() != wanted:
                     raise CallFailed(f"only {file.tell()} of {wanted} bytes came")
 
-            try:
-                patiently(once, _FOR_FETCHING)
-            except CallFailed as error:
-                raise_gone(error)
+            while True:
+                before = file.tell()
+                try:
+                    return patiently(once, patience)
+                except CallFailed as error:
+                    if not error.is_passing or file.tell() == before:
+                        raise_gone(error)
 
     def _place(self, bucket: str, key: str) -> tuple[str, str]:
         """Origin and path of an object: the bucket's own host, unless its name or another endpoint forbids it."""
