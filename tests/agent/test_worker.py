@@ -411,10 +411,12 @@ def test_the_task_role_s_credentials_are_asked_for_again_before_they_end(bench, 
     neighbour.answers = {"/keys": (200, keys)}
     bench.send({"n": 1, "seconds": 0})
     uri = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{neighbour.url}/keys"}
-    environment = {**uri, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    bench.start(WORK, env=FIELDS, environment=environment)
+    # keys among a job's secrets are its command's, and nothing to the worker
+    environment = {**uri, "AWS_ACCESS_KEY_ID": "partner", "AWS_SECRET_ACCESS_KEY": "secret"}
+    bench.start('echo "$AWS_ACCESS_KEY_ID" >> $OUT', environment=environment)
     bench.wait_for_status("succeeded")
     assert len(neighbour.asked) > 2
+    assert bench.lines() == ["partner"]
 
 
 def test_without_credentials_it_says_so_and_goes_on_asking(bench):
