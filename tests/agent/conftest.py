@@ -193,7 +193,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_PUT = do_GET  # noqa: N815 - as the base class has it
+    do_PUT = do_POST = do_GET  # noqa: N815 - as the base class has it
 
     def log_message(self, *_):
         pass

@@ -325,6 +325,29 @@ def test_work_goes_on_while_sqs_does_not_answer(bench):
     line.close()
 
 
+def test_a_slow_beat_does_not_undo_what_comes_after_it(bench, neighbour):
+    system = {"ApproximateReceiveCount": "1", "SentTimestamp": "1", "ApproximateFirstReceiveTimestamp": "1"}
+    message = {"MessageId": "m", "ReceiptHandle": "h", "Body": "1", "Attributes": system}
+    left, hidden = [message], []
+
+    def sqs(body):
+        if "Entries" not in body:
+            time.sleep(0.1)
+            return {"Messages": [left.pop()] if left else []}
+        (entry,) = body["Entries"]
+        if entry["VisibilityTimeout"]:
+            time.sleep(2.7)
+        hidden.append(entry["VisibilityTimeout"])
+        return {"Successful": [{"Id": entry["Id"]}]}
+
+    neighbour.answers = {"/": (200, sqs)}
+    environment = {"AWS_ENDPOINT_URL": neighbour.url}
+    # a beat every 6 seconds
+    bench.start("sleep 6.3; exit 1", environment=environment, visibility=timedelta(seconds=18), backoff=timedelta(0))
+    wait_for(lambda: len(hidden) == 2, "both", 20)
+    assert hidden == [18, 0]
+
+
 def test_a_message_that_somebody_else_has_meanwhile_is_told_of(bench):
     bench.send({"n": 1, "seconds": 3})
     bench.start(WORK, env=FIELDS, visibility=timedelta(seconds=1))

@@ -24,6 +24,8 @@ _SHORT = 2.0
 #: Seconds between two looks whether somebody wants the run to end.
 _LOOK = 5.0
 _FOR_GIVING_BACK = 30.0
+#: A beat takes no longer: its own patience, and one silence.
+_FOR_A_BEAT = 45.0
 _NEVER = 1e9
 _OF_ALL_ROUNDS = ("run", "job", "queue", "created", "messages", "event", "attempts")
 _STATUS = {STOPPED: "stopped", TIMED_OUT: "timed_out"}
@@ -68,7 +70,8 @@ class Turn:
 
     def go(self) -> None:
         """Do it."""
-        with Repeating(self._beat.beat, interval=self._beat.interval):
+        beating = Repeating(self._beat.beat, interval=self._beat.interval)
+        with beating:
             self._go_on_from(self._tools.records.before(self._known, self._receives))
             if self._record.get("status") == "succeeded":
                 tell(f"run {self._run_id} has succeeded before, and its message was received again: deleted")
@@ -82,6 +85,9 @@ class Turn:
             if not is_hurried:
                 self._write(end, verdict)
             self._beat.is_over = True
+        if not is_hurried and not verdict.deletes:
+            # SQS keeps the last word, and that shall not be a beat's
+            beating.settle(_FOR_A_BEAT)
         self._give_back(verdict)
         if is_hurried:
             self._write(end, verdict)
