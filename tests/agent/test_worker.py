@@ -409,6 +409,15 @@ def test_protection_is_asked_for_until_ecs_says_that_it_is_so(bench, neighbour):
     assert {body["ExpiresInMinutes"] for _, _, body in neighbour.asked if body["ProtectionEnabled"]} == {12}
 
 
+def test_the_task_s_place_is_asked_for_again_when_ecs_does_not_know_it_yet(bench, neighbour):
+    answers = iter([{}])
+    neighbour.answers = {"/v4/x": (200, lambda _: next(answers, PLACE))}
+    bench.send({"n": 1, "seconds": 0})
+    bench.start(WORK, env=FIELDS, environment={"ECS_CONTAINER_METADATA_URI_V4": f"{neighbour.url}/v4/x"})
+    (record,) = bench.wait_for_status("succeeded")
+    assert record["attempts"][0]["stream"] == "run/main/abc"
+
+
 @pytest.mark.parametrize(
     "answer",
     [(400, {"error": {"Code": "AccessDeniedException"}}), (200, {"failure": {"Reason": "TASK_NOT_VALID"}}), (500, "x")],

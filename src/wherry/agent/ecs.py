@@ -20,14 +20,27 @@ from wherry.agent.credentials import ask, get
 _MINUTES = 12
 #: Seconds until it is asked for again when ECS did not take it.
 _AGAIN = 3.0
+#: Seconds between two questions for the task's place.
+_PAUSE = 0.5
 
 
-def whereabouts(environment: Mapping[str, str]) -> dict[str, str]:
-    """`task` (its ARN), `group` and `stream` of its log; what is not known is left out."""
-    found: dict[str, str] = {}
+def whereabouts(environment: Mapping[str, str], *, patience: float) -> dict[str, str]:
+    """`task` (its ARN), `group` and `stream` of its log; what is not known is left out.
+
+    In the first moments of a task ECS may not know it yet: it is asked again for `patience` seconds.
+    """
     uri = environment.get("ECS_CONTAINER_METADATA_URI_V4")
-    if not uri:
-        return found
+    until = time.monotonic() + patience
+    while uri:
+        found = _place(uri)
+        if "task" in found or time.monotonic() > until:
+            return found
+        time.sleep(_PAUSE)
+    return {}
+
+
+def _place(uri: str) -> dict[str, str]:
+    found: dict[str, str] = {}
     container = _metadata(uri)
     task = (container.get("Labels") or {}).get("com.amazonaws.ecs.task-arn") or _metadata(f"{uri}/task").get("TaskARN")
     options = container.get("LogOptions") or {}

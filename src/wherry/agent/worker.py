@@ -32,6 +32,8 @@ _LONG_POLL, _SHORT_POLL = 20, 1
 _TOUCH = 20.0
 #: Waits after a receive that failed, in seconds.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: Seconds in which ECS says where this task is; it is asked again before each message while it does not.
+_FOR_PLACE = 5.0
 #: A shift is at random between so much of its length and all of it: workers that began together do not end together.
 _SHORTEST_SHIFT = 2 / 3
 
@@ -49,8 +51,9 @@ class Worker:
             s3=s3,
             job=Job(settings, environment),
             records=Records(settings, s3, tell),
-            place=whereabouts(environment),
+            place=whereabouts(environment, patience=_FOR_PLACE),
         )
+        self._environment = environment
         self._protection = Protection(environment, tell)
         self._pause = _PAUSE
         self._shift = settings.shift.total_seconds() * random.uniform(_SHORTEST_SHIFT, 1)  # noqa: S311 - no secret
@@ -71,6 +74,8 @@ class Worker:
                 hide(self._tools.sqs, taken, lambda _: 0.0)
             else:
                 self._protection.keep()
+                if not self._tools.place:
+                    self._tools = self._tools._replace(place=whereabouts(self._environment, patience=0))
                 with Repeating(self._protection.keep, interval=_TOUCH):
                     Turn(self._tools, taken).go()
         why = "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task comes"
