@@ -1,5 +1,6 @@
 """`wherry eject`: what it leaves is deployed, used and destroyed by its own README, with nothing but the AWS CLI and Docker."""
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,9 @@ import yaml
 
 from tests.aws.conftest import Cloud, leftovers
 from tests.aws.lint import lint
-from tests.conftest import BIN, Project, wait_for
+from tests.conftest import BIN, PYTHON, Project, wait_for
 from wherry import jobfile
+from wherry.agent.settings import IMAGE_FILE
 from wherry.aws.ejected import ejected
 from wherry.aws.handbook import handbook
 
@@ -36,6 +38,12 @@ jobs:
     on: [{invoke: {}}, {schedule: "rate(1 day)"}, {queue: told, mode: self-polling}]
 environments: {prod: {region: eu-west-1}}
 """
+MANAGED = f"""
+app: taken
+queues: {{q: {{}}}}
+jobs: {{theirs: {{image: {PYTHON}, on: [{{queue: q}}]}}}}
+environments: {{prod: {{region: eu-west-1}}}}
+"""
 #: What somebody else's bucket tells already.
 OTHERS = {
     "QueueConfigurations": [
@@ -50,7 +58,7 @@ OTHERS = {
     ]
 }
 #: The programs that the README may use, beside the AWS CLI.
-TOOLS = ("docker", "bash", "sh", "cut", "grep", "sed", "tr", "cat", "sleep", "python3", "env")
+TOOLS = ("docker", "bash", "sh", "cut", "grep", "sed", "tr", "cat", "sleep", "python3", "env", "chmod")
 
 
 class Book:
@@ -224,6 +232,22 @@ def test_what_the_account_gives_is_a_parameter(project, network, parameters):
     assert lint(templates) == []
     readme = (project.folder / "out" / "README.md").read_text(encoding="utf-8")
     assert all(f'{name}="${name}"' in readme for name in parameters - {"Vpc"})
+
+
+def test_the_worker_comes_into_the_image_of_a_job_that_takes_messages(
+    project, programs, account, docker_engine, request
+):
+    project.jobfile(MANAGED)
+    project.wherry("eject", "out")
+    environment = {**account.environment, "PATH": str(programs), "HOME": str(project.folder)}
+    book = Book(project.folder / "out", environment)
+    request.addfinalizer(book.close)
+    for section in ("top", "What must be there first", "The image of theirs"):
+        said = book.follow(section)
+    assert "can work" in said
+    own = json.loads(book.run(f'docker run --rm --entrypoint cat "$repository:latest" {IMAGE_FILE}'))
+    assert own == {"Entrypoint": None, "Cmd": ["python3"]}
+    assert "@sha256:" in book.run('echo "$JobTheirsImage"')
 
 
 def test_it_never_writes_over_anything(project):

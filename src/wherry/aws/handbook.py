@@ -8,21 +8,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from wherry.aws import capacity, feeding, found
+from wherry.agent.settings import ENTRY_POINT, IMAGE_FILE
+from wherry.aws import capacity, feeding, found, tasks
 from wherry.aws.ejected import Ejected, names_of_environment
 from wherry.aws.hosts import GROUP
 from wherry.aws.names import Names
+from wherry.executors.agent import PYTHON
 from wherry.model import Environment, InvokeTrigger, Job, JobFile, Queue, UploadTrigger
+
+#: The folder with the worker.
+WORKER = "worker"
 
 
 def handbook(jobfile: JobFile, environment: Environment, made: Ejected, sources: Mapping[str, str]) -> str:
-    """The text; `sources` are the folders that images are built of, by job."""
+    """The text; `sources` are the folders that images are built of, by job, where they are not somebody else's."""
     names = names_of_environment(jobfile, environment)
     parts = [
         _head(names, jobfile, environment),
         _secrets(jobfile),
         _base(names),
-        *(_image(names, environment, made.images[job], job, folder) for job, folder in sources.items()),
+        *(_image(names, environment, parameter, jobfile.jobs[job], sources) for job, parameter in made.images.items()),
         _buckets(jobfile),
         _stack(names, made),
         _notices(names, jobfile),
@@ -115,28 +120,57 @@ work={names.work_bucket}
 """
 
 
-def _image(names: Names, environment: Environment, parameter: str, job: str, folder: str) -> str:
+def _image(names: Names, environment: Environment, parameter: str, job: Job, sources: Mapping[str, str]) -> str:
     if environment.registry:
-        repository = f"repository={environment.registry}/{names.repository(job)}"
+        repository = f"repository={environment.registry}/{names.repository(job.name)}"
     else:
         repository = (
-            f"repository=$(aws ecr describe-repositories --repository-names {names.repository(job)} \\\n"
+            f"repository=$(aws ecr describe-repositories --repository-names {names.repository(job.name)} \\\n"
             "  --query 'repositories[0].repositoryUri' --output text)\n"
             'aws ecr get-login-password | docker login --username AWS --password-stdin "${repository%%/*}"'
         )
+    build = f"docker build --platform {environment.platform}"
+    folder = sources.get(job.name)
+    made_of = f"`{folder}` is what it is made of. " if folder else ""
+    tag = "without-worker" if tasks.has_worker(job) else "latest"
+    built = f'{build} --tag "$repository:{tag}" '
+    built += folder or f"- <<END\nFROM {job.image}\nEND"
+    added = _worker(environment.platform) if tasks.has_worker(job) else ""
     return f"""\
-## The image of {job}
+## The image of {job.name}
 
-`{folder}` is what it is made of. Build, push, and deploy the stack again to bring a new one.
+{made_of}Build, push, and deploy the stack again to bring a new one.
 
 ```sh
 {repository}
-docker build --platform {environment.platform} --tag "$repository:latest" {folder}
-docker push "$repository:latest"
+{built}
+{added}docker push "$repository:latest"
 {parameter}=$(docker inspect --format '{{{{range .RepoDigests}}}}{{{{println .}}}}{{{{end}}}}' "$repository:latest" \\
   | grep "^$repository@")
 ```
 """
+
+
+def _worker(platform: str) -> str:
+    """Over the image the layer with the worker, as `executors/layer.py` makes it."""
+    own = '{"Entrypoint": {{json .Config.Entrypoint}}, "Cmd": {{json .Config.Cmd}}}'
+    run = f"docker run --rm --platform {platform} --entrypoint"
+    return f"""\
+# its messages are taken by the worker in `{WORKER}`, which needs a Python {".".join(map(str, PYTHON))} or later there
+base=$repository:without-worker
+python=$({run} python3 "$base" -IS -c 'import sys; print(sys.executable)')
+{{ echo "#!$python -IS"; cat {WORKER}/worker.zip; }} > {WORKER}/worker
+chmod 755 {WORKER}/worker
+docker inspect --format '{own}' "$base" > {WORKER}/image.json
+docker build --platform {platform} --build-arg "BASE=$base" --tag "$repository:latest" {WORKER}
+{run} {ENTRY_POINT[0]} "$repository:latest" --check
+"""
+
+
+def dockerfile() -> str:
+    """Of the layer with the worker."""
+    folder, _, name = IMAGE_FILE.rpartition("/")
+    return f"ARG BASE\nFROM $BASE\nCOPY worker {name} {folder}/\n"
 
 
 def _buckets(jobfile: JobFile) -> str:

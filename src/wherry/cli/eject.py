@@ -25,22 +25,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write it; neither AWS nor Docker is asked."""
     from wherry.aws.ejected import ejected
-    from wherry.aws.handbook import example_input, handbook
+    from wherry.aws.handbook import WORKER, dockerfile, example_input, handbook
+    from wherry.aws.tasks import has_worker
     from wherry.aws.template import to_yaml
+    from wherry.executors import agent
 
     jobfile, environment = environment_of(arguments)
     folder = Path(arguments.folder or f"{jobfile.app}-{environment.name}")
     _refuse_what_is_there(folder)
     made = ejected(jobfile, environment)
-    sources = _write_sources(jobfile, list(made.images), folder)
+    jobs = [jobfile.jobs[name] for name in made.images]
+    sources = _write_sources(jobfile, [job.name for job in jobs if job.image is None], folder)
     files = {"base.yaml": to_yaml(made.base), "stack.yaml": to_yaml(made.main)}
     files |= {f"runs/{job.name}.json": example_input(job) for job in jobfile.jobs.values()}
     files["README.md"] = handbook(jobfile, environment, made, sources)
-    for name, text in files.items():
+    contents = {name: text.encode() for name, text in files.items()}
+    if any(map(has_worker, jobs)):
+        contents |= {f"{WORKER}/Dockerfile": dockerfile().encode(), f"{WORKER}/worker.zip": agent.zipped()}
+    for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    for name in [*files, *sorted(set(sources.values()))]:
+        path.write_bytes(content)
+    for name in [*contents, *sorted(set(sources.values()))]:
         output.say(f"made {folder / name}")
     output.note(f"{folder / 'README.md'} says what to do with them, without wherry")
     return 0

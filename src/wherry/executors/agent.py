@@ -32,16 +32,17 @@ _TIME = (2000, 1, 1, 0, 0, 0)
 
 def packed(interpreter: str) -> bytes:
     """The file, for a Python at that path; it sees neither the image's own packages nor its `PYTHON...` variables."""
-    return f"#!{interpreter} -IS\n".encode() + _zipped()
+    return f"#!{interpreter} -IS\n".encode() + zipped()
 
 
 def checksum() -> str:
     """A sum over all that decides how a worker behaves."""
-    return hashlib.sha256(_zipped()).hexdigest()
+    return hashlib.sha256(zipped()).hexdigest()
 
 
 @functools.cache
-def _zipped() -> bytes:
+def zipped() -> bytes:
+    """The file without its first line, which names the Python."""
     packed_into = io.BytesIO()
     with zipfile.ZipFile(packed_into, "w") as archive:  # not compressed: what that makes depends on the machine
         for name, content in [("__main__.py", _MAIN.encode()), *_sources()]:
