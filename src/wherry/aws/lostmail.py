@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wherry.agent import records
 from wherry.aws.client import AwsError
 from wherry.aws.mail import Mail, is_missing
-from wherry.aws.received import Received
+from wherry.aws.received import HELD_TO_DELETE, Received
 from wherry.aws.recorded import run_of, unrecorded
 from wherry.aws.recordings import Recordings
 from wherry.aws.site import Site
@@ -53,8 +53,12 @@ class LostMail:
         """Delete the letters of these runs."""
         for queue, name in self._queues(None):
             with self._received(queue) as received:
-                found = [each for each in received.all() if self._run(Lost(queue, name, each)).id in run_ids]
-                received.delete(found)
+                while True:
+                    found = [each for each in received.all() if self._run(Lost(queue, name, each)).id in run_ids]
+                    received.delete(found)
+                    # of a FIFO group SQS shows no more than ten messages until these are deleted
+                    if not queue.is_fifo or not found:
+                        break
 
     def retry(self, run_id: str) -> bool:
         """Send the letters of a run once more, as a further round of it; False when it has none. Raises UserError."""
@@ -97,4 +101,4 @@ class LostMail:
             if is_missing(error):
                 raise self._site.not_deployed() from None
             raise
-        return Received(self._site.aws, str(url))
+        return Received(self._site.aws, str(url), HELD_TO_DELETE)

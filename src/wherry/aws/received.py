@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from wherry.aws.client import Aws
+from wherry.errors import WherryError
 
 #: So long a message is kept from others while all are looked at, in seconds; who is killed meanwhile gives it back so.
-HELD = 30
+#: Whoever is to delete what he has looked at needs more: of a FIFO queue a handle is good for that time only.
+HELD, HELD_TO_DELETE = 30, 300
 #: A long poll asks all servers of a queue, a short one only some (SQS Developer Guide, "Short and long polling").
 _POLL = 1
 _BATCH = 10
@@ -20,9 +22,10 @@ _MOST = 100_000
 class Received:
     """Messages of one queue; what was not deleted is given back when the context ends."""
 
-    def __init__(self, aws: Aws, url: str) -> None:
+    def __init__(self, aws: Aws, url: str, held: int = HELD) -> None:
         self._aws = aws
         self._url = url
+        self._seconds = held
         self._held: dict[str, Mapping[str, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -47,9 +50,12 @@ class Received:
         return sorted(self._held.values(), key=lambda each: int(each["Attributes"]["SentTimestamp"]))
 
     def delete(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Delete these."""
+        """Delete these; raises WherryError when SQS does not."""
         for some in _batches([{"ReceiptHandle": each["ReceiptHandle"]} for each in messages]):
-            self._aws.call("sqs", "delete_message_batch", QueueUrl=self._url, Entries=some)  # gone is gone
+            answer = self._aws.call("sqs", "delete_message_batch", QueueUrl=self._url, Entries=some)
+            for failed in answer.get("Failed", ()):
+                why = failed.get("Message") or failed["Code"]
+                raise WherryError(f"SQS has not deleted a message, and it comes again: {why}")
         for each in messages:
             self._held.pop(str(each["MessageId"]), None)
 
@@ -61,7 +67,7 @@ class Received:
                 "receive_message",
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(_BATCH, most - len(self._held)),
-                VisibilityTimeout=HELD,
+                VisibilityTimeout=self._seconds,
                 WaitTimeSeconds=_POLL,
                 MessageSystemAttributeNames=["All"],
                 MessageAttributeNames=["All"],
