@@ -76,6 +76,8 @@ class _Excerpt:
                 lines = list(self._between(chunk.decode(errors="replace").splitlines()))
                 if lines:
                     yield "".join(f"{line}\n" for line in lines).encode()
+                if self.has_heard_all:
+                    return  # what the task has written since may be weeks of other runs
 
     def _between(self, lines: list[str]) -> Iterator[str]:
         for line in lines:
