@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from wherry.aws.client import AwsError
 from wherry.aws.remote import Remote
 from wherry.errors import NotFound, UserError, WherryError
 from wherry.messages import run_id_of
-from wherry.model import Overrides, Status, new_event
+from wherry.model import Job, Overrides, Queue, QueueTrigger, Status, new_event
 from wherry.target import Wish
 
 ORDER = new_event("shop", "order placed", {"order": 7}, now=NOW, event_id="mine")
@@ -51,6 +52,14 @@ def described(**more):
 
 def done():
     return Book().scheduled().submitted().succeeded(task()).end()
+
+
+def test_a_run_s_whole_id_is_found_without_a_look_through_the_runs_of_messages():
+    counting = Job(name="count", triggers=(QueueTrigger(queue="orders"),))
+    jobfile = replace(JOBFILE, queues={"orders": Queue(name="orders")}, jobs={**JOBFILE.jobs, "count": counting})
+    aws = Scripted(get_execution_history=histories(nightly__abc=done()), describe_task_definition=described())
+    assert Remote(replace(site(aws), jobfile=jobfile)).find("abc").job == "nightly"
+    assert not aws.asked("list_objects_v2")
 
 
 # ------------------------------------------------------------------------------------------------------------ starting

@@ -71,6 +71,9 @@ class Remote:
 
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one."""
+        # a whole id is asked for in a call a job; records of messages can only be looked through
+        if self._recordings.jobs and not self._recordings.knows(reference) and self._runs.has(reference):
+            return self._runs.find(reference)
         return self._recordings.find(reference) or self._runs.find(reference)
 
     def runs(

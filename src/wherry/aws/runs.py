@@ -75,7 +75,7 @@ class Runs:
     def find(self, reference: str) -> Run:
         """The run of an id or of the beginning of one; raises NotFound when none or several fit."""
         reference, _ = round_of(reference)
-        if reference not in self._jobs and not (_NAME.fullmatch(reference) and self._search(reference)):
+        if not self.has(reference):
             wanted = reference.lower()
             latest = rows(self._site, self._site.jobfile.jobs)
             fitting = (row for row in islice(latest, self._most()) if row.run_id.startswith(wanted))
@@ -88,6 +88,11 @@ class Runs:
             reference = found[0].run_id
             self._jobs[reference] = found[0].job
         return self.resolved(self.get(reference))
+
+    def has(self, run_id: str) -> bool:
+        """True for the whole id of a run; one call a job, unless it was found before."""
+        run_id, _ = round_of(run_id)
+        return run_id in self._jobs or bool(_NAME.fullmatch(run_id) and self._search(run_id))
 
     def of_causes(self, job: str, causes: Sequence[str]) -> dict[str, Run]:
         """The runs that a job has of causes, by these; a call or two each, as their ids are known."""
