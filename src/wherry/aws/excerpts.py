@@ -71,13 +71,12 @@ class _Excerpt:
 
     def more(self) -> Iterator[bytes]:
         """What was not read before."""
-        if not self.has_heard_all:
-            for chunk in self._stream.more():
-                lines = list(self._between(chunk.decode(errors="replace").splitlines()))
-                if lines:
-                    yield "".join(f"{line}\n" for line in lines).encode()
-                if self.has_heard_all:
-                    return  # what the task has written since may be weeks of other runs
+        chunks = self._stream.more()
+        # what the task has written after the run's end may be weeks of other runs
+        while not self.has_heard_all and (chunk := next(chunks, None)) is not None:
+            lines = list(self._between(chunk.decode(errors="replace").splitlines()))
+            if lines:
+                yield "".join(f"{line}\n" for line in lines).encode()
 
     def _between(self, lines: list[str]) -> Iterator[str]:
         for line in lines:
