@@ -1,7 +1,9 @@
 """The workers of a queue: a service of ECS, and the task that it runs 0 to `max` of. Pure.
 
-A service's number of tasks is not in the template: left out it is one at first, which shows at the deploy whether a
-worker can start at all, and afterwards a deploy leaves it as it is (ECS API Reference, CreateService, UpdateService).
+A service's number of tasks is not in the template: left out it is one at first, which shows at the first deploy whether
+a worker's task comes up at all (its image, secrets, the way out), and afterwards a deploy leaves it as it is (ECS API
+Reference, CreateService, UpdateService). A command that starts and then exits is no failure to the circuit breaker: it
+counts tasks that do not come to run (Deployment, `failedTasks`).
 
 Sources: ECS Developer Guide, "Service definition parameters", "Protect your tasks from being terminated by scale-in".
 """
@@ -139,8 +141,8 @@ def _service(
         "CapacityProviderStrategy": [{"CapacityProvider": provider, "Weight": 1}],
         **({} if network is None else {"NetworkConfiguration": network}),
         "DeploymentConfiguration": {
-            # Never more than `max` at once, also while they are changed: one goes, then one comes. A protected worker
-            # goes when it has finished.
+            # Never more than `max` at once, also while they are changed: those that are not protected go, then others
+            # come. A protected worker goes when it has finished.
             "MinimumHealthyPercent": 0,
             "MaximumPercent": 100,
             "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},

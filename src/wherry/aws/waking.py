@@ -42,6 +42,11 @@ def wakes(jobfile: JobFile, queue: Queue) -> bool:
     return taker is not None and taker[1].min_workers == 0
 
 
+def look_id(queue_id: str) -> str:
+    """The logical id of the rule that looks at a queue every minute."""
+    return f"{queue_id}Look"
+
+
 def targets(
     jobfile: JobFile, names: Names, queue: Queue, queue_id: str, asked: str = "message"
 ) -> list[dict[str, Any]]:
@@ -92,7 +97,7 @@ def waking(jobfile: JobFile, names: Names, ids: dict[str, str]) -> dict[str, Res
         ),
     }
     for queue in sleepy:
-        look = f"{ids[queue.name]}Look"
+        look = look_id(ids[queue.name])
         found[look] = resource(
             f"queue {queue.name}: a look at it every minute",
             "AWS::Events::Rule",
