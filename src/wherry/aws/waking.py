@@ -181,7 +181,7 @@ _AGAIN = [
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 1,
         "BackoffRate": 2,
-        "MaxAttempts": 4,
+        "MaxAttempts": 6,
         "JitterStrategy": "FULL",
     }
 ]
