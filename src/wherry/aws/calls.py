@@ -124,6 +124,7 @@ USING: Mapping[str, str] = {
     "sqs:list_message_move_tasks": "sqs:ListMessageMoveTasks sqs:ReceiveMessage sqs:DeleteMessage",
     "sqs:purge_queue": "sqs:PurgeQueue",
     "sqs:receive_message": "sqs:ReceiveMessage",
+    "sqs:send_message": "sqs:SendMessage",
     "sqs:send_message_batch": "sqs:SendMessage",
     "sqs:start_message_move_task": "sqs:StartMessageMoveTask sqs:ReceiveMessage sqs:DeleteMessage sqs:SendMessage",
     "stepfunctions:describe_execution": "states:DescribeExecution",
