@@ -24,6 +24,9 @@ DROPPED = "its message is dropped (`exit_codes: drop`)"
 #: The budget of attempts that could not start for a reason that may pass: the job's own `retry` is not touched by them.
 START_BUDGET = Retry(attempts=10, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=0.5)
 
+#: The rest of workers that cannot start, or do not last: between one and the next.
+REST = Retry(backoff=timedelta(seconds=1), cap=timedelta(minutes=5))
+
 
 class Fate(enum.Enum):
     """What becomes of the messages that a run works on."""
@@ -101,10 +104,17 @@ def after_message(
     """Decide what becomes of a run that works on messages, and of these.
 
     The arguments are those of `after_attempt`. How often a message is tried is the queue's affair (`max_receives`): of
-    the job's `retry` the waits alone count. Exit codes of the trigger's may say that the message is for nobody (`drop`:
-    deleted, no dead letter) or for another try at once (`give_back`), which is a receive like any other: so it is in
-    SQS, and so a job that always gives back comes to an end.
+    the job's `retry` the waits alone count. What could not start is no verdict about the message, unless its event
+    lacks what the job asks for: it is held until it can. Exit codes of the trigger's may say that the message is for
+    nobody (`drop`: deleted, no dead letter) or for another try at once (`give_back`), which is a receive like any
+    other: so it is in SQS, and so a job that always gives back comes to an end.
     """
+    if could_not_start(outcome) and not outcome.unfit:
+        unstarted = sum(could_not_start(attempt.outcome) for attempt in attempts)
+        # Later than the rest of its queue (`REST`) ends: another message may show that it was this one's fault.
+        due_at = now + 2 * delay(REST, unstarted, chance=0)
+        reason = f"attempt {attempts[-1].number}: {describe(outcome)}"
+        return Decision(status=Status.QUEUED, fate=Fate.HELD, due_at=due_at, reason=reason)
     code = outcome.exit_code if outcome.ending is Ending.EXITED else None
     if code in trigger.drop:
         reason = f"{describe(outcome)}: {DROPPED}"

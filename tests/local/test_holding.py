@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wherry import messages
+from wherry.lifecycle import could_not_start
 from wherry.local.database import Database
 from wherry.local.history import History
 from wherry.local.holding import Holding
@@ -29,7 +30,8 @@ ends = st.sampled_from(
         *[Outcome(ending=Ending.EXITED, exit_code=code) for code in (0, 1, 1, 65, 75)],
         Outcome(ending=Ending.LOST),
         Outcome(ending=Ending.STOPPED, reason="stopped on request"),
-        Outcome(ending=Ending.COULD_NOT_START, reason="no such value"),
+        Outcome(ending=Ending.COULD_NOT_START, reason="no such value", unfit=True),
+        Outcome(ending=Ending.COULD_NOT_START, reason="no such program"),
         Outcome(ending=Ending.COULD_NOT_START, passing=True),
     ]
 )
@@ -167,7 +169,7 @@ class Work(RuleBasedStateMachine):
             self.holding.again(transaction, claimed)
 
         self.write(work)
-        further = len(run.attempts) > run.earlier_attempts
+        further = len(run.attempts) > run.earlier_attempts and not could_not_start(run.attempts[-1].outcome)
         assert all(self.rows()[name]["receives"] == count + further for name, count in receives.items())
 
     @rule(data=st.data())

@@ -30,7 +30,11 @@ queues:
   doomed: {max_receives: 5}
   late: {}
   pairs: {max_receives: 1}
+  unmade: {max_receives: 1}
 jobs:
+  typist:
+    command: [no-such-program]
+    on: [{queue: unmade, workers: {max: 2}}]
   pair:
     command: "false"
     on: [{queue: pairs, batch: 2}]
@@ -218,6 +222,16 @@ def test_an_event_that_is_delivered_twice_is_one_message(shop):
     shop.wherry("emit", json.dumps({**event, "id": "twice", "detail": {"order": 8}}))
     runs = shop.ended("clerk", 2)
     assert [shop.log(run) for run in runs] == ["7\n", "8\n"]
+
+
+def test_what_cannot_start_makes_no_dead_letters(shop):
+    entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(10)]
+    shop.clients["sqs"].send_message_batch(QueueUrl=shop.url("unmade"), Entries=entries)
+    runs = wait_for(lambda: [run for run in shop.runs("typist") if len(run["attempts"]) > 1], "another attempt")
+    assert {(run["status"], "no program `no-such-program`" in run["reason"]) for run in runs} == {("queued", True)}
+    assert sum(shop.counts("unmade")) == 10
+    assert shop.counts("unmade-dead-letters") == (0, 0, 0)
+    assert len(shop.runs("typist")) < 6
 
 
 def test_what_cannot_be_understood_fails_once(shop):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -185,3 +186,86 @@ def test_a_message_that_no_run_can_be_made_of_stops_nobody(hall, monkeypatch):
     assert hall.queues.counts("work-dead-letters").waiting == 1
     assert [type(error) for error in hall.errors] == [RecursionError]
     hall.errors.clear()
+
+
+def waits(hall):
+    return [run for run in hall.history.listing(limit=-1) if run.status is Status.QUEUED]
+
+
+def stumble_for(hall, seconds):
+    """For so long no attempt can start; gives after how many seconds one was tried."""
+    tried, start = [], hall.now
+    while hall.now - start < seconds * SECOND:
+        hall.floor.line.unblock()  # as the engine does each second
+        hall.turn()
+        while hall.idle.under_way:
+            tried.append((hall.now - start).total_seconds())
+            for run in hall.idle.under_way:
+                hall.end_unstarted(run.id)
+            hall.turn()
+        hall.now += SECOND
+    return tried
+
+
+def test_one_mistake_does_not_use_up_a_queue(hall):
+    """Its messages wait, and one alone is tried now and then: none becomes a dead letter, however long that lasts."""
+    hall = hall(10, taker("job", "work", 3))
+    send(hall, "work", 1000)
+    tried = stumble_for(hall, 3600)
+    assert tried[:6] == [0, 1, 3, 7, 15, 31]
+    assert all(290 < second - first < 310 for first, second in pairwise(tried[9:]))
+    assert hall.queues.counts("work-dead-letters").waiting == 0
+    assert hall.history.dead() == []
+    assert sum(hall.queues.counts("work")[:2]) == 1000
+    assert len(waits(hall)) < 30
+    assert not hall.floor.worker.under_way
+    # It is said once.
+    assert [error.message for error in hall.errors] == [
+        "the workers of queue `work` could not start: there is no program `x` on PATH"
+    ]
+    hall.errors.clear()
+    # The first attempt that begins lets all the others begin as well.
+    hall.now += 600 * SECOND
+    hall.floor.line.unblock()
+    hall.turn()
+    assert len(hall.idle.under_way) == 1
+    hall.end(hall.idle.under_way[0].id)
+    hall.turn()
+    assert len(hall.idle.under_way) == 3
+
+
+def test_a_queue_that_rests_keeps_nobody_busy(hall):
+    hall = hall(10, taker("job", "work", 3))
+    send(hall, "work", 10)
+    hall.turn()
+    for run in hall.idle.under_way:
+        hall.end_unstarted(run.id)
+    hall.turn()
+    hall.errors.clear()
+    assert not hall.floor.line.has_ready
+    assert not hall.floor._takers.wants_turn(hall.floor.line.under_way)
+
+
+def test_one_message_that_cannot_start_does_not_hold_up_the_others(hall):
+    hall = hall(10, taker("job", "work", 1))
+    send(hall, "work", 3)
+    hall.turn()
+    (bad,) = hall.idle.began
+    hall.end_unstarted(bad)
+    hall.turn()
+    hall.now += SECOND
+    hall.floor.line.unblock()
+    hall.turn()
+    assert len(hall.idle.began) == 2
+    assert hall.idle.began[1] != bad
+    hall.errors.clear()
+
+
+def test_what_the_event_lacks_is_the_messages_own_fault(hall):
+    hall = hall(10, taker("job", "work", 1))
+    send(hall, "work", 2)
+    hall.turn()
+    hall.end_unstarted(hall.idle.began[0], unfit=True)
+    hall.turn()
+    assert hall.queues.counts("work-dead-letters").waiting == 1
+    assert len(hall.idle.began) == 2

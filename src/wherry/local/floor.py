@@ -29,6 +29,7 @@ from wherry.local.line import Line
 from wherry.local.runs import Queued, Runs, lane_of
 from wherry.local.takers import Takers
 from wherry.local.worker import DISMISSED, Finished, Worker
+from wherry.messages import queue_of
 from wherry.model import Job, JobFile, Run, Status
 
 #: Is told of each step of a run: the run as it then is.
@@ -239,6 +240,7 @@ class Floor:
         started, finished = self.worker.collect()
         started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
         self._unsettled = ([], [])
+        self._hear_of_starts(started, finished, now)
         for ended in finished:
             self.line.ended(Queued.of(ended.run).lane)
         self.line.advance(now)
@@ -254,6 +256,21 @@ class Floor:
             chosen=chosen,
             seats=seats,
         )
+
+    def _hear_of_starts(self, started: list[tuple[Run, str]], finished: list[Finished], now: datetime) -> None:
+        """Let queues rest whose messages' attempts cannot start, and wake those of which one has begun."""
+        begun = {queue_of(run.cause) for run, _ in started}
+        for ended in finished:
+            queue = queue_of(ended.run.cause)
+            if queue is None or ended.outcome.unfit:
+                continue
+            if not lifecycle.could_not_start(ended.outcome):
+                begun.add(queue)
+            elif error := self._takers.stumbled(queue, ended.outcome, now):
+                self._failed(error)
+        for queue in begun:
+            if queue is not None and self._takers.began(queue):
+                self.line.unblock()
 
     def _choose(self, places: int, now: datetime) -> tuple[list[Queued], list[str]]:
         """Whose the free places are: waiting runs, and workers that look for messages, the least busy lane first."""

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from wherry import lifecycle, messages
-from wherry.lifecycle import Decision, Fate
+from wherry.lifecycle import Decision, Fate, could_not_start
 from wherry.local.clock import to_ms
 from wherry.local.database import Database, Transaction, load_sql
 from wherry.local.queue_records import Received, received_of
@@ -82,8 +82,9 @@ class Holding:
         return transaction.execute(self._sql["before"], asked).fetchone() is None
 
     def again(self, transaction: Transaction, run: Run) -> None:
-        """A further attempt of a run is a further receive of what it holds."""
-        if queue_of(run.cause) is not None and len(run.attempts) - run.earlier_attempts > 1:
+        """A further attempt of a run is a further receive of what it holds, unless the one before could not start."""
+        attempts = run.attempts[run.earlier_attempts :]
+        if queue_of(run.cause) is not None and len(attempts) > 1 and not could_not_start(attempts[-2].outcome):
             self._queues.count_within(transaction, self._ids(transaction, run.id))
 
     def judge(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from wherry import lifecycle
-from wherry.errors import WherryError
+from wherry.errors import MissingValue, WherryError
 from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
@@ -168,7 +168,8 @@ class Worker:
         """The attempt could not be started."""
         match error:
             case WherryError():
-                self._fail(active, f"{error.message}; {error.hint}" if error.hint else error.message)
+                reason = f"{error.message}; {error.hint}" if error.hint else error.message
+                self._fail(active, reason, unfit=isinstance(error, MissingValue))
             case OSError():
                 self._fail(active, f"its files cannot be made: {error}", passing=True)
             case _:
@@ -272,8 +273,8 @@ class Worker:
             active.verdict = Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
             self._executor.stop(key, GRACE.total_seconds())
 
-    def _fail(self, active: Active, reason: str, *, passing: bool = False) -> None:
-        outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing)
+    def _fail(self, active: Active, reason: str, *, passing: bool = False, unfit: bool = False) -> None:
+        outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing, unfit=unfit)
         self._unstarted.append(self._finish(active, Ended(active.key, outcome)))
 
     def _finish(self, active: Active, end: Ended) -> Finished:
