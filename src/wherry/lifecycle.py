@@ -36,6 +36,8 @@ class Fate(enum.Enum):
     DELETED = enum.auto()
     #: They go to the dead letters, and the run is one.
     BURIED = enum.auto()
+    #: They wait again, for whoever takes them.
+    GIVEN_BACK = enum.auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +162,11 @@ def delay(retry: Retry, attempts_used: int, chance: float) -> timedelta:
 def could_not_start(outcome: Outcome | None) -> bool:
     """True for the outcome of an attempt in which the job itself never ran."""
     return outcome is not None and outcome.ending is Ending.COULD_NOT_START
+
+
+def is_receive(outcome: Outcome | None) -> bool:
+    """True for an end of an attempt that counts among the `max_receives` of its messages."""
+    return not could_not_start(outcome)
 
 
 # ------------------------------------------------------------------------------------------------- overlap and limits

@@ -269,3 +269,96 @@ def test_what_the_event_lacks_is_the_messages_own_fault(hall):
     hall.turn()
     assert hall.queues.counts("work-dead-letters").waiting == 1
     assert len(hall.idle.began) == 2
+
+
+def failed_once(hall):
+    """The run of a message that waits for its second attempt."""
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    hall.end(run_id, 1)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.QUEUED
+    return run_id
+
+
+def come_due(hall):
+    hall.now += SECOND
+    hall.turn()
+    hall.turn()
+
+
+def polling(job):
+    return replace(job, triggers=(replace(job.triggers[0], mode="self-polling"),))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [polling(taker("job", "work", 1)), replace(taker("job", "work", 1), triggers=()), taker("other", "work", 1)],
+    ids=["polls by itself", "no trigger", "another job"],
+)
+def test_a_run_ends_whose_job_takes_its_queues_messages_no_more(hall, after):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    hall.jobfile = replace(hall.jobfile, jobs={after.name: after})
+    come_due(hall)
+    run = hall.history.get(run_id)
+    said = "job `job` does not take the messages of queue `work` one by one any more: given back"
+    assert (run.status, run.reason, len(run.attempts)) == (Status.SKIPPED, said, 1)
+    assert hall.history.dead() == []
+    assert hall.idle.began.count(run_id) == 1
+    taken = [run.job for run in hall.idle.under_way]
+    assert taken == (["other"] if after.name == "other" else [])
+    (message,) = hall.queues.peek("work", 10)
+    assert (message.state, message.receives) == (("in flight", 2) if taken else ("waiting", 1))
+
+
+def test_a_message_that_was_given_back_has_its_run_again(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    managed, hall.jobfile = hall.jobfile, replace(hall.jobfile, jobs={"job": polling(taker("job", "work", 1))})
+    come_due(hall)
+    assert hall.history.get(run_id).status is Status.SKIPPED
+    hall.jobfile = managed
+    hall.floor.look_at_queues()
+    hall.turn()
+    for queued in hall.runs.queued():  # as the engine reads the store
+        hall.floor.line.add(queued)
+    hall.turn()
+    assert hall.idle.began == [run_id] * 2
+    hall.end(run_id)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.SUCCEEDED
+    assert hall.queues.counts("work")[:2] == (0, 0)
+
+
+def test_a_run_ends_whose_message_was_purged(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    assert hall.queues.purge("work") == 1
+    come_due(hall)
+    run = hall.history.get(run_id)
+    assert (run.status, run.reason) == (
+        Status.SKIPPED,
+        "its message is not in queue `work` any more: it was purged or deleted",
+    )
+    assert hall.history.dead() == []
+    assert hall.idle.began == [run_id]
+    assert hall.floor.is_idle
+
+
+def test_a_retry_by_hand_needs_no_message(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    hall.end_unstarted(run_id, unfit=True)
+    hall.turn()
+    assert hall.queues.purge("work-dead-letters") == 1
+    hall.database.write(lambda transaction: hall.runs.another_round(transaction, run_id, hall.now))
+    hall.floor.offer(hall.history.get(run_id))
+    hall.turn()
+    hall.end(run_id, 1)
+    hall.turn()
+    come_due(hall)
+    assert hall.idle.began == [run_id] * 3

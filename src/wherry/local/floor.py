@@ -318,16 +318,7 @@ class Floor:
         for queued in turn.doors:
             self._ask(transaction, turn, queued, now)
         for queued in turn.chosen:
-            if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
-                turn.early.append(queued)
-                continue
-            claimed = self._runs.claim(transaction, queued.id, self.me, now)
-            if claimed is None:
-                turn.gone.append(queued)
-                continue
-            self._holding.again(transaction, claimed)
-            turn.claimed.append(claimed)
-            self._consequences.of(transaction, claimed, now)
+            self._claim(transaction, turn, queued, now)
         for queue in turn.seats:
             taken = self._holding.take(transaction, queue, self.me, now, self._failed)
             if taken is None:
@@ -335,6 +326,23 @@ class Floor:
                 continue
             turn.claimed.append(taken)
             self._consequences.of(transaction, taken, now)
+
+    def _claim(self, transaction: Transaction, turn: _Turn, queued: Queued, now: datetime) -> None:
+        """Take a chosen run, if it may go on."""
+        if reason := self._holding.obsolete(transaction, queued):
+            self._end(transaction, turn, queued.id, Status.SKIPPED, reason, now)
+            turn.gone.append(queued)
+            return
+        if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
+            turn.early.append(queued)
+            return
+        claimed = self._runs.claim(transaction, queued.id, self.me, now)
+        if claimed is None:
+            turn.gone.append(queued)
+            return
+        self._holding.again(transaction, claimed)
+        turn.claimed.append(claimed)
+        self._consequences.of(transaction, claimed, now)
 
     def _decide(self, transaction: Transaction, finished: Finished, now: datetime) -> Run:
         run = finished.run

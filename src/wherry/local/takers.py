@@ -127,7 +127,7 @@ class Takers:
             return None
         return WherryError(
             f"the workers of queue `{queue}` {lifecycle.describe(outcome)}",
-            hint="its messages wait; one is tried now and then, after 1 s at first, after 5 min at last, until one begins",
+            hint="its messages wait; one alone is tried, after 1 s at first, every 5 min at last, until it begins",
         )
 
     def _wanted(self, queue: str) -> int:

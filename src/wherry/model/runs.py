@@ -25,7 +25,7 @@ class Status(enum.StrEnum):
     TIMED_OUT = "timed_out"
     #: Somebody stopped it.
     STOPPED = "stopped"
-    #: Another run of the job was active, and the job says `overlap: skip`.
+    #: Another run of the job was active, and the job says `overlap: skip`; or its message is its affair no more.
     SKIPPED = "skipped"
 
     @property
