@@ -147,7 +147,10 @@ def decide_message(*outcomes, max_receives=3, retry=Retry(), chance=0.0, deadlin
         ([exited(0)], Status.SUCCEEDED, Fate.DELETED),
         ([exited(1)], Status.QUEUED, Fate.HELD),
         ([exited(1), LOST], Status.QUEUED, Fate.HELD),
-        ([exited(1), LOST, exited(137)], Status.FAILED, Fate.BURIED),
+        ([exited(1), LOST, exited(137)], Status.QUEUED, Fate.HELD),
+        ([exited(1), LOST, exited(137), LOST, exited(1)], Status.FAILED, Fate.BURIED),
+        ([LOST] * 9, Status.QUEUED, Fate.HELD),
+        ([LOST] * 10, Status.FAILED, Fate.BURIED),
         ([exited(1), UNSTARTED, exited(1), UNSTARTED], Status.QUEUED, Fate.HELD),
         ([Outcome(ending=Ending.COULD_NOT_START, reason="no such value", unfit=True)], Status.FAILED, Fate.BURIED),
         ([Outcome(ending=Ending.COULD_NOT_START, reason="no such program")], Status.QUEUED, Fate.HELD),
@@ -204,4 +207,4 @@ def test_every_message_comes_to_an_end_and_fate_follows_status(outcomes, max_rec
         assert (decision.fate is Fate.DELETED) == (last in (exited(0), exited(65)))
         if decision.status.ended:
             return
-        assert sum(outcome is not UNSTARTED for outcome in outcomes[:number]) < max_receives
+        assert sum(outcome not in (UNSTARTED, LOST) for outcome in outcomes[:number]) < max_receives

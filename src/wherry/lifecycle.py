@@ -107,9 +107,10 @@ def after_message(
 
     The arguments are those of `after_attempt`. How often a message is tried is the queue's affair (`max_receives`): of
     the job's `retry` the waits alone count. What could not start is no verdict about the message, unless its event
-    lacks what the job asks for: it is held until it can. Exit codes of the trigger's may say that the message is for
-    nobody (`drop`: deleted, no dead letter) or for another try at once (`give_back`), which is a receive like any
-    other: so it is in SQS, and so a job that always gives back comes to an end.
+    lacks what the job asks for: it is held until it can. Nor is a lost attempt (the engine ended, the power failed):
+    these have the `START_BUDGET`. Exit codes of the trigger's may say that the message is for nobody (`drop`: deleted,
+    no dead letter) or for another try at once (`give_back`), which is a receive like any other: so it is in SQS, and so
+    a job that always gives back comes to an end.
     """
     if could_not_start(outcome) and not outcome.unfit:
         unstarted = sum(could_not_start(attempt.outcome) for attempt in attempts)
@@ -129,6 +130,8 @@ def after_message(
         cap=min(retry.cap, messages.LONGEST_BACKOFF),
         jitter=retry.jitter,
     )
+    attempts = [each for each in attempts if is_lost(each.outcome) is is_lost(outcome)]
+    policy = START_BUDGET if is_lost(outcome) else policy
     decision = after_attempt(attempts, outcome, policy, now=now, chance=chance, deadline_at=deadline_at)
     fates = {Status.SUCCEEDED: Fate.DELETED, Status.QUEUED: Fate.HELD}
     return dataclasses.replace(decision, fate=fates.get(decision.status, Fate.BURIED))
@@ -164,9 +167,14 @@ def could_not_start(outcome: Outcome | None) -> bool:
     return outcome is not None and outcome.ending is Ending.COULD_NOT_START
 
 
+def is_lost(outcome: Outcome | None) -> bool:
+    """True for the outcome of an attempt that came to no end of its own: nobody knows how it would have ended."""
+    return outcome is not None and outcome.ending is Ending.LOST
+
+
 def is_receive(outcome: Outcome | None) -> bool:
     """True for an end of an attempt that counts among the `max_receives` of its messages."""
-    return not could_not_start(outcome)
+    return not could_not_start(outcome) and not is_lost(outcome)
 
 
 # ------------------------------------------------------------------------------------------------- overlap and limits

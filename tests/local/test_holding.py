@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wherry import messages
-from wherry.lifecycle import could_not_start
+from wherry.lifecycle import is_receive
 from wherry.local.database import Database
 from wherry.local.history import History
 from wherry.local.holding import Holding
@@ -169,7 +169,7 @@ class Work(RuleBasedStateMachine):
             self.holding.again(transaction, claimed)
 
         self.write(work)
-        further = len(run.attempts) > run.earlier_attempts and not could_not_start(run.attempts[-1].outcome)
+        further = len(run.attempts) > run.earlier_attempts and is_receive(run.attempts[-1].outcome)
         assert all(self.rows()[name]["receives"] == count + further for name, count in receives.items())
 
     @rule(data=st.data())

@@ -1,6 +1,7 @@
 """A message is a run: what the real engine makes of messages, as clients of SQS and the command line see it."""
 
 import json
+import signal
 import time
 import urllib.parse
 from datetime import datetime
@@ -520,3 +521,28 @@ def test_the_run_of_a_dead_letter_is_kept_as_long_as_that(project):
 
     assert letter in wait_for(left, "the history to be pruned")
     assert json.loads(project.wherry("dead-letters", "--json").stdout)[0]["id"] == letter
+
+
+def test_an_engine_that_is_ended_at_once_makes_no_dead_letters(project):
+    """The second Ctrl-C says nothing about the message: it waits for the next engine, as if it had not been begun."""
+    project.jobfile(
+        "app: hasty\n"
+        "queues: {work: {max_receives: 1}}\n"
+        "jobs:\n"
+        "  slow: {command: [sh, -c, '[ -e quick ] || { touch begun; sleep 1000; }'], on: [{queue: work}]}\n"
+    )
+    engine = project.up()
+    project.wherry("queue", "send", "work", "x")
+    wait_for((project.folder / "begun").exists, "the attempt")
+    engine.send_signal(signal.SIGINT)
+    wait_for(lambda: "again" in project.engine_output(), "it to be heard")
+    engine.send_signal(signal.SIGINT)
+    engine.wait(20)
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert (run["status"], run["attempts"][0]["ending"]) == ("queued", "lost")
+    assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
+    project.file("quick", "")
+    project.up()
+    wait_for(lambda: json.loads(project.wherry("runs", "--json").stdout)[0]["status"] == "succeeded", "the next try")
+    (queue,) = json.loads(project.wherry("queues", "--json").stdout)
+    assert (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, 0)

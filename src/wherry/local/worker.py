@@ -23,12 +23,14 @@ from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
 from wherry.local.eventfile import EventFiles, wants_file
 from wherry.local.home import Home
+from wherry.messages import queue_of
 from wherry.model import Attempt, Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
 #: What ends mean that we bring about.
 STOPPED = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+ENDED = Outcome(ending=Ending.LOST, reason="the engine was stopped, and the attempt with it")
 DISMISSED = Outcome(ending=Ending.DISMISSED, reason="not wanted any more, and done with its messages")
 
 #: So many files of messages are made at once.
@@ -229,6 +231,13 @@ class Worker:
         if launched:
             self._executor.stop(active.key, GRACE.total_seconds())
         return True
+
+    def stop_all(self) -> None:
+        """Ask all attempts to end, because the engine does: that is no verdict about a message."""
+        with self._lock:
+            runs = [active.run for active in self._active.values()]
+        for run in runs:
+            self.stop(run.id, STOPPED if queue_of(run.cause) is None else ENDED)
 
     def denied(self, run_id: str, message: str) -> None:
         """Note that the gateway refused a run something, so that its failure can say so."""
