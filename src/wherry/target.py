@@ -230,7 +230,7 @@ class Target(Protocol):
         ...
 
     def peek(self, queue: str, *, dead: bool = False, limit: int = 10) -> list[Message]:
-        """The oldest messages of a queue, or of its dead letters; none is counted as received."""
+        """The oldest messages of a queue, or of its dead letters; SQS itself counts that as a receive, we do not."""
         ...
 
     def redrive(self, queue: str) -> int:

@@ -185,13 +185,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or "null")
         self.server.asked.append((self.command, self.path, body))
         status, answer = self.server.answers.get(self.path, (404, {"message": "not found"}))
-        text = json.dumps(answer() if callable(answer) else answer).encode()
+        if isinstance(status, list):  # one after the other, the last for good
+            status = status.pop(0) if len(status) > 1 else status[0]
+        text = json.dumps(answer(body) if callable(answer) else answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
 
-    do_PUT = do_GET  # noqa: N815 - as the base class has it
+    do_PUT = do_POST = do_GET  # noqa: N815 - as the base class has it
 
     def log_message(self, *_):
         pass

@@ -191,6 +191,20 @@ def test_workers_that_are_told_to_go_at_any_moment_lose_nothing_and_cut_nothing_
     assert len(set(ended)) == len(ended) > 5
 
 
+def test_who_is_busy_for_a_whole_shift_ends_between_two_messages(bench, neighbour):
+    neighbour.answers = {PROTECTION: (200, as_wanted)}
+    bench.send(*({"n": number, "seconds": 0.3} for number in range(20)))
+    environment = {"ECS_AGENT_URI": neighbour.url}
+    worker = bench.start(WORK, env=FIELDS, environment=environment, shift=timedelta(seconds=1.5))
+    assert worker.wait(15) == 0
+    begun, ended = ([line.split()[1] for line in bench.lines() if line.startswith(word)] for word in ("begin", "end"))
+    assert begun == ended
+    assert 2 <= len(ended) <= 5
+    assert bench.counts() == (20 - len(ended), 0)
+    assert "a fresh task comes" in bench.log()
+    assert neighbour.asked[-1][2] == {"ProtectionEnabled": False}
+
+
 def test_what_is_received_in_the_moment_of_the_end_is_given_back(bench):
     worker = bench.start(WORK, env=FIELDS)
     wait_for(lambda: "takes messages" in bench.log() if (bench.folder / "log").exists() else None, "the worker")
@@ -311,6 +325,29 @@ def test_work_goes_on_while_sqs_does_not_answer(bench):
     line.close()
 
 
+def test_a_slow_beat_does_not_undo_what_comes_after_it(bench, neighbour):
+    system = {"ApproximateReceiveCount": "1", "SentTimestamp": "1", "ApproximateFirstReceiveTimestamp": "1"}
+    message = {"MessageId": "m", "ReceiptHandle": "h", "Body": "1", "Attributes": system}
+    left, hidden = [message], []
+
+    def sqs(body):
+        if "Entries" not in body:
+            time.sleep(0.1)
+            return {"Messages": [left.pop()] if left else []}
+        (entry,) = body["Entries"]
+        if entry["VisibilityTimeout"]:
+            time.sleep(2.7)
+        hidden.append(entry["VisibilityTimeout"])
+        return {"Successful": [{"Id": entry["Id"]}]}
+
+    neighbour.answers = {"/": (200, sqs)}
+    environment = {"AWS_ENDPOINT_URL": neighbour.url}
+    # a beat every 6 seconds
+    bench.start("sleep 6.3; exit 1", environment=environment, visibility=timedelta(seconds=18), backoff=timedelta(0))
+    wait_for(lambda: len(hidden) == 2, "both", 20)
+    assert hidden == [18, 0]
+
+
 def test_a_message_that_somebody_else_has_meanwhile_is_told_of(bench):
     bench.send({"n": 1, "seconds": 3})
     bench.start(WORK, env=FIELDS, visibility=timedelta(seconds=1))
@@ -331,12 +368,17 @@ PLACE = {
 }
 
 
+def as_wanted(body):
+    """What ECS says of a protection that it takes."""
+    return {"protection": {"ProtectionEnabled": body["ProtectionEnabled"]}}
+
+
 def test_a_busy_task_is_protected_and_an_idle_one_is_not(bench, neighbour):
-    neighbour.answers = {PROTECTION: (200, {"protection": {"ProtectionEnabled": True}}), "/v4/x": (200, PLACE)}
+    neighbour.answers = {PROTECTION: (200, as_wanted), "/v4/x": (200, PLACE)}
     environment = {"ECS_AGENT_URI": neighbour.url, "ECS_CONTAINER_METADATA_URI_V4": f"{neighbour.url}/v4/x"}
     bench.send({"n": 1, "seconds": 0.1}, {"n": 2, "seconds": 0.1})
     worker = bench.start(WORK, env=FIELDS, environment=environment)
-    on, off = {"ProtectionEnabled": True, "ExpiresInMinutes": 10}, {"ProtectionEnabled": False}
+    on, off = {"ProtectionEnabled": True, "ExpiresInMinutes": 12}, {"ProtectionEnabled": False}
     wait_for(lambda: ("PUT", PROTECTION, off) in neighbour.asked, "the end of the protection")
     assert [each for each in neighbour.asked if each[0] == "PUT"] == [("PUT", PROTECTION, on), ("PUT", PROTECTION, off)]
     assert bench.lines() == ["begin 1", "end 1", "begin 2", "end 2"]
@@ -347,6 +389,33 @@ def test_a_busy_task_is_protected_and_an_idle_one_is_not(bench, neighbour):
         "run/main/abc",
     )
     worker.kill()
+
+
+def test_protection_is_asked_for_until_ecs_says_that_it_is_so(bench, neighbour):
+    neighbour.answers = {PROTECTION: ([429, 200, 500, 200], as_wanted)}
+    bench.send({"n": 1, "seconds": 3.2}, {"n": 2, "seconds": 0})
+    bench.start(WORK, env=FIELDS, environment={"ECS_AGENT_URI": neighbour.url}, visibility=timedelta(hours=12))
+    wait_for(lambda: len(bench.lines()) == 4, "the work")
+    bench.wait_for_status("succeeded", 2)
+
+    def wanted():
+        return [body["ProtectionEnabled"] for _, _, body in neighbour.asked]
+
+    wait_for(lambda: len(wanted()) == 3, "the end of the protection, which is refused")
+    bench.send({"n": 3, "seconds": 0})  # a receive that gives nothing would take 20 s
+    wait_for(lambda: len(bench.lines()) == 6, "the work")
+    wait_for(lambda: len(wanted()) == 5, "the end of the protection")
+    assert wanted() == [True, True, False, True, False]
+    assert {body["ExpiresInMinutes"] for _, _, body in neighbour.asked if body["ProtectionEnabled"]} == {12}
+
+
+def test_the_task_s_place_is_asked_for_again_when_ecs_does_not_know_it_yet(bench, neighbour):
+    answers = iter([{}])
+    neighbour.answers = {"/v4/x": (200, lambda _: next(answers, PLACE))}
+    bench.send({"n": 1, "seconds": 0})
+    bench.start(WORK, env=FIELDS, environment={"ECS_CONTAINER_METADATA_URI_V4": f"{neighbour.url}/v4/x"})
+    (record,) = bench.wait_for_status("succeeded")
+    assert record["attempts"][0]["stream"] == "run/main/abc"
 
 
 @pytest.mark.parametrize(
@@ -364,7 +433,7 @@ def test_work_goes_on_without_protection(bench, neighbour, answer):
 def test_the_task_role_s_credentials_are_asked_for_again_before_they_end(bench, neighbour):
     known = bench.engine.variables
 
-    def keys():
+    def keys(_):
         return {
             "AccessKeyId": known["AWS_ACCESS_KEY_ID"],
             "SecretAccessKey": known["AWS_SECRET_ACCESS_KEY"],
@@ -374,10 +443,12 @@ def test_the_task_role_s_credentials_are_asked_for_again_before_they_end(bench, 
     neighbour.answers = {"/keys": (200, keys)}
     bench.send({"n": 1, "seconds": 0})
     uri = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{neighbour.url}/keys"}
-    environment = {**uri, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    bench.start(WORK, env=FIELDS, environment=environment)
+    # keys among a job's secrets are its command's, and nothing to the worker
+    environment = {**uri, "AWS_ACCESS_KEY_ID": "partner", "AWS_SECRET_ACCESS_KEY": "secret"}
+    bench.start('echo "$AWS_ACCESS_KEY_ID" >> $OUT', environment=environment)
     bench.wait_for_status("succeeded")
     assert len(neighbour.asked) > 2
+    assert bench.lines() == ["partner"]
 
 
 def test_without_credentials_it_says_so_and_goes_on_asking(bench):

@@ -38,7 +38,7 @@ class Scripted(Aws):
     account = "123456789012"
     partition = "aws"
 
-    def call(self, service, operation, **parameters):
+    def call(self, service, operation, /, **parameters):
         self.calls.append((service, operation, parameters))
         answer = self.answers[operation]
         answer = answer(**parameters) if callable(answer) else answer
@@ -46,10 +46,10 @@ class Scripted(Aws):
             raise answer
         return answer
 
-    def carefully(self, service, operation, is_done, **parameters):
+    def carefully(self, service, operation, is_done, /, **parameters):
         self.call(service, operation, **parameters)
 
-    def pages(self, service, operation, key, **parameters):
+    def pages(self, service, operation, key, /, **parameters):
         yield from self.call(service, operation, **parameters)
 
     def asked(self, operation):

@@ -147,6 +147,8 @@ def test_reasons_are_told_plainly():
         ("You must wait 60 seconds after deleting a queue before you can create another with the same name.", "SQS"),
         ("A conflicting conditional operation is currently in progress against this resource. Please try again.", "S3"),
         ("app-prod_job already exists", "the name is taken"),
+        ("Unable to Start a service that is still Draining. (Service: AmazonECS)", "the tasks of workers"),
+        ("Creation of service was not idempotent.", "the tasks of workers"),
         ("State Machine is being deleted: 'arn:aws:states:eu-west-1:1:stateMachine:m'", "what had this name before"),
     ],
 )

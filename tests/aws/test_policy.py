@@ -15,6 +15,7 @@ from wherry.aws import calls, deployer, handlers, reach
 from wherry.aws.reach import Place
 
 SOURCE = Path(__file__).parents[2] / "src/wherry"
+TABLES = (calls.DEPLOYING, calls.ON_INSTANCES, calls.WITH_WORKERS, calls.USING)
 JOBFILES = sorted((Path(__file__).parent / "templates").glob("*.yaml"))
 
 
@@ -58,7 +59,7 @@ def calls_made() -> dict[str, str]:
 def test_every_call_has_a_row():
     made = calls_made()
     assert len(made) > 50
-    rows = calls.DEPLOYING.keys() | calls.ON_INSTANCES.keys() | calls.USING.keys()
+    rows = set().union(*TABLES)
     assert {call: where for call, where in made.items() if call not in rows} == {}, "rows missing in wherry.aws.calls"
     assert rows - made.keys() == set(), "rows of wherry.aws.calls that nothing calls"
 
@@ -75,16 +76,14 @@ def test_every_type_has_a_row():
 
 
 def test_actions_are_iam_s_and_have_a_resource_where_iam_knows_one():
-    tables = (calls.DEPLOYING, calls.ON_INSTANCES, calls.USING)
-    actions = handlers.actions_of(handlers.ACTIONS).union(*(calls.actions_of(each) for each in tables))
+    actions = handlers.actions_of(handlers.ACTIONS).union(*(calls.actions_of(each) for each in TABLES))
     assert {action for action in actions if not is_action(action)} == set()
     named = {action for action in actions if "*" not in action}
     assert {action for action in named if not has_resource(action)} == reach.NO_RESOURCE & named
 
 
 def test_every_service_has_its_resources():
-    tables = (calls.DEPLOYING, calls.ON_INSTANCES, calls.USING)
-    actions = handlers.actions_of(handlers.ACTIONS).union(*(calls.actions_of(each) for each in tables))
+    actions = handlers.actions_of(handlers.ACTIONS).union(*(calls.actions_of(each) for each in TABLES))
     services = {action.partition(":")[0] for action in actions - reach.NO_RESOURCE}
     assert services - reach.resources(next(places())).keys() == set(), "rows missing in wherry.aws.reach"
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.local.hall import Hall
+from wherry.errors import WherryError
 from wherry.local.queue_records import NewMessage
 from wherry.model import Job, JobFile, Queue, QueueTrigger, Retry, Status
 
@@ -122,6 +123,49 @@ def test_what_is_delayed_is_taken_when_it_is_due(hall):
     hall.now += 10 * SECOND
     hall.turn()
     assert len(hall.idle.began) == 1
+
+
+def test_what_is_due_while_no_place_is_free_waits_without_a_stir(hall):
+    """The floor sleeps until a place is free, or for ever when the engine ends: it does not look again and again."""
+    hall = hall(1, taker("job", "work", 2), Job(name="long", command=("true",)))
+    hall.ask_for("long")
+    hall.turn()
+    send(hall, "work", delay=10 * SECOND)
+    hall.turn()
+    hall.floor.look_at_queues()
+    hall.turn()
+    hall.now += 11 * SECOND
+    hall.turn()
+    assert jobs_under_way(hall) == ["long"]
+    assert hall.floor._seconds_to_next() > 60
+    hall.floor.draining = True
+    hall.turn()
+    assert hall.floor._seconds_to_next() > 60
+    hall.floor.draining = False
+    hall.end(hall.idle.began[0])
+    hall.turn()
+    assert jobs_under_way(hall) == ["job"]
+
+
+def test_a_store_that_cannot_be_read_loses_nothing_of_the_turn(hall, monkeypatch):
+    hall = hall(2, taker("job", "work", 1), Job(name="other", command=("true",)))
+    other = hall.ask_for("other")
+    hall.turn()
+    send(hall, "work")
+    hall.end(hall.idle.began[0])
+
+    def broken(queue):
+        raise WherryError("no descriptor is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hall.queues, "has_waiting", broken)
+        hall.turn()
+    assert [error.message for error in hall.errors] == ["no descriptor is left"]
+    hall.errors.clear()
+    assert hall.floor._is_resting()  # it does not ask again at once
+    assert hall.history.get(other).status is Status.SUCCEEDED
+    hall.turn()
+    assert jobs_under_way(hall) == ["job"]
 
 
 def test_nothing_is_taken_twice_or_forgotten_when_the_store_refuses_a_turn(hall, monkeypatch):

@@ -38,14 +38,15 @@ def _with_levers(app):
     `fire` lets them have a schedule's tick now, `age` makes all older, `asked` tells what IAM was asked about a principal, `quota` sets one.
     """
 
-    from tests.standin import caller, events, quotas
+    from tests.standin import caller, events, quotas, scaling
 
     levers = {"fire": events.fire, "age": events.age, "asked": caller.asked, "quota": quotas.quota}
 
     async def answer(scope, receive, send):
         headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}
         is_lever = scope["type"] == "http" and scope["path"].startswith("/_standin/")
-        if not is_lever and not quotas.is_asked(headers):
+        asked = next((each for each in (quotas, scaling) if each.is_asked(headers)), None)
+        if not is_lever and asked is None:
             await app(scope, receive, send)
             return
         body = b""
@@ -58,7 +59,7 @@ def _with_levers(app):
             found = await asyncio.to_thread(levers[scope["path"].rpartition("/")[2]], **json.loads(body))
             status = 404 if found is False else 200
         else:
-            status, found = quotas.answer(headers, body)
+            status, found = asked.answer(headers, body)
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(found).encode()})
 

@@ -326,9 +326,18 @@ def install() -> None:
 
 
 async def _handle(method, path, headers, body, query_params):
-    if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    if operation == "ListExecutions" and _is_express(json.loads(body).get("stateMachineArn")):
+        refused = error_response_json("StateMachineTypeNotSupported", "not supported by EXPRESS state machines", 400)
+        return sfn._finalize_response(refused)
+    if operation == "RedriveExecution":
         return sfn._finalize_response(_redrive(json.loads(body)))
     return await _theirs["handle_request"](method, path, headers, body, query_params)
+
+
+def _is_express(arn: str | None) -> bool:
+    """Their executions are in no list (API_ListExecutions)."""
+    return sfn._state_machines.get(arn, {}).get("type") == "EXPRESS"
 
 
 def _run(arn: str) -> None:

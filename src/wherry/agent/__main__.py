@@ -9,12 +9,12 @@ from wherry.agent.settings import VARIABLE, read
 
 
 def main() -> int:
-    """Work until SIGTERM; exit code 0 then, 2 for settings that are none."""
+    """Work until SIGTERM or the end of the shift; exit code 0 then, 2 for settings that are none."""
     if sys.argv[1:] == ["--check"]:
         return check()
     # what waits in these modules for their first use is no reason to fail later
     from wherry.agent.command import Bell, adopt_orphans
-    from wherry.agent.turn import tell
+    from wherry.agent.telling import tell
     from wherry.agent.worker import Worker
 
     try:

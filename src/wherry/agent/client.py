@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from wherry.agent.credentials import Credentials, NoCredentials
 from wherry.agent.signing import Request, signed
 
-#: Seconds: nobody answers; more than a long poll takes.
-_TIMEOUT = 60.0
+#: Seconds: nobody answers; the most, and the least where there is less patience.
+_TIMEOUT, _LEAST_TIMEOUT = 60.0, 2.0
 #: The waits between attempts: at random up to this, doubled each time, up to that.
 _WAIT, _LONGEST_WAIT = 0.2, 20.0
 _THROTTLED = http.client.TOO_MANY_REQUESTS
@@ -64,11 +64,16 @@ class Service:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         patience: float = 30.0,
+        timeout: float | None = None,
     ) -> bytes:
-        """One call, for `patience` seconds if need be; `path` is percent-encoded. Raises CallFailed."""
+        """One call, for `patience` seconds if need be; `path` is percent-encoded. Raises CallFailed.
+
+        `timeout`: seconds of silence after which nobody answers; the patience if not given.
+        """
+        silence = min(max(patience if timeout is None else timeout, _LEAST_TIMEOUT), _TIMEOUT)
 
         def once() -> bytes:
-            with self.answer(method, origin, path, headers=headers, body=body) as answer:
+            with self.answer(method, origin, path, headers=headers, body=body, timeout=silence) as answer:
                 return answer.read()
 
         return patiently(once, patience)
@@ -82,6 +87,7 @@ class Service:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        timeout: float = _TIMEOUT,
     ) -> Iterator[http.client.HTTPResponse]:
         """One attempt; the answer's body is for the caller to read. Raises CallFailed."""
         host = urlsplit(origin).netloc
@@ -93,7 +99,7 @@ class Service:
         now = datetime.now(timezone.utc)
         sent = signed(request, keys, service=self._name, region=self._region, now=now)
         try:
-            answer = self._exchange(origin, method, path, body, sent)
+            answer = self._exchange(origin, method, path, body, sent, timeout)
             if answer.status >= http.client.MULTIPLE_CHOICES:
                 raise self._refused(answer, answer.read())
             yield answer
@@ -107,10 +113,10 @@ class Service:
             raise
 
     def _exchange(
-        self, origin: str, method: str, path: str, body: bytes, headers: Mapping[str, str]
+        self, origin: str, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> http.client.HTTPResponse:
         is_fresh = origin not in self._connections
-        connection = self._connection(origin)
+        connection = self._connection(origin, timeout)
         try:
             connection.request(method, path, body, dict(headers))
             return connection.getresponse()
@@ -119,7 +125,7 @@ class Service:
             if is_fresh:
                 raise
             self._drop(origin)
-            connection = self._connection(origin)
+            connection = self._connection(origin, timeout)
             connection.request(method, path, body, dict(headers))
             return connection.getresponse()
 
@@ -137,12 +143,16 @@ class Service:
         found: dict[str, http.client.HTTPConnection] = self._own.connections
         return found
 
-    def _connection(self, origin: str) -> http.client.HTTPConnection:
+    def _connection(self, origin: str, timeout: float) -> http.client.HTTPConnection:
         if origin not in self._connections:
             parts = urlsplit(origin)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            self._connections[origin] = kind(parts.netloc, timeout=_TIMEOUT)
-        return self._connections[origin]
+            self._connections[origin] = kind(parts.netloc)
+        connection = self._connections[origin]
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        return connection
 
     def _drop(self, origin: str) -> None:
         connection = self._connections.pop(origin, None)

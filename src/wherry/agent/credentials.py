@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from wherry.agent.signing import Keys
 
 _ECS = "http://169.254.170.2"
+_PLACES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _TIMEOUT = 5.0
 #: New ones are asked for so long before the old ones end.
 _EARLY = timedelta(minutes=10)
@@ -56,7 +57,9 @@ class Credentials:
 
     def _found(self) -> tuple[Keys, datetime | None]:
         given = self._environment
-        if given.get("AWS_ACCESS_KEY_ID") and given.get("AWS_SECRET_ACCESS_KEY"):
+        # a job's secrets are variables as well: keys among them are for its command, and not who we are
+        is_task = any(given.get(name) for name in _PLACES)
+        if not is_task and given.get("AWS_ACCESS_KEY_ID") and given.get("AWS_SECRET_ACCESS_KEY"):
             token = given.get("AWS_SESSION_TOKEN", "")
             return Keys(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"], token), None
         found = self._asked()

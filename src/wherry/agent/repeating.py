@@ -6,12 +6,17 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from wherry.agent.telling import tell
+
 #: Seconds: who ends it does not wait longer for what is being done just then.
 _COURTESY = 2.0
 
 
 class Repeating:
-    """Does something after `first` seconds and then every `interval` seconds, while the context is open."""
+    """Does something after `first` seconds and then every `interval` seconds, while the context is open.
+
+    What it raises is told, and the next time comes all the same.
+    """
 
     def __init__(self, act: Callable[[], None], *, interval: float, first: float | None = None) -> None:
         self._act = act
@@ -30,8 +35,15 @@ class Repeating:
         self._over.set()
         self._thread.join(_COURTESY)
 
+    def settle(self, seconds: float) -> None:
+        """Wait for what was still being done when the context ended, but no longer than that."""
+        self._thread.join(seconds)
+
     def _go(self) -> None:
         wait = self._first
         while not self._over.wait(wait):
-            self._act()
+            try:
+                self._act()
+            except Exception as error:  # noqa: BLE001 - messages must stay hidden, whatever is wrong with one beat
+                tell(f"{type(error).__name__}, which is tried again: {error}")
             wait = self._interval

@@ -18,6 +18,8 @@ _CHUNK = 1 << 20
 _FOR_DELETING = 300.0
 _FOR_FETCHING = 60.0
 _MISSING = 404
+#: Seconds without a word after which a call is tried anew: one like any other, and one that waits for messages, on top.
+_FOR_ONE, _LATE = 20.0, 10.0
 
 
 class Sqs:
@@ -41,6 +43,7 @@ class Sqs:
                 "MessageAttributeNames": ["All"],
             },
             patience,
+            wait + _LATE,
         )
         found: list[Message] = answer.get("Messages") or []
         return found
@@ -63,7 +66,7 @@ class Sqs:
 
         def once() -> None:
             entries = [{"Id": key, "ReceiptHandle": each["ReceiptHandle"], **more(each)} for key, each in left.items()]
-            answer = self._call(f"{action}Batch", {"Entries": entries}, 0)
+            answer = self._call(f"{action}Batch", {"Entries": entries}, 0, min(patience, _FOR_ONE))
             for done in answer.get("Successful") or []:
                 left.pop(done["Id"], None)
             for failed in answer.get("Failed") or []:
@@ -72,11 +75,18 @@ class Sqs:
 
         patiently(once, patience)
 
-    def _call(self, action: str, document: dict[str, Any], patience: float) -> dict[str, Any]:
+    def _call(self, action: str, document: dict[str, Any], patience: float, timeout: float) -> dict[str, Any]:
         body = json.dumps({"QueueUrl": self._url, **document}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{action}"}
-        answer = self._service.ask("POST", self._origin, "/", headers=headers, body=body, patience=patience)
-        found: dict[str, Any] = json.loads(answer or b"{}")
+        answer = self._service.ask(
+            "POST", self._origin, "/", headers=headers, body=body, patience=patience, timeout=timeout
+        )
+        try:
+            found = json.loads(answer or b"{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise CallFailed(f"somebody else answers in the place of SQS: {answer[:100]!r}")
         return found
 
 
@@ -112,10 +122,13 @@ class S3:
         origin, path = self._place(bucket, key)
         self._service.ask("DELETE", origin, path, patience=patience)
 
-    def fetch(self, bucket: str, key: str, into: str, *, stop: Callable[[], bool]) -> None:
+    def fetch(
+        self, bucket: str, key: str, into: str, *, stop: Callable[[], bool], patience: float = _FOR_FETCHING
+    ) -> None:
         """Copy an object into a new file, whatever its size; what breaks off is gone on with where it did.
 
-        Raises Gone, CallFailed, OSError for the disk's own troubles, and Stopped.
+        `patience`: seconds without any progress. Raises Gone, CallFailed, OSError for the disk's own troubles, and
+        Stopped.
         """
         origin, path = self._place(bucket, key)
         with open(into, "xb") as file:
@@ -135,10 +148,13 @@ class S3:
                 if file.tell() != wanted:
                     raise CallFailed(f"only {file.tell()} of {wanted} bytes came")
 
-            try:
-                patiently(once, _FOR_FETCHING)
-            except CallFailed as error:
-                raise_gone(error)
+            while True:
+                before = file.tell()
+                try:
+                    return patiently(once, patience)
+                except CallFailed as error:
+                    if not error.is_passing or file.tell() == before:
+                        raise_gone(error)
 
     def _place(self, bucket: str, key: str) -> tuple[str, str]:
         """Origin and path of an object: the bucket's own host, unless its name or another endpoint forbids it."""

@@ -72,6 +72,8 @@ class Settings:
     #: The work bucket, for records and stops; empty: nothing is recorded.
     work_bucket: str = ""
     stop_timeout: timedelta = timedelta(seconds=STOP_TIMEOUT)
+    #: Who has been busy for so long without a pause ends between two messages.
+    shift: timedelta = timedelta(minutes=30)
 
     def document(self) -> dict[str, Any]:
         """As a JSON document; what is as usual is left out."""
@@ -82,7 +84,7 @@ class Settings:
         return bool(getattr(self, each.name) == usual)
 
 
-_DURATIONS = frozenset(("visibility", "backoff", "cap", "timeout", "deadline", "stop_timeout"))
+_DURATIONS = frozenset(("visibility", "backoff", "cap", "timeout", "deadline", "stop_timeout", "shift"))
 _SETS = frozenset(("drop", "give_back"))
 
 

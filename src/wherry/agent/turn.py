@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -17,6 +16,7 @@ from wherry.agent.records import Records, iso, known_of, receives_of, sent_at, s
 from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs
 from wherry.agent.settings import Settings
+from wherry.agent.telling import tell
 from wherry.agent.verdicts import STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
 
 #: What is over within so many seconds is recorded once, at its end.
@@ -24,6 +24,8 @@ _SHORT = 2.0
 #: Seconds between two looks whether somebody wants the run to end.
 _LOOK = 5.0
 _FOR_GIVING_BACK = 30.0
+#: A beat takes no longer: its own patience, and one silence.
+_FOR_A_BEAT = 45.0
 _NEVER = 1e9
 _OF_ALL_ROUNDS = ("run", "job", "queue", "created", "messages", "event", "attempts")
 _STATUS = {STOPPED: "stopped", TIMED_OUT: "timed_out"}
@@ -68,7 +70,8 @@ class Turn:
 
     def go(self) -> None:
         """Do it."""
-        with Repeating(self._beat.beat, interval=self._beat.interval):
+        beating = Repeating(self._beat.beat, interval=self._beat.interval)
+        with beating:
             self._go_on_from(self._tools.records.before(self._known, self._receives))
             if self._record.get("status") == "succeeded":
                 tell(f"run {self._run_id} has succeeded before, and its message was received again: deleted")
@@ -82,6 +85,9 @@ class Turn:
             if not is_hurried:
                 self._write(end, verdict)
             self._beat.is_over = True
+        if not is_hurried and not verdict.deletes:
+            # SQS keeps the last word, and that shall not be a beat's
+            beating.settle(_FOR_A_BEAT)
         self._give_back(verdict)
         if is_hurried:
             self._write(end, verdict)
@@ -214,8 +220,3 @@ def listed(taken: Sequence[Message]) -> str:
     if len(taken) == 1:
         return f"message {taken[0]['MessageId']}"
     return f"{len(taken)} messages, the first of them {taken[0]['MessageId']}"
-
-
-def tell(text: str, *, fresh_line: bool = False) -> None:
-    """Say something in the log, in one write; `fresh_line`: the command may have left its last line open."""
-    os.write(1, f"{chr(10) if fresh_line else ''}wherry: {text}\n".encode())

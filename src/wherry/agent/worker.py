@@ -2,10 +2,15 @@
 
 A message is worked on at least once. It is deleted after its command has ended well and not before; whoever dies in
 between leaves it hidden for its visibility at most, and then another worker receives it.
+
+ECS does not stop a protected task for a deploy either, and a worker with a backlog is always protected. So one that has
+been busy for a whole shift ends by itself, and ECS puts a task of the newest revision in its place.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping
 
 from wherry import messages
@@ -18,18 +23,23 @@ from wherry.agent.records import Records
 from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs, domain_of, region_of
 from wherry.agent.settings import Settings
-from wherry.agent.turn import Tools, Turn, delete, hide, listed, tell
+from wherry.agent.telling import tell
+from wherry.agent.turn import Tools, Turn, delete, hide, listed
 
 #: Seconds: one receive waits so long while the worker is idle, and so long while it is still protected.
 _LONG_POLL, _SHORT_POLL = 20, 1
-#: Seconds between two looks whether the protection is to be renewed.
-_TOUCH = 60.0
+#: Seconds between two looks whether the protection is to be renewed, or to be asked for again.
+_TOUCH = 20.0
 #: Waits after a receive that failed, in seconds.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: Seconds in which ECS says where this task is; it is asked again before each message while it does not.
+_FOR_PLACE = 5.0
+#: A shift is at random between so much of its length and all of it: workers that began together do not end together.
+_SHORTEST_SHIFT = 2 / 3
 
 
 class Worker:
-    """Works until SIGTERM."""
+    """Works until SIGTERM, or until its shift is over."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], bell: Bell) -> None:
         credentials = Credentials(environment)
@@ -41,27 +51,35 @@ class Worker:
             s3=s3,
             job=Job(settings, environment),
             records=Records(settings, s3, tell),
-            place=whereabouts(environment),
+            place=whereabouts(environment, patience=_FOR_PLACE),
         )
-        self._protection = Protection(settings.visibility, environment, tell)
+        self._environment = environment
+        self._protection = Protection(environment, tell)
         self._pause = _PAUSE
+        self._shift = settings.shift.total_seconds() * random.uniform(_SHORTEST_SHIFT, 1)  # noqa: S311 - no secret
+        #: When it was last idle.
+        self._idle_at = time.monotonic()
 
     def serve(self) -> None:
         """Receive and work, message by message."""
         settings, bell = self._tools.settings, self._tools.bell
         tell(f"job {settings.job} takes messages of queue {settings.queue}")
-        while not bell.is_drained():
+        while not bell.is_drained() and time.monotonic() < self._idle_at + self._shift:
             taken = self._receive()
             if not taken:
                 self._protection.off()
+                self._idle_at = time.monotonic()
             elif bell.is_drained():
                 tell(f"{listed(taken)} given back: the task has to go")
                 hide(self._tools.sqs, taken, lambda _: 0.0)
             else:
                 self._protection.keep()
+                if not self._tools.place:
+                    self._tools = self._tools._replace(place=whereabouts(self._environment, patience=0))
                 with Repeating(self._protection.keep, interval=_TOUCH):
                     Turn(self._tools, taken).go()
-        tell("the task has to go: nothing more is taken")
+        why = "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task comes"
+        tell(f"{why}: nothing more is taken")
         self._protection.off()
 
     def _receive(self) -> list[Message]:

@@ -83,6 +83,13 @@ ON_INSTANCES: Mapping[str, str] = {
     "ecs:list_container_instances": "ecs:ListContainerInstances",
 }
 
+#: What `destroy` does besides where there are workers: whatever waits for them, none comes again.
+WITH_WORKERS: Mapping[str, str] = {
+    "application-autoscaling:describe_scalable_targets": "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:register_scalable_target": "application-autoscaling:RegisterScalableTarget",
+    "events:disable_rule": "events:DisableRule",
+}
+
 #: All that takes `--env` and is no deploying: `run`, `runs`, `logs`, `cp`, `secrets` and the rest.
 USING: Mapping[str, str] = {
     "cloudformation:describe_stack_resource": "cloudformation:DescribeStackResource",
@@ -117,6 +124,7 @@ USING: Mapping[str, str] = {
     "sqs:list_message_move_tasks": "sqs:ListMessageMoveTasks sqs:ReceiveMessage sqs:DeleteMessage",
     "sqs:purge_queue": "sqs:PurgeQueue",
     "sqs:receive_message": "sqs:ReceiveMessage",
+    "sqs:send_message": "sqs:SendMessage",
     "sqs:send_message_batch": "sqs:SendMessage",
     "sqs:start_message_move_task": "sqs:StartMessageMoveTask sqs:ReceiveMessage sqs:DeleteMessage sqs:SendMessage",
     "stepfunctions:describe_execution": "states:DescribeExecution",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wherry.aws import found, permissions, release, shipment, telling
+from wherry.aws import found, handover, permissions, release, shipment, telling
 from wherry.aws.changes import Change, Template, between
 from wherry.aws.client import AwsError
 from wherry.aws.events import Watch
@@ -74,6 +74,7 @@ _FIRST = {
 def plan(survey: Survey, *, keep: bool = False) -> Plan:
     """Work out what would change; leaves nothing behind, or with `keep` a change set that can be executed as it is."""
     template = survey.template()
+    handover.refuse_to_move(survey.site, survey.deployed, template)
     release.refuse_while_busy(survey.site, survey.deployed, template)
     base_changes = between(survey.base_deployed, survey.base)
     to_ship = [image for image in survey.images if not image.is_there]
@@ -140,6 +141,8 @@ def carry_out(plan: Plan, report: Report) -> State:
     if release.has_instances(survey.deployed) and not release.has_instances(plan.template):
         release.release(site, report.stage, for_good=False)
     _forget(survey, report)
+    if said := handover.waits_for(site, survey.deployed, survey.template(images)):
+        report.stage(said)
     state = _bring(site.main, lambda: survey.template(images), report, "the stack", plan.proposal)
     for notices in survey.notices:
         if notices.are_new:

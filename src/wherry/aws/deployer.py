@@ -79,7 +79,9 @@ def _actions(place: Place, *, using_only: bool) -> frozenset[str]:
     if using_only:
         return using
     instances = calls.actions_of(calls.ON_INSTANCES) if capacity.on_instances(place.environment) else frozenset()
-    return using | instances | calls.actions_of(calls.DEPLOYING) | handlers.actions_of(resource_types(place))
+    types = resource_types(place)
+    workers = calls.actions_of(calls.WITH_WORKERS) if "AWS::ECS::Service" in types else frozenset()
+    return using | instances | workers | calls.actions_of(calls.DEPLOYING) | handlers.actions_of(types)
 
 
 def _statements(place: Place, actions: frozenset[str]) -> Iterator[Statement]:

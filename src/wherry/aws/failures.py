@@ -22,6 +22,10 @@ _REMEDIES = (
         "S3 gives a name back some time after the bucket is gone, mostly within minutes: deploy again then",
     ),
     (
+        r"still Draining|was not idempotent",
+        "the tasks of workers with this name are still ending: deploy again in two minutes",
+    ),
+    (
         r"is being deleted|StateMachineDeleting|in the process of being deleted",
         "what had this name before is still going: deploy again in a minute",
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from wherry.aws import capacity, feeding, found
+from wherry.aws import capacity, feeding, found, queues, waking
 from wherry.aws.ejected import Ejected, names_of_environment
 from wherry.aws.hosts import GROUP
 from wherry.aws.names import Names
@@ -258,6 +258,11 @@ def _let_workers_go(names: Names, jobfile: JobFile) -> str:
     takers = [(taker[0], queue) for queue in jobfile.queues if (taker := jobfile.taker(queue))]
     for job, queue in takers:
         service = f"--cluster {names.cluster} --service {names.service(job.name, queue)}"
+        if waking.wakes(jobfile, jobfile.queues[queue]):
+            lines += f"aws events disable-rule --name {names.rule(waking.look_id(queues.queue_id(queue)))}\n"
+        lines += "aws application-autoscaling register-scalable-target --service-namespace ecs \\\n"
+        lines += "  --scalable-dimension ecs:service:DesiredCount --min-capacity 0 --max-capacity 0 \\\n"
+        lines += f"  --resource-id service/{names.cluster}/{names.service(job.name, queue)} > /dev/null\n"
         lines += f"aws ecs update-service {service} --desired-count 0 > /dev/null\n"
     return lines
 

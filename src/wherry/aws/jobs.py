@@ -21,6 +21,7 @@ from wherry.aws import (
 from wherry.aws.given import Given
 from wherry.aws.machine import Surroundings, run_machine
 from wherry.aws.names import Names
+from wherry.aws.network import ways_out
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
 from wherry.model import Environment, InvokeTrigger, Job, JobFile
@@ -40,7 +41,8 @@ def job_resources(
     own = owntask.load(jobfile, job) if job.task_definition else None
     make = owntask.task_definition if own else tasks.task_definition
     definition = make(jobfile, environment, given, job, known)
-    resources = _logs(environment, given, job, job_id, names, own)
+    logs = _logs(environment, given, job, job_id, names, own)
+    resources = dict(logs)
     pushed = tasks.builds_image(job) and environment.registry is None
     repository = names.repository(job.name) if pushed else None
     roles: list[Any] = []
@@ -104,7 +106,8 @@ def job_resources(
     for trigger in job.triggers:
         if isinstance(trigger, InvokeTrigger):
             resources |= invoking.function(job, trigger, names, job_id, _days(environment))
-    return resources | services.workers(jobfile, environment, job, job_id, definition, where, READY)
+    after = [READY, *ways_out(given.network), *logs]
+    return resources | services.workers(jobfile, environment, job, job_id, definition, where, after)
 
 
 def _expression(name: str, text: str) -> str:

@@ -158,12 +158,15 @@ class Mail:
                 "MessageGroupId": message["Attributes"]["MessageGroupId"],
                 "MessageDeduplicationId": str(uuid.uuid4()),
             }
-        self._site.aws.call(
-            "sqs",
-            "send_message_batch",
-            QueueUrl=self._url(declared.name),
-            Entries=[{"Id": "0", "MessageBody": message["Body"], "MessageAttributes": given, **more}],
-        )
+        # not in a batch, whose answer is no error when SQS refuses the message in it
+        url = self._url(declared.name)
+        more |= {"MessageBody": message["Body"], "MessageAttributes": given}
+        try:
+            self._site.aws.call("sqs", "send_message", QueueUrl=url, **more)
+        except AwsError as error:
+            if error.code in _WRONG:
+                raise _refused(error.message.partition(": ")[2] or error.message, 0) from None
+            raise
 
     def _queue(self, name: str) -> Queue:
         found = self._site.jobfile.queues.get(name)

@@ -42,6 +42,11 @@ def network(stem: str, given: GivenNetwork | None) -> tuple[dict[str, Resource],
     }
 
 
+def ways_out(given: GivenNetwork | None) -> list[str]:
+    """The logical ids of what tasks reach the registry and the logs by; none of a given network."""
+    return [] if given else ["RouteOut", *(f"Subnet{number}Routes" for number in (1, 2))]
+
+
 def _vpc(stem: str) -> dict[str, Resource]:
     about = "the app's own network"
     tags = [{"Key": "Name", "Value": stem}]

@@ -108,7 +108,8 @@ def _senders(
         )
     else:
         rule = feeding.rule_path(environment, names, queue, queue_id(queue.name))
-        yield "events.amazonaws.com", {**here, "ArnEquals": {"aws:SourceArn": arn("events", rule)}}
+        # the rule's ARN names the account; no more is documented of what EventBridge tells
+        yield "events.amazonaws.com", {"ArnEquals": {"aws:SourceArn": arn("events", rule)}}
 
 
 def _policy(jobfile: JobFile, queue: Queue, senders: list[tuple[str, Mapping[str, Any]]]) -> Resource:

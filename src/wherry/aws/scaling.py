@@ -23,6 +23,7 @@ Sources: Application Auto Scaling API Reference, StepScalingPolicyConfiguration,
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from wherry.aws import capacity
@@ -53,6 +54,7 @@ def scaling(
 ) -> dict[str, Resource]:
     """The bounds of a service, and where they leave anything to decide the policies with their alarms."""
     about = f"job {job.name}: its workers at queue {queue.name}"
+    trigger, why = _useful(queue, trigger)
     target = f"{worker_id}Target"
     bounds = {
         "ServiceNamespace": "ecs",
@@ -62,12 +64,12 @@ def scaling(
         "MaxCapacity": trigger.max_workers,
     }
     kind = "AWS::ApplicationAutoScaling::ScalableTarget"
-    found = {target: resource(f"{about}: {trigger.min_workers} to {trigger.max_workers}", kind, bounds)}
+    found = {target: resource(f"{about}: {trigger.min_workers} to {trigger.max_workers}{why}", kind, bounds)}
     if trigger.max_workers == trigger.min_workers:
         return found
     dimensions = [{"Name": "QueueName", "Value": names.queue(queue.name)}]
     slow = capacity.on_instances(environment)
-    base = f"{job.name}-{queue.name.replace('.', '_')}"
+    base = f"{job.name}_{queue.name.replace('.', '_')}"
     found[f"{worker_id}More"] = _policy(
         f"{about}: more of them",
         names.alarm(f"{base}-more"),
@@ -114,6 +116,17 @@ def scaling(
         },
     )
     return found
+
+
+def _useful(queue: Queue, trigger: QueueTrigger) -> tuple[QueueTrigger, str]:
+    """A trigger with no more workers than can have work at once, and why, in words.
+
+    A rule gives its messages one group, of which SQS hands out nothing while something of it is worked on: a second
+    worker would stand idle for as long as the first one has to do.
+    """
+    if not (queue.is_fifo and queue.feed is not None) or trigger.max_workers <= max(1, trigger.min_workers):
+        return trigger, ""
+    return replace(trigger, max_workers=max(1, trigger.min_workers)), ", for what feeds it is one message group"
 
 
 def steps(trigger: QueueTrigger) -> list[dict[str, int]]:

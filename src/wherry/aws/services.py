@@ -1,7 +1,9 @@
 """The workers of a queue: a service of ECS, and the task that it runs 0 to `max` of. Pure.
 
-A service's number of tasks is not in the template: left out it is one at first, which shows at the deploy whether a
-worker can start at all, and afterwards a deploy leaves it as it is (ECS API Reference, CreateService, UpdateService).
+A service's number of tasks is not in the template: left out it is one at first, which shows at the first deploy whether
+a worker's task comes up at all (its image, secrets, the way out), and afterwards a deploy leaves it as it is (ECS API
+Reference, CreateService, UpdateService). A command that starts and then exits is no failure to the circuit breaker: it
+counts tasks that do not come to run (Deployment, `failedTasks`).
 
 Sources: ECS Developer Guide, "Service definition parameters", "Protect your tasks from being terminated by scale-in".
 """
@@ -32,12 +34,12 @@ def workers(
     job_id: str,
     definition: Mapping[str, Any],
     where: dict[str, Any],
-    after: str,
+    after: list[str],
 ) -> dict[str, Resource]:
     """What a job's queue triggers need besides its machine.
 
     `definition` is that of the job's runs, roles included; `where` the NetworkConfiguration of its tasks; `after` the
-    logical id of what has to be there before tasks can be placed.
+    logical ids of what has to be there before a task can start, and as long as one ends: a service starts one at once.
     """
     names = Names(app=jobfile.app, environment=environment.name)
     found: dict[str, Resource] = {}
@@ -84,13 +86,20 @@ def may(jobfile: JobFile, environment: Environment, job: Job, names: Names) -> l
             asks = [] if trigger.is_managed else ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
             found.append(policy.allow(sorted([*take, *asks]), arn("sqs", names.queue(queue.name))))
             found += _may_read(jobfile, environment, queue, names)
-    if any(isinstance(trigger, QueueTrigger) and trigger.is_managed for trigger in job.triggers):
+    at_queues = [trigger for trigger in job.triggers if isinstance(trigger, QueueTrigger)]
+    if at_queues:
+        found.append(_may_stay(names))
+    if any(trigger.is_managed for trigger in at_queues):
         found += _may_work(job, names)
     return found
 
 
 def _may_read(jobfile: JobFile, environment: Environment, queue: Queue, names: Names) -> list[policy.Statement]:
-    """The objects that a queue's messages tell of."""
+    """The objects that a queue's messages tell of, and whether they are still there.
+
+    Who may not list a bucket is told of a missing object that it is forbidden. What S3 asks about then is not a list,
+    so a condition on its prefix would never hold.
+    """
     if queue.feed is None or queue.feed.bucket is None:
         return []
     bucket = names.bucket_sub(jobfile.buckets[queue.feed.bucket], environment)
@@ -98,19 +107,27 @@ def _may_read(jobfile: JobFile, environment: Environment, queue: Queue, names: N
     prefix, suffix = (
         "".join("?" if each in "*?$" else each for each in text) for text in (queue.feed.prefix, queue.feed.suffix)
     )
-    return [policy.allow(["s3:GetObject"], sub(f"arn:${{AWS::Partition}}:s3:::{bucket}/{prefix}*{suffix}"))]
+    objects = f"arn:${{AWS::Partition}}:s3:::{bucket}"
+    return [
+        policy.allow(["s3:GetObject"], sub(f"{objects}/{prefix}*{suffix}")),
+        policy.allow(["s3:ListBucket"], sub(objects)),
+    ]
 
 
 def _may_work(job: Job, names: Names) -> list[policy.Statement]:
-    """What wherry's worker needs: records of runs, who is to be stopped, and not to be stopped while it works."""
+    """What wherry's worker needs: records of runs, and who is to be stopped."""
     work = f"arn:${{AWS::Partition}}:s3:::{names.work_bucket_sub}"
     return [
         policy.allow(
             ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], sub(f"{work}/{settings.RECORDS}/{job.name}/*")
         ),
         policy.allow(["s3:GetObject"], sub(f"{work}/{settings.STOPS}/{job.name}/*")),
-        policy.allow(["ecs:UpdateTaskProtection"], arn("ecs", f"task/{names.cluster}/*")),
     ]
+
+
+def _may_stay(names: Names) -> policy.Statement:
+    """Not to be stopped while it works: wherry's worker asks for that, and a command that polls by itself may."""
+    return policy.allow(["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"], arn("ecs", f"task/{names.cluster}/*"))
 
 
 def _service(
@@ -124,8 +141,8 @@ def _service(
         "CapacityProviderStrategy": [{"CapacityProvider": provider, "Weight": 1}],
         **({} if network is None else {"NetworkConfiguration": network}),
         "DeploymentConfiguration": {
-            # Never more than `max` at once, also while they are changed: one goes, then one comes. A protected worker
-            # goes when it has finished.
+            # Never more than `max` at once, also while they are changed: those that are not protected go, then others
+            # come. A protected worker goes when it has finished.
             "MinimumHealthyPercent": 0,
             "MaximumPercent": 100,
             "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
@@ -149,6 +166,11 @@ def _task(
     own = owntask.load(jobfile, job) if job.task_definition else None
     name = owntask.main_of(own) if own else overrides.MAIN
     main = next(each for each in made["ContainerDefinitions"] if each["Name"] == name)
+    if own is None:
+        # A helper that ends takes its worker along, and ECS starts both anew: what lives for days beside one that is
+        # gone would fail every message that waits.
+        for each in made["ContainerDefinitions"]:
+            each["Essential"] = True
     if trigger.is_managed:
         region = {"Ref": "AWS::Region"}
         text = agents.settings_text(

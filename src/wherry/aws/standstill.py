@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from wherry.aws import dismissal
 from wherry.aws.changes import Template
 from wherry.aws.client import AwsError
 from wherry.aws.survey import Site
@@ -24,10 +25,7 @@ _BATCH = 100
 
 def halt(site: Site, template: Template, tell: Callable[[str], object]) -> None:
     """Stop all runs, workers and tasks, and wait until the tasks are gone."""
-    for service in _services(template):
-        tell(f"workers {service}: no more of them")
-        with contextlib.suppress(AwsError):  # it is gone, or just going
-            site.aws.call("ecs", "update_service", cluster=site.names.cluster, service=service, desiredCount=0)
+    dismissal.dismiss(site, template, tell)
     for run in _runs(site, template):
         tell(f"run {run.rpartition(':')[2]} is stopped")
         with contextlib.suppress(AwsError):  # it has just ended
@@ -66,10 +64,12 @@ def clear_definitions(site: Site) -> None:
 
 
 def _runs(site: Site, template: Template) -> Iterator[str]:
+    """The runs under way. Step Functions lists none of an Express machine: those end by themselves, within minutes."""
     where = f"arn:{site.names.partition}:states:{site.names.region}:{site.names.account}:stateMachine"
     for resource in template.get("Resources", {}).values():
-        if resource["Type"] == "AWS::StepFunctions::StateMachine":
-            arn = f"{where}:{resource['Properties']['StateMachineName']}"
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::StepFunctions::StateMachine" and properties.get("StateMachineType") != "EXPRESS":
+            arn = f"{where}:{properties['StateMachineName']}"
             try:
                 for run in site.aws.pages(
                     "stepfunctions", "list_executions", "executions", stateMachineArn=arn, statusFilter="RUNNING"
@@ -78,13 +78,6 @@ def _runs(site: Site, template: Template) -> Iterator[str]:
             except AwsError as error:
                 if error.code != "StateMachineDoesNotExist":
                     raise
-
-
-def _services(template: Template) -> Iterator[str]:
-    """The services of the stack: they would put a task in the place of each one that is stopped."""
-    for resource in template.get("Resources", {}).values():
-        if resource["Type"] == "AWS::ECS::Service":
-            yield str(resource["Properties"]["ServiceName"])
 
 
 def _ending(site: Site) -> int:

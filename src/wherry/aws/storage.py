@@ -99,10 +99,8 @@ def dead_letters(names: Names, bus: str) -> dict[str, Resource]:
                             "Principal": {"Service": "events.amazonaws.com"},
                             "Action": "sqs:SendMessage",
                             "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
-                                "ArnLike": {"aws:SourceArn": [arn("events", rule) for rule in rules]},
-                            },
+                            # a rule's ARN names the account; no more is documented of what EventBridge tells
+                            "Condition": {"ArnLike": {"aws:SourceArn": [arn("events", rule) for rule in rules]}},
                         }
                     ],
                 },

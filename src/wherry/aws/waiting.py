@@ -25,6 +25,12 @@ def of_queues(jobfile: JobFile, environment: Environment) -> Iterator[Found]:
         if queue.feed is not None and queue.feed.pattern is not None and watches_runs(queue.feed.pattern):
             said = f"queue `{queue.name}`: what happens to runs is not on the event bus by environment"
             yield f"{path}.from.event", f"{said} `{environment.name}`", "take it out: `- after: JOB` starts jobs"
+    for name, another in itertools.combinations(jobfile.queues, 2):
+        takers = [taker[0].name for each in (name, another) if (taker := jobfile.taker(each)) is not None]
+        if len(takers) == 2 and names.service(takers[0], name) == names.service(takers[1], another):
+            who = f"the workers of job `{takers[1]}`"
+            said = f"queues `{name}` and `{another}`: {who} at both would have one name in ECS"
+            yield f"queues.{another}", said, "call one of them otherwise"
     told = [queue for queue in jobfile.queues.values() if queue.feed is not None and queue.feed.format == "s3"]
     for one, other in itertools.combinations(told, 2):
         if _overlap(jobfile, environment, names, one, other):

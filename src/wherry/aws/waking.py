@@ -6,8 +6,9 @@ also starts the waker, which starts a worker where the service stands at zero. A
 every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs six cents a month.
 
 The waker is an Express machine, for of a burst of thousands of uploads each one starts it: $1 a million. Of these only
-the first ones ask ECS: once a few messages wait, or one is being worked on, somebody has been woken. It never lowers a
-number: it writes 1 where it has just read 0.
+the first ones ask ECS: once a few messages wait, or one is being worked on, somebody has been woken. It writes
+1 where it has just read 0; what scaling has written between the two calls is lowered by that, which scaling mends when
+its cooldown ends.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def wakes(jobfile: JobFile, queue: Queue) -> bool:
     """Whether a queue has workers that may all be gone."""
     taker = jobfile.taker(queue.name)
     return taker is not None and taker[1].min_workers == 0
+
+
+def look_id(queue_id: str) -> str:
+    """The logical id of the rule that looks at a queue every minute."""
+    return f"{queue_id}Look"
 
 
 def targets(
@@ -85,12 +91,13 @@ def waking(jobfile: JobFile, names: Names, ids: dict[str, str]) -> dict[str, Res
         "WakingRole": policy.role(
             "what the rules that wake workers may do",
             "events.amazonaws.com",
-            arn("events", f"rule/{names.prefix}*"),
+            # those on a bus of its own have the bus before the name
+            [arn("events", f"rule/{names.prefix}*"), arn("events", f"rule/*/{names.prefix}*")],
             [policy.allow(["states:StartExecution"], {"Ref": "Waker"})],
         ),
     }
     for queue in sleepy:
-        look = f"{ids[queue.name]}Look"
+        look = look_id(ids[queue.name])
         found[look] = resource(
             f"queue {queue.name}: a look at it every minute",
             "AWS::Events::Rule",
@@ -174,7 +181,7 @@ _AGAIN = [
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 1,
         "BackoffRate": 2,
-        "MaxAttempts": 4,
+        "MaxAttempts": 6,
         "JitterStrategy": "FULL",
     }
 ]

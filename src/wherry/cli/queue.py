@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     send = actions.add_parser("send", help="send a message, or one for each line")
     send.add_argument("queue", metavar="QUEUE", help="a name under `queues`")
     sending.configure(send)
-    peek = actions.add_parser("peek", help="look at the oldest messages; none counts as received")
+    peek = actions.add_parser("peek", help="look at the oldest messages; on AWS that counts as a receive")
     peek.add_argument("queue", metavar="QUEUE", help="a name under `queues`")
     peek.add_argument("--dead", action="store_true", help="its dead letters instead")
     peek.add_argument("--limit", metavar="N", type=int, default=10, help="at most so many (default: 10)")

@@ -18,6 +18,7 @@ from wherry.errors import NotFound, UserError, WherryError
 from wherry.executors.proc import is_alive
 from wherry.local.wake import engine_info, wake_engine
 from wherry.local.workspace import Workspace
+from wherry.messages import queue_of
 from wherry.model import Event, Run, Status, did_you_mean
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ class Desk:
             raise UserError(f"run {run.id} has not ended", hint=f"it is {run.status}; `wherry stop {run.id}` ends it")
         if run.status is Status.SUCCEEDED:
             raise UserError(f"run {run.id} has succeeded", hint=f"to run its event once more: `wherry replay {run.id}`")
+        queue = queue_of(run.cause)
+        if queue is not None and queue not in self._workspace.jobfile.queues:
+            raise UserError(
+                f"run {run.id} works on a message of queue `{queue}`, which is not in the job file",
+                hint=f"declare it again (`queues: {{{queue}: {{}}}}`): the message is still there",
+            )
         _, by_engine = self._executor()
         owner = None if by_engine else self._workspace.me
         if not self._workspace.intake.again(run.id, owner=owner):

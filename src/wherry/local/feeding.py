@@ -38,7 +38,9 @@ class Feeding:
         taker = self._jobfile().taker(name)
         if taker and taker[0].name in announcements.chain_of(event):
             return
-        queue = self._jobfile().queues[name]
+        queue = self._jobfile().queues.get(name)
+        if queue is None or not self._queues.knows(name):
+            return  # the job file is being changed, and has it no more
         cause = causes.cause_of(event)
         if not self._is_new(transaction, name, cause, now):
             return

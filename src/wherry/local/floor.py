@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wherry import lifecycle
+from wherry.errors import WherryError
 from wherry.executors import Executor
 from wherry.lifecycle import Admission, Decision
 from wherry.local.clock import Clock
@@ -244,9 +245,10 @@ class Floor:
         for ended in finished:
             self.line.ended(Queued.of(ended.run).lane)
         self.line.advance(now)
+        self._takers.note_due(now)
         with self._lock:
             places = 0 if self.draining else self._places - self._taken + len(finished)
-            chosen, seats = self._choose(places, now)
+            chosen, seats = self._choose(places)
             self._taken += len(chosen) + len(seats)
         return _Turn(
             started=started,
@@ -272,11 +274,15 @@ class Floor:
             if queue is not None and self._takers.began(queue):
                 self.line.unblock()
 
-    def _choose(self, places: int, now: datetime) -> tuple[list[Queued], list[str]]:
+    def _choose(self, places: int) -> tuple[list[Queued], list[str]]:
         """Whose the free places are: waiting runs, and workers that look for messages, the least busy lane first."""
         if places <= 0:
             return [], []
-        self._takers.listen(self.line.under_way, now)
+        try:
+            self._takers.listen(self.line.under_way)
+        except WherryError as error:  # the store cannot be read just now; what this turn knows already must be written
+            self._rest_until = time.monotonic() + _REST
+            self._failed(error)
         chosen: list[Queued] = []
         seats: list[str] = []
         while (free := places - len(chosen) - len(seats)) > 0:

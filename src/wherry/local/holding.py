@@ -45,7 +45,7 @@ class Holding:
         What no run can be made of goes to the dead letters, and `failed` is told: it must not stop all the others.
         """
         taker = self._jobfile().taker(queue)
-        if taker is None or not taker[1].is_managed:
+        if taker is None or not taker[1].is_managed or not self._queues.knows(queue):
             return None
         job, trigger = taker
         while True:

@@ -86,6 +86,10 @@ class Queues:
         """All queues that clients can name, each with its dead letters behind it."""
         return list(self._settings)
 
+    def knows(self, queue: str) -> bool:
+        """True for the queues that are declared now."""
+        return queue in self._settings
+
     def settings(self, queue: str) -> Settings:
         """How a queue behaves; raises NotFound."""
         found = self._settings.get(queue)

@@ -75,22 +75,32 @@ class Takers:
         """True when a free worker should look for messages."""
         return bool(self._calling or self._open) and any(map(self._has_free(load), self._calling | self._open))
 
-    def listen(self, load: Load, now: datetime) -> None:
-        """Ask the store about the queues that have called and have a free worker."""
+    def note_due(self, now: datetime) -> None:
+        """What has become visible by itself has called, whether or not a worker is free to hear it."""
         for queue in [queue for queue, due in self._due.items() if due <= now]:
             del self._due[queue]
             self._calling.add(queue)
+
+    def listen(self, load: Load) -> None:
+        """Ask the store about the queues that have called and have a free worker; raises WherryError."""
         if not (self._calling or self._open):
             return
         for queue in filter(self._has_free(load), self._calling | self._open):
             self._calling.discard(queue)  # before we look: who calls from now on calls anew
-            if self._queues.has_waiting(queue):
-                self._open.add(queue)
-                continue
-            self._open.discard(queue)
-            due = self._queues.next_due(queue)
-            if due is not None:
-                self._due[queue] = due
+            try:
+                self._ask(queue)
+            except WherryError:
+                self._calling.add(queue)
+                raise
+
+    def _ask(self, queue: str) -> None:
+        if self._queues.has_waiting(queue):
+            self._open.add(queue)
+            return
+        self._open.discard(queue)
+        due = self._queues.next_due(queue)
+        if due is not None:
+            self._due[queue] = due
 
     def next(self, load: Load) -> tuple[str, float] | None:
         """The queue whose turn it is, and how many attempts it has under way; None when none has work for anybody."""
