@@ -406,3 +406,16 @@ def test_a_retry_by_hand_needs_no_message(hall):
     hall.turn()
     come_due(hall)
     assert hall.idle.began == [run_id] * 3
+
+
+def test_what_fails_without_its_message_is_no_dead_letter(hall):
+    """Purged while it was worked on: there is nothing that anybody could deal with."""
+    hall = hall(4, taker("job", "work", 1))
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    assert hall.queues.purge("work") == 1
+    hall.end_unstarted(run_id, unfit=True)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.FAILED
+    assert hall.history.dead() == []

@@ -127,7 +127,10 @@ class Holding:
         if fate is Fate.DELETED:
             self._queues.finish_within(transaction, self._ids(transaction, run_id))
         elif fate is Fate.BURIED:
-            self._queues.bury_within(transaction, self._ids(transaction, run_id), now)
+            held = self._ids(transaction, run_id)
+            self._queues.bury_within(transaction, held, now)
+            if not held and not self._runs.read(transaction, run_id).earlier_attempts:
+                self._runs.let_go(transaction, run_id)  # purged meanwhile: there is nothing to deal with
         elif fate is Fate.GIVEN_BACK:
             attempts = self._runs.read(transaction, run_id).attempts
             uncount = bool(attempts) and not lifecycle.is_receive(attempts[-1].outcome)
