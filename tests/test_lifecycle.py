@@ -147,9 +147,14 @@ def decide_message(*outcomes, max_receives=3, retry=Retry(), chance=0.0, deadlin
         ([exited(0)], Status.SUCCEEDED, Fate.DELETED),
         ([exited(1)], Status.QUEUED, Fate.HELD),
         ([exited(1), LOST], Status.QUEUED, Fate.HELD),
-        ([exited(1), LOST, exited(137)], Status.FAILED, Fate.BURIED),
+        ([exited(1), LOST, exited(137)], Status.QUEUED, Fate.HELD),
+        ([exited(1), LOST, exited(137), LOST, exited(1)], Status.FAILED, Fate.BURIED),
+        ([LOST] * 9, Status.QUEUED, Fate.HELD),
+        ([LOST] * 10, Status.FAILED, Fate.BURIED),
         ([exited(1), UNSTARTED, exited(1), UNSTARTED], Status.QUEUED, Fate.HELD),
-        ([Outcome(ending=Ending.COULD_NOT_START, reason="no such value")], Status.FAILED, Fate.BURIED),
+        ([Outcome(ending=Ending.COULD_NOT_START, reason="no such value", unfit=True)], Status.FAILED, Fate.BURIED),
+        ([Outcome(ending=Ending.COULD_NOT_START, reason="no such program")], Status.QUEUED, Fate.HELD),
+        ([UNSTARTED] * 100, Status.QUEUED, Fate.HELD),
         ([exited(65)], Status.FAILED, Fate.DELETED),
         ([exited(1), exited(1), exited(65)], Status.FAILED, Fate.DELETED),
         ([exited(75)], Status.QUEUED, Fate.HELD),
@@ -172,6 +177,11 @@ def test_the_waits_are_the_jobs_own_and_the_number_of_attempts_the_queues():
 def test_the_usual_wait_doubles_up_to_a_quarter_of_an_hour():
     waits = [decide_message(*[exited(1)] * count, max_receives=99).due_at - NOW for count in (1, 2, 3, 50)]
     assert [wait.total_seconds() for wait in waits] == [1, 2, 4, 900]
+
+
+def test_what_cannot_start_is_tried_again_after_its_queue_has_rested():
+    waits = [decide_message(*[UNSTARTED] * count, chance=1).due_at - NOW for count in (1, 2, 3, 50)]
+    assert [wait.total_seconds() for wait in waits] == [2, 4, 8, 600]
 
 
 def test_what_is_given_back_is_due_at_once():
@@ -197,4 +207,4 @@ def test_every_message_comes_to_an_end_and_fate_follows_status(outcomes, max_rec
         assert (decision.fate is Fate.DELETED) == (last in (exited(0), exited(65)))
         if decision.status.ended:
             return
-        assert sum(outcome is not UNSTARTED for outcome in outcomes[:number]) < max_receives
+        assert sum(outcome not in (UNSTARTED, LOST) for outcome in outcomes[:number]) < max_receives

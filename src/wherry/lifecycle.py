@@ -24,6 +24,9 @@ DROPPED = "its message is dropped (`exit_codes: drop`)"
 #: The budget of attempts that could not start for a reason that may pass: the job's own `retry` is not touched by them.
 START_BUDGET = Retry(attempts=10, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=0.5)
 
+#: The rest of workers that cannot start, or do not last: between one and the next.
+REST = Retry(backoff=timedelta(seconds=1), cap=timedelta(minutes=5))
+
 
 class Fate(enum.Enum):
     """What becomes of the messages that a run works on."""
@@ -33,6 +36,8 @@ class Fate(enum.Enum):
     DELETED = enum.auto()
     #: They go to the dead letters, and the run is one.
     BURIED = enum.auto()
+    #: They wait again, for whoever takes them.
+    GIVEN_BACK = enum.auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +106,18 @@ def after_message(
     """Decide what becomes of a run that works on messages, and of these.
 
     The arguments are those of `after_attempt`. How often a message is tried is the queue's affair (`max_receives`): of
-    the job's `retry` the waits alone count. Exit codes of the trigger's may say that the message is for nobody (`drop`:
-    deleted, no dead letter) or for another try at once (`give_back`), which is a receive like any other: so it is in
-    SQS, and so a job that always gives back comes to an end.
+    the job's `retry` the waits alone count. What could not start is no verdict about the message, unless its event
+    lacks what the job asks for: it is held until it can. Nor is a lost attempt (the engine ended, the power failed):
+    these have the `START_BUDGET`. Exit codes of the trigger's may say that the message is for nobody (`drop`: deleted,
+    no dead letter) or for another try at once (`give_back`), which is a receive like any other: so it is in SQS, and so
+    a job that always gives back comes to an end.
     """
+    if could_not_start(outcome) and not outcome.unfit:
+        unstarted = sum(could_not_start(attempt.outcome) for attempt in attempts)
+        # Later than the rest of its queue (`REST`) ends: another message may show that it was this one's fault.
+        due_at = now + 2 * delay(REST, unstarted, chance=0)
+        reason = f"attempt {attempts[-1].number}: {describe(outcome)}"
+        return Decision(status=Status.QUEUED, fate=Fate.HELD, due_at=due_at, reason=reason)
     code = outcome.exit_code if outcome.ending is Ending.EXITED else None
     if code in trigger.drop:
         reason = f"{describe(outcome)}: {DROPPED}"
@@ -117,6 +130,8 @@ def after_message(
         cap=min(retry.cap, messages.LONGEST_BACKOFF),
         jitter=retry.jitter,
     )
+    attempts = [each for each in attempts if is_lost(each.outcome) is is_lost(outcome)]
+    policy = START_BUDGET if is_lost(outcome) else policy
     decision = after_attempt(attempts, outcome, policy, now=now, chance=chance, deadline_at=deadline_at)
     fates = {Status.SUCCEEDED: Fate.DELETED, Status.QUEUED: Fate.HELD}
     return dataclasses.replace(decision, fate=fates.get(decision.status, Fate.BURIED))
@@ -150,6 +165,16 @@ def delay(retry: Retry, attempts_used: int, chance: float) -> timedelta:
 def could_not_start(outcome: Outcome | None) -> bool:
     """True for the outcome of an attempt in which the job itself never ran."""
     return outcome is not None and outcome.ending is Ending.COULD_NOT_START
+
+
+def is_lost(outcome: Outcome | None) -> bool:
+    """True for the outcome of an attempt that came to no end of its own: nobody knows how it would have ended."""
+    return outcome is not None and outcome.ending is Ending.LOST
+
+
+def is_receive(outcome: Outcome | None) -> bool:
+    """True for an end of an attempt that counts among the `max_receives` of its messages."""
+    return not could_not_start(outcome) and not is_lost(outcome)
 
 
 # ------------------------------------------------------------------------------------------------- overlap and limits

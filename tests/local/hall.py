@@ -104,7 +104,7 @@ class Hall:
             executor=self.idle,
             consequences=Consequences(self.intake, alerts, self.errors.append),
             holding=self.holding,
-            takers=Takers(lambda: self.jobfile, self.queues),
+            takers=Takers(lambda: self.jobfile, self.queues, clock),
             clock=clock,
             me="1:1",
             places=places,
@@ -144,6 +144,11 @@ class Hall:
     def end(self, run_id, code=0):
         """A run's attempt exits; what becomes of it is the next turn's affair."""
         self.idle.end(run_id, Outcome(ending=Ending.EXITED, exit_code=code), self.now)
+
+    def end_unstarted(self, run_id, **more):
+        """There is no such program, or whatever `more` says."""
+        outcome = Outcome(ending=Ending.COULD_NOT_START, reason="there is no program `x` on PATH", **more)
+        self.idle.end(run_id, outcome, self.now)
 
     def close(self):
         self.floor.close()

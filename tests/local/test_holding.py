@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wherry import messages
+from wherry.lifecycle import is_receive
 from wherry.local.database import Database
 from wherry.local.history import History
 from wherry.local.holding import Holding
 from wherry.local.queue_records import NewMessage
 from wherry.local.queues import Queues
-from wherry.local.runs import Runs
+from wherry.local.runs import Queued, Runs
 from wherry.model import Ending, Job, JobFile, Outcome, Queue, QueueTrigger, Status
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,7 +30,8 @@ ends = st.sampled_from(
         *[Outcome(ending=Ending.EXITED, exit_code=code) for code in (0, 1, 1, 65, 75)],
         Outcome(ending=Ending.LOST),
         Outcome(ending=Ending.STOPPED, reason="stopped on request"),
-        Outcome(ending=Ending.COULD_NOT_START, reason="no such value"),
+        Outcome(ending=Ending.COULD_NOT_START, reason="no such value", unfit=True),
+        Outcome(ending=Ending.COULD_NOT_START, reason="no such program"),
         Outcome(ending=Ending.COULD_NOT_START, passing=True),
     ]
 )
@@ -113,6 +115,12 @@ class Work(RuleBasedStateMachine):
         assert self.queues.purge(self.queue.dead_letters) == len(letters)
         self.gone |= dict.fromkeys(letters, "purged")
 
+    @rule()
+    def purge(self):
+        there = {name for name, row in self.rows().items() if row["queue"] == self.queue.name}
+        assert self.queues.purge(self.queue.name) == len(there)
+        self.gone |= dict.fromkeys(there, "purged")
+
     @rule(seconds=st.sampled_from([1, 6, 1000]))
     def time_goes_by(self, seconds):
         self.now += timedelta(seconds=seconds)
@@ -159,6 +167,12 @@ class Work(RuleBasedStateMachine):
         self.now = max(self.now, run.due_at)
         if not self.write(lambda tx: self.holding.may_begin(tx, run.id, self.queue.name, self.now)):
             return
+        queued = Queued.of(run)
+        if self.write(lambda tx: self.holding.obsolete(tx, queued)):
+            assert not self.held_by(run)
+            self.write(lambda tx: self.holding.close(tx, run.id, Status.SKIPPED, "purged", self.now))
+            return
+        assert self.held_by(run) or run.earlier_attempts
         receives = {name: row["receives"] for name, row in self.rows().items() if row["holder"] == run.id}
 
         def work(transaction):
@@ -167,7 +181,7 @@ class Work(RuleBasedStateMachine):
             self.holding.again(transaction, claimed)
 
         self.write(work)
-        further = len(run.attempts) > run.earlier_attempts
+        further = len(run.attempts) > run.earlier_attempts and is_receive(run.attempts[-1].outcome)
         assert all(self.rows()[name]["receives"] == count + further for name, count in receives.items())
 
     @rule(data=st.data())
@@ -177,8 +191,17 @@ class Work(RuleBasedStateMachine):
             self.write(lambda tx: self.holding.close(tx, run.id, Status.STOPPED, "stopped", self.now))
 
     @rule(data=st.data())
+    def give_back_what_waits(self, data):
+        """As for a job that takes from the queue no more, for a while."""
+        run = self.some_run(data, Status.QUEUED)
+        if run:
+            held = self.held_by(run)
+            self.write(lambda tx: self.holding.close(tx, run.id, Status.SKIPPED, "given back", self.now))
+            assert all(self.rows()[name]["holder"] is None for name in held)
+
+    @rule(data=st.data())
     def retry(self, data):
-        run = self.some_run(data, Status.FAILED, Status.STOPPED)
+        run = self.some_run(data, Status.FAILED, Status.STOPPED, Status.SKIPPED)
         if run is None:
             return
         letters = {name for name, row in self.rows().items() if row["letter_of"] == run.id}

@@ -1,6 +1,7 @@
 """A message is a run: what the real engine makes of messages, as clients of SQS and the command line see it."""
 
 import json
+import signal
 import time
 import urllib.parse
 from datetime import datetime
@@ -30,7 +31,11 @@ queues:
   doomed: {max_receives: 5}
   late: {}
   pairs: {max_receives: 1}
+  unmade: {max_receives: 1}
 jobs:
+  typist:
+    command: [no-such-program]
+    on: [{queue: unmade, workers: {max: 2}}]
   pair:
     command: "false"
     on: [{queue: pairs, batch: 2}]
@@ -218,6 +223,16 @@ def test_an_event_that_is_delivered_twice_is_one_message(shop):
     shop.wherry("emit", json.dumps({**event, "id": "twice", "detail": {"order": 8}}))
     runs = shop.ended("clerk", 2)
     assert [shop.log(run) for run in runs] == ["7\n", "8\n"]
+
+
+def test_what_cannot_start_makes_no_dead_letters(shop):
+    entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(10)]
+    shop.clients["sqs"].send_message_batch(QueueUrl=shop.url("unmade"), Entries=entries)
+    runs = wait_for(lambda: [run for run in shop.runs("typist") if len(run["attempts"]) > 1], "another attempt")
+    assert {(run["status"], "no program `no-such-program`" in run["reason"]) for run in runs} == {("queued", True)}
+    assert sum(shop.counts("unmade")) == 10
+    assert shop.counts("unmade-dead-letters") == (0, 0, 0)
+    assert len(shop.runs("typist")) < 6
 
 
 def test_what_cannot_be_understood_fails_once(shop):
@@ -506,3 +521,28 @@ def test_the_run_of_a_dead_letter_is_kept_as_long_as_that(project):
 
     assert letter in wait_for(left, "the history to be pruned")
     assert json.loads(project.wherry("dead-letters", "--json").stdout)[0]["id"] == letter
+
+
+def test_an_engine_that_is_ended_at_once_makes_no_dead_letters(project):
+    """The second Ctrl-C says nothing about the message: it waits for the next engine, as if it had not been begun."""
+    project.jobfile(
+        "app: hasty\n"
+        "queues: {work: {max_receives: 1}}\n"
+        "jobs:\n"
+        "  slow: {command: [sh, -c, '[ -e quick ] || { touch begun; sleep 1000; }'], on: [{queue: work}]}\n"
+    )
+    engine = project.up()
+    project.wherry("queue", "send", "work", "x")
+    wait_for((project.folder / "begun").exists, "the attempt")
+    engine.send_signal(signal.SIGINT)
+    wait_for(lambda: "again" in project.engine_output(), "it to be heard")
+    engine.send_signal(signal.SIGINT)
+    engine.wait(20)
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert (run["status"], run["attempts"][0]["ending"]) == ("queued", "lost")
+    assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
+    project.file("quick", "")
+    project.up()
+    wait_for(lambda: json.loads(project.wherry("runs", "--json").stdout)[0]["status"] == "succeeded", "the next try")
+    (queue,) = json.loads(project.wherry("queues", "--json").stdout)
+    assert (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, 0)

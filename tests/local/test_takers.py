@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -229,3 +230,192 @@ def test_a_message_that_no_run_can_be_made_of_stops_nobody(hall, monkeypatch):
     assert hall.queues.counts("work-dead-letters").waiting == 1
     assert [type(error) for error in hall.errors] == [RecursionError]
     hall.errors.clear()
+
+
+def waits(hall):
+    return [run for run in hall.history.listing(limit=-1) if run.status is Status.QUEUED]
+
+
+def stumble_for(hall, seconds):
+    """For so long no attempt can start; gives after how many seconds one was tried."""
+    tried, start = [], hall.now
+    while hall.now - start < seconds * SECOND:
+        hall.floor.line.unblock()  # as the engine does each second
+        hall.turn()
+        while hall.idle.under_way:
+            tried.append((hall.now - start).total_seconds())
+            for run in hall.idle.under_way:
+                hall.end_unstarted(run.id)
+            hall.turn()
+        hall.now += SECOND
+    return tried
+
+
+def test_one_mistake_does_not_use_up_a_queue(hall):
+    """Its messages wait, and one alone is tried now and then: none becomes a dead letter, however long that lasts."""
+    hall = hall(10, taker("job", "work", 3))
+    send(hall, "work", 1000)
+    tried = stumble_for(hall, 3600)
+    assert tried[:6] == [0, 1, 3, 7, 15, 31]
+    assert all(290 < second - first < 310 for first, second in pairwise(tried[9:]))
+    assert hall.queues.counts("work-dead-letters").waiting == 0
+    assert hall.history.dead() == []
+    assert sum(hall.queues.counts("work")[:2]) == 1000
+    assert len(waits(hall)) < 30
+    assert not hall.floor.worker.under_way
+    # It is said once.
+    assert [error.message for error in hall.errors] == [
+        "the workers of queue `work` could not start: there is no program `x` on PATH"
+    ]
+    hall.errors.clear()
+    # The first attempt that begins lets all the others begin as well.
+    hall.now += 600 * SECOND
+    hall.floor.line.unblock()
+    hall.turn()
+    assert len(hall.idle.under_way) == 1
+    hall.end(hall.idle.under_way[0].id)
+    hall.turn()
+    assert len(hall.idle.under_way) == 3
+
+
+def test_a_queue_that_rests_keeps_nobody_busy(hall):
+    hall = hall(10, taker("job", "work", 3))
+    send(hall, "work", 10)
+    hall.turn()
+    for run in hall.idle.under_way:
+        hall.end_unstarted(run.id)
+    hall.turn()
+    hall.errors.clear()
+    assert not hall.floor.line.has_ready
+    assert not hall.floor._takers.wants_turn(hall.floor.line.under_way)
+
+
+def test_one_message_that_cannot_start_does_not_hold_up_the_others(hall):
+    hall = hall(10, taker("job", "work", 1))
+    send(hall, "work", 3)
+    hall.turn()
+    (bad,) = hall.idle.began
+    hall.end_unstarted(bad)
+    hall.turn()
+    hall.now += SECOND
+    hall.floor.line.unblock()
+    hall.turn()
+    assert len(hall.idle.began) == 2
+    assert hall.idle.began[1] != bad
+    hall.errors.clear()
+
+
+def test_what_the_event_lacks_is_the_messages_own_fault(hall):
+    hall = hall(10, taker("job", "work", 1))
+    send(hall, "work", 2)
+    hall.turn()
+    hall.end_unstarted(hall.idle.began[0], unfit=True)
+    hall.turn()
+    assert hall.queues.counts("work-dead-letters").waiting == 1
+    assert len(hall.idle.began) == 2
+
+
+def failed_once(hall):
+    """The run of a message that waits for its second attempt."""
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    hall.end(run_id, 1)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.QUEUED
+    return run_id
+
+
+def come_due(hall):
+    hall.now += SECOND
+    hall.turn()
+    hall.turn()
+
+
+def polling(job):
+    return replace(job, triggers=(replace(job.triggers[0], mode="self-polling"),))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [polling(taker("job", "work", 1)), replace(taker("job", "work", 1), triggers=()), taker("other", "work", 1)],
+    ids=["polls by itself", "no trigger", "another job"],
+)
+def test_a_run_ends_whose_job_takes_its_queues_messages_no_more(hall, after):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    hall.jobfile = replace(hall.jobfile, jobs={after.name: after})
+    come_due(hall)
+    run = hall.history.get(run_id)
+    said = "job `job` does not take the messages of queue `work` one by one any more: given back"
+    assert (run.status, run.reason, len(run.attempts)) == (Status.SKIPPED, said, 1)
+    assert hall.history.dead() == []
+    assert hall.idle.began.count(run_id) == 1
+    taken = [run.job for run in hall.idle.under_way]
+    assert taken == (["other"] if after.name == "other" else [])
+    (message,) = hall.queues.peek("work", 10)
+    assert (message.state, message.receives) == (("in flight", 2) if taken else ("waiting", 1))
+
+
+def test_a_message_that_was_given_back_has_its_run_again(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    managed, hall.jobfile = hall.jobfile, replace(hall.jobfile, jobs={"job": polling(taker("job", "work", 1))})
+    come_due(hall)
+    assert hall.history.get(run_id).status is Status.SKIPPED
+    hall.jobfile = managed
+    hall.floor.look_at_queues()
+    hall.turn()
+    for queued in hall.runs.queued():  # as the engine reads the store
+        hall.floor.line.add(queued)
+    hall.turn()
+    assert hall.idle.began == [run_id] * 2
+    hall.end(run_id)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.SUCCEEDED
+    assert hall.queues.counts("work")[:2] == (0, 0)
+
+
+def test_a_run_ends_whose_message_was_purged(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    run_id = failed_once(hall)
+    assert hall.queues.purge("work") == 1
+    come_due(hall)
+    run = hall.history.get(run_id)
+    assert (run.status, run.reason) == (
+        Status.SKIPPED,
+        "its message is not in queue `work` any more: it was purged or deleted",
+    )
+    assert hall.history.dead() == []
+    assert hall.idle.began == [run_id]
+    assert hall.floor.is_idle
+
+
+def test_a_retry_by_hand_needs_no_message(hall):
+    hall = hall(4, taker("job", "work", 1, retry=Retry(backoff=SECOND)))
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    hall.end_unstarted(run_id, unfit=True)
+    hall.turn()
+    assert hall.queues.purge("work-dead-letters") == 1
+    hall.database.write(lambda transaction: hall.runs.another_round(transaction, run_id, hall.now))
+    hall.floor.offer(hall.history.get(run_id))
+    hall.turn()
+    hall.end(run_id, 1)
+    hall.turn()
+    come_due(hall)
+    assert hall.idle.began == [run_id] * 3
+
+
+def test_what_fails_without_its_message_is_no_dead_letter(hall):
+    """Purged while it was worked on: there is nothing that anybody could deal with."""
+    hall = hall(4, taker("job", "work", 1))
+    send(hall, "work")
+    hall.turn()
+    (run_id,) = hall.idle.began
+    assert hall.queues.purge("work") == 1
+    hall.end_unstarted(run_id, unfit=True)
+    hall.turn()
+    assert hall.history.get(run_id).status is Status.FAILED
+    assert hall.history.dead() == []

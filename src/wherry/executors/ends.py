@@ -50,6 +50,7 @@ def not_started(launch: Launch, said: dict[str, Any]) -> Outcome:
         ending=Ending.COULD_NOT_START,
         reason=f"helper `{helper}`: {reason}" if helper else reason,
         passing=number in _PASSING,
+        unfit=number == errno.E2BIG,  # it is the event's values that make a command long
     )
 
 

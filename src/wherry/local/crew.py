@@ -131,7 +131,7 @@ def make_floor(
         executor=executor,
         consequences=consequences,
         holding=workspace.holding,
-        takers=Takers(lambda: workspace.jobfile, workspace.queues),
+        takers=Takers(lambda: workspace.jobfile, workspace.queues, workspace.clock),
         clock=workspace.clock,
         me=workspace.me,
         places=places,

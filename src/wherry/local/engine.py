@@ -131,7 +131,7 @@ class Engine:
         self._floor.ring()
 
     def stop_runs(self) -> None:
-        """Ask everything that runs to end, too."""
+        """Ask everything that runs to end, too. Messages that are worked on wait for the next engine."""
         self._is_ending_runs = True
         self._floor.ring()
 
@@ -139,8 +139,7 @@ class Engine:
         woken = self._floor.sleep(min(self._seconds_to_firing(), self._seconds_to_scaling()))
         if self._is_ending_runs:
             self._is_ending_runs = False
-            for run_id in self.worker.active():
-                self.worker.stop(run_id)
+            self.worker.stop_all()
         if woken:
             self._seat.hear()
             self._workspace.queues.look_again()

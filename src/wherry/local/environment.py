@@ -9,7 +9,7 @@ from typing import Protocol
 
 from wherry import mapping
 from wherry.causes import queue_of_worker
-from wherry.errors import MissingValue
+from wherry.errors import MissingValue, WherryError
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
@@ -76,7 +76,8 @@ def prepare(
     In a container the image says what PATH and HOME are, and may have a command of its own. `file` is the name of the
     file that the run's message comes as, in the run's folder of such files.
 
-    Raises MissingValue when the event lacks a value that the job asks for, or a secret is not set.
+    Raises MissingValue when the event lacks a value that the job asks for, WherryError where no event would help: a
+    secret is not set.
     """
     job = jobfile.job(run.job)
     if access is None:
@@ -91,7 +92,7 @@ def prepare(
     own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
     command = _command(job, run, context)
     if not (in_container or command):
-        raise MissingValue(
+        raise WherryError(
             f"job `{job.name}` has no command, so it cannot run as a process",
             hint="add `command:` to the job; an image's own command needs `--executor docker`",
         )
@@ -115,7 +116,7 @@ def prepare(
         rendered = {name: mapping.parse(value).render(context) for name, value in helper.env.items()}
         helper_command = _helper_command(helper, context)
         if not (in_container or helper_command):
-            raise MissingValue(
+            raise WherryError(
                 f"helper `{helper.name}` of job `{job.name}` has no command, so it cannot run as a process",
                 hint="add `command:` to the helper; an image's own command needs `--executor docker`",
             )
@@ -163,7 +164,7 @@ def _refuse_queue_urls(job: Job) -> None:
     texts = [text for part in parts for text in part.env.values()] + [text for each in commands for text in each]
     for reference in (found for text in texts for found in mapping.parse(text).references):
         if reference.kind == "queue":
-            raise MissingValue(
+            raise WherryError(
                 f"`{reference.written}`: the queue is here, and with `aws: inherit` job `{job.name}` would look at AWS",
                 hint="write the URL that the queue has at AWS, or leave `aws: inherit` out of `local`",
             )
@@ -263,11 +264,11 @@ def _secrets(job: Job, secrets: SecretSource) -> dict[str, str]:
     for variable, name in job.secrets.items():
         value = secrets.get(name)
         if value is None:
-            raise MissingValue(f"there is no secret `{name}`", hint=f"set it: `wherry secrets set {name}`")
+            raise WherryError(f"there is no secret `{name}`", hint=f"set it: `wherry secrets set {name}`")
         try:
             values[variable] = value.decode()
         except UnicodeDecodeError:
-            raise MissingValue(
+            raise WherryError(
                 f"the secret `{name}` is not text, so it cannot be the environment variable `{variable}`",
                 hint="read it in the job with Secrets Manager's GetSecretValue",
             ) from None

@@ -30,6 +30,7 @@ from wherry.local.line import Line
 from wherry.local.runs import Queued, Runs, lane_of
 from wherry.local.takers import Takers
 from wherry.local.worker import DISMISSED, Finished, Worker
+from wherry.messages import queue_of
 from wherry.model import Job, JobFile, Run, Status
 
 #: Is told of each step of a run: the run as it then is.
@@ -240,6 +241,7 @@ class Floor:
         started, finished = self.worker.collect()
         started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
         self._unsettled = ([], [])
+        self._hear_of_starts(started, finished, now)
         for ended in finished:
             self.line.ended(Queued.of(ended.run).lane)
         self.line.advance(now)
@@ -256,6 +258,21 @@ class Floor:
             chosen=chosen,
             seats=seats,
         )
+
+    def _hear_of_starts(self, started: list[tuple[Run, str]], finished: list[Finished], now: datetime) -> None:
+        """Let queues rest whose messages' attempts cannot start, and wake those of which one has begun."""
+        begun = {queue_of(run.cause) for run, _ in started}
+        for ended in finished:
+            queue = queue_of(ended.run.cause)
+            if queue is None or ended.outcome.unfit:
+                continue
+            if not lifecycle.could_not_start(ended.outcome):
+                begun.add(queue)
+            elif error := self._takers.stumbled(queue, ended.outcome, now):
+                self._failed(error)
+        for queue in begun:
+            if queue is not None and self._takers.began(queue):
+                self.line.unblock()
 
     def _choose(self, places: int) -> tuple[list[Queued], list[str]]:
         """Whose the free places are: waiting runs, and workers that look for messages, the least busy lane first."""
@@ -307,16 +324,7 @@ class Floor:
         for queued in turn.doors:
             self._ask(transaction, turn, queued, now)
         for queued in turn.chosen:
-            if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
-                turn.early.append(queued)
-                continue
-            claimed = self._runs.claim(transaction, queued.id, self.me, now)
-            if claimed is None:
-                turn.gone.append(queued)
-                continue
-            self._holding.again(transaction, claimed)
-            turn.claimed.append(claimed)
-            self._consequences.of(transaction, claimed, now)
+            self._claim(transaction, turn, queued, now)
         for queue in turn.seats:
             taken = self._holding.take(transaction, queue, self.me, now, self._failed)
             if taken is None:
@@ -324,6 +332,23 @@ class Floor:
                 continue
             turn.claimed.append(taken)
             self._consequences.of(transaction, taken, now)
+
+    def _claim(self, transaction: Transaction, turn: _Turn, queued: Queued, now: datetime) -> None:
+        """Take a chosen run, if it may go on."""
+        if reason := self._holding.obsolete(transaction, queued):
+            self._end(transaction, turn, queued.id, Status.SKIPPED, reason, now)
+            turn.gone.append(queued)
+            return
+        if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
+            turn.early.append(queued)
+            return
+        claimed = self._runs.claim(transaction, queued.id, self.me, now)
+        if claimed is None:
+            turn.gone.append(queued)
+            return
+        self._holding.again(transaction, claimed)
+        turn.claimed.append(claimed)
+        self._consequences.of(transaction, claimed, now)
 
     def _decide(self, transaction: Transaction, finished: Finished, now: datetime) -> Run:
         run = finished.run

@@ -6,8 +6,8 @@ has ended. Each step here is a part of the transaction that writes the run's own
 ::
 
     waiting ──take──> held ──success, `drop`──> deleted
-                       │  └──failed for the last time, stopped──> dead letters ──retry──> held
-                       └──failed──> held, until its run is due again
+       ^               │ │└──failed for the last time, stopped──> dead letters ──retry──> held
+       └──not its job's┘ └──failed──> held, until its run is due again
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wherry.local.clock import to_ms
 from wherry.local.database import Database, Transaction, load_sql
 from wherry.local.queue_records import Received, received_of
 from wherry.local.queues import Queues
-from wherry.local.runs import Runs
+from wherry.local.runs import Queued, Runs
 from wherry.messages import queue_of
 from wherry.model import Event, Job, JobFile, Outcome, Queue, QueueTrigger, Retry, Run, Status
 
@@ -81,9 +81,24 @@ class Holding:
         asked = {"run_id": run_id, "now_ms": to_ms(now)}
         return transaction.execute(self._sql["before"], asked).fetchone() is None
 
+    def obsolete(self, transaction: Transaction, queued: Queued) -> str | None:
+        """Why a waiting run has nothing to do with its messages any more, for people; None when it has."""
+        if queued.queue is None:
+            return None
+        taker = self._jobfile().taker(queued.queue)
+        if taker is None or taker[0].name != queued.job or not taker[1].is_managed:
+            said = f"job `{queued.job}` does not take the messages of queue `{queued.queue}` one by one any more"
+            return f"{said}: given back" if self._ids(transaction, queued.id) else said
+        run = self._runs.read(transaction, queued.id)
+        # A person who wants another round of a run gets it, from its event, also when the message is gone.
+        if not run.earlier_attempts and not self._ids(transaction, queued.id):
+            return f"its message is not in queue `{queued.queue}` any more: it was purged or deleted"
+        return None
+
     def again(self, transaction: Transaction, run: Run) -> None:
-        """A further attempt of a run is a further receive of what it holds."""
-        if queue_of(run.cause) is not None and len(run.attempts) - run.earlier_attempts > 1:
+        """A further attempt of a run is a further receive of what it holds, unless the one before was none."""
+        attempts = run.attempts[run.earlier_attempts :]
+        if queue_of(run.cause) is not None and len(attempts) > 1 and lifecycle.is_receive(attempts[-2].outcome):
             self._queues.count_within(transaction, self._ids(transaction, run.id))
 
     def judge(
@@ -112,13 +127,20 @@ class Holding:
         if fate is Fate.DELETED:
             self._queues.finish_within(transaction, self._ids(transaction, run_id))
         elif fate is Fate.BURIED:
-            self._queues.bury_within(transaction, self._ids(transaction, run_id), now)
+            held = self._ids(transaction, run_id)
+            self._queues.bury_within(transaction, held, now)
+            if not held and not self._runs.read(transaction, run_id).earlier_attempts:
+                self._runs.let_go(transaction, run_id)  # purged meanwhile: there is nothing to deal with
+        elif fate is Fate.GIVEN_BACK:
+            attempts = self._runs.read(transaction, run_id).attempts
+            uncount = bool(attempts) and not lifecycle.is_receive(attempts[-1].outcome)
+            self._queues.release_within(transaction, self._ids(transaction, run_id), now, uncount=uncount)
 
     def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
-        """End a run that waits, and its messages with it; None when it does not wait any more."""
+        """End a run that waits; None when it does not any more. Its messages are buried, or given back if `skipped`."""
         run = self._runs.close(transaction, run_id, status, reason, now)
         if run is not None and queue_of(run.cause) is not None:
-            self.settle(transaction, run_id, Fate.BURIED, now)
+            self.settle(transaction, run_id, Fate.GIVEN_BACK if status is Status.SKIPPED else Fate.BURIED, now)
         return run
 
     def hold_again(self, transaction: Transaction, run: Run) -> None:
@@ -167,7 +189,9 @@ class Holding:
         first, rest = work[0].id, [message.id for message in work[1:]]
         if rest:
             self._queues.release_within(transaction, rest, now, uncount=True)
-        if not run.status.ended:
+        if run.status is Status.SKIPPED:  # its job did not take these for a while
+            self._runs.another_round(transaction, run.id, now)
+        if not run.status.ended or run.status is Status.SKIPPED:
             self._queues.release_within(transaction, [first], now, uncount=True)
             self._queues.hold_again_within(transaction, work[0].queue, first, run.id)
         elif self._runs.is_dead(transaction, run.id):

@@ -251,12 +251,16 @@ class Runs:
         parameters = {"id": run_id, "now_ms": to_ms(now), "owner": owner}
         return bool(transaction.execute(self._sql["another_round"], parameters).rowcount)
 
+    def let_go(self, transaction: Transaction, run_id: str) -> None:
+        """The run is no dead letter."""
+        transaction.execute(self._sql["bury"], {"id": run_id})
+
     def bury(self, run_ids: list[str]) -> None:
         """These runs are no dead letters any more, and the dead letters that are messages of theirs are deleted."""
 
         def work(transaction: Transaction) -> None:
             for run_id in run_ids:
-                transaction.execute(self._sql["bury"], {"id": run_id})
+                self.let_go(transaction, run_id)
                 transaction.execute(self._sql["bury_letters"], {"id": run_id})
 
         self._database.write(work)

@@ -26,7 +26,7 @@ from wherry.local.floor import Floor
 from wherry.local.queue_records import Counts
 from wherry.local.runs import Polling
 from wherry.local.workspace import Workspace
-from wherry.model import Ending, JobFile, QueueTrigger, Retry, Run, Status
+from wherry.model import Ending, JobFile, QueueTrigger, Run, Status
 from wherry.scaling import Load, wanted
 
 #: A queue is looked at so often though nothing has arrived, in seconds: what waits ages, and what is empty may stay so.
@@ -35,8 +35,6 @@ _PULSE = 1.0
 _BREATH, _SHARE = 0.05, 0.1
 #: Workers that finish what they have are looked at so often, in seconds.
 _DRAIN_PULSE = 0.05
-#: Between workers that fail one after the other.
-_REST = Retry(backoff=timedelta(seconds=1), cap=timedelta(minutes=5))
 #: A worker that has lived for so long was sound: its failure is a first one.
 _SOUND = timedelta(minutes=1)
 #: One that ends well so soon, while its queue comes no further, would be begun again and again.
@@ -283,7 +281,7 @@ class Scaler:
         elif run.status in (Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT) and moment >= post.rest_until:
             # Those that failed together are one failure.
             post.failures = 1 if lived >= _SOUND else post.failures + 1
-            post.rest_until = moment + lifecycle.delay(_REST, post.failures, chance=0).total_seconds()
+            post.rest_until = moment + lifecycle.delay(lifecycle.REST, post.failures, chance=0).total_seconds()
 
     def _was_in_vain(self, post: Post, run: Run, lived: timedelta) -> bool:
         if lived >= _TOO_SOON or not run.attempts or (outcome := run.attempts[-1].outcome) is None:

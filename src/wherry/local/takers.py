@@ -8,24 +8,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from wherry import lifecycle
 from wherry.errors import WherryError
+from wherry.local.clock import Clock
 from wherry.local.queues import Queues
 from wherry.local.runs import lane_of
 from wherry.messages import queue_of
-from wherry.model import JobFile
+from wherry.model import JobFile, Outcome
 
 #: Given a lane: how many attempts it has under way.
 Load = Callable[[str], int]
 
 
-class Takers:
-    """The managed workers of a job file's queues. One thread asks; any thread may `call`."""
+@dataclass(frozen=True)
+class _Rest:
+    """A queue whose workers could not start, so many times in a row."""
 
-    def __init__(self, jobfile: Callable[[], JobFile], queues: Queues) -> None:
+    failures: int
+    since: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return lifecycle.delay(lifecycle.REST, self.failures, chance=0)
+
+    def is_over(self, now: datetime) -> bool:
+        """Also when the clock was set back: nobody knows then."""
+        return not timedelta(0) <= now - self.since < self.length
+
+
+class Takers:
+    """The managed workers of a job file's queues. One thread asks; any thread may `call`.
+
+    A queue whose workers cannot start rests: no worker is sent until the rest is over, then one alone, which tries it
+    for all, until one begins or the job file changes. One mistake must not use up all messages.
+    """
+
+    def __init__(self, jobfile: Callable[[], JobFile], queues: Queues, clock: Clock) -> None:
         self._jobfile = jobfile
         self._queues = queues
+        self._clock = clock
+        self._rests: dict[str, _Rest] = {}
         self._known: JobFile | None = None
         #: Queue -> its workers, of each queue that a job takes from by managed workers.
         self._workers: dict[str, int] = {}
@@ -95,11 +120,35 @@ class Takers:
 
     def width(self, lane: str) -> float:
         """How many attempts of a lane may be under way at once."""
-        return self._managed().get(queue_of(lane) or "", math.inf)
+        queue = queue_of(lane) or ""
+        return self._wanted(queue) if queue in self._managed() else math.inf
+
+    def began(self, queue: str) -> bool:
+        """An attempt at a message has begun; True when that ends the queue's rest."""
+        return self._rests.pop(queue, None) is not None
+
+    def stumbled(self, queue: str, outcome: Outcome, now: datetime) -> WherryError | None:
+        """An attempt at a message could not start; gives what is to be said about it, once until one begins."""
+        last = self._rests.get(queue)
+        if last is not None and not last.is_over(now):
+            return None  # those that stumble together are one failure
+        self._rests[queue] = _Rest(last.failures + 1 if last else 1, now)
+        if last is not None:
+            return None
+        return WherryError(
+            f"the workers of queue `{queue}` {lifecycle.describe(outcome)}",
+            hint="its messages wait; one alone is tried, after 1 s at first, every 5 min at last, until it begins",
+        )
+
+    def _wanted(self, queue: str) -> int:
+        """How many workers a queue may have now."""
+        workers, rest = self._managed().get(queue, 0), self._rests.get(queue)
+        if rest is None:
+            return workers
+        return min(1, workers) if rest.is_over(self._clock()) else 0
 
     def _has_free(self, load: Load) -> Callable[[str], bool]:
-        workers = self._managed()
-        return lambda queue: load(lane_of("", queue)) < workers.get(queue, 0)
+        return lambda queue: load(lane_of("", queue)) < self._wanted(queue)
 
     def _managed(self) -> dict[str, int]:
         jobfile = self._jobfile()
@@ -109,4 +158,5 @@ class Takers:
                 queue: taker[1].max_workers for queue, taker in takers.items() if taker and taker[1].is_managed
             }
             self._known = jobfile
+            self._rests.clear()
         return self._workers

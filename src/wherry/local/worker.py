@@ -17,18 +17,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from wherry import lifecycle
-from wherry.errors import WherryError
+from wherry.errors import MissingValue, WherryError
 from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
 from wherry.local.eventfile import EventFiles, wants_file
 from wherry.local.home import Home
+from wherry.messages import queue_of
 from wherry.model import Attempt, Ending, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
 #: What ends mean that we bring about.
 STOPPED = Outcome(ending=Ending.STOPPED, reason="stopped on request")
+ENDED = Outcome(ending=Ending.LOST, reason="the engine was stopped, and the attempt with it")
 DISMISSED = Outcome(ending=Ending.DISMISSED, reason="not wanted any more, and done with its messages")
 
 #: So many files of messages are made at once.
@@ -168,7 +170,8 @@ class Worker:
         """The attempt could not be started."""
         match error:
             case WherryError():
-                self._fail(active, f"{error.message}; {error.hint}" if error.hint else error.message)
+                reason = f"{error.message}; {error.hint}" if error.hint else error.message
+                self._fail(active, reason, unfit=isinstance(error, MissingValue))
             case OSError():
                 self._fail(active, f"its files cannot be made: {error}", passing=True)
             case _:
@@ -229,6 +232,13 @@ class Worker:
             self._executor.stop(active.key, GRACE.total_seconds())
         return True
 
+    def stop_all(self) -> None:
+        """Ask all attempts to end, because the engine does: that is no verdict about a message."""
+        with self._lock:
+            runs = [active.run for active in self._active.values()]
+        for run in runs:
+            self.stop(run.id, STOPPED if queue_of(run.cause) is None else ENDED)
+
     def denied(self, run_id: str, message: str) -> None:
         """Note that the gateway refused a run something, so that its failure can say so."""
         with self._lock:
@@ -272,8 +282,8 @@ class Worker:
             active.verdict = Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
             self._executor.stop(key, GRACE.total_seconds())
 
-    def _fail(self, active: Active, reason: str, *, passing: bool = False) -> None:
-        outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing)
+    def _fail(self, active: Active, reason: str, *, passing: bool = False, unfit: bool = False) -> None:
+        outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing, unfit=unfit)
         self._unstarted.append(self._finish(active, Ended(active.key, outcome)))
 
     def _finish(self, active: Active, end: Ended) -> Finished:

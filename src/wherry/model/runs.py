@@ -25,7 +25,7 @@ class Status(enum.StrEnum):
     TIMED_OUT = "timed_out"
     #: Somebody stopped it.
     STOPPED = "stopped"
-    #: Another run of the job was active, and the job says `overlap: skip`.
+    #: Another run of the job was active, and the job says `overlap: skip`; or its message is its affair no more.
     SKIPPED = "skipped"
 
     @property
@@ -60,6 +60,8 @@ class Outcome:
     reason: str = ""
     #: Of `could_not_start`: the cause may pass by itself (no process or memory left, the engine was killed before).
     passing: bool = False
+    #: Of `could_not_start`: the event has not what the job asks for; with another one it may start. Not kept in stores.
+    unfit: bool = False
 
     @property
     def succeeded(self) -> bool:
