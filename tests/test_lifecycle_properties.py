@@ -202,6 +202,11 @@ class Known:
     def is_active(self) -> bool:
         return self.admitted and not self.status.ended
 
+    def is_letter_when(self, status: Status) -> bool:
+        """Whether it is a dead letter when it ends so; a stop has not dealt with what had failed before."""
+        again = self.earlier > 0 and status is Status.STOPPED
+        return status in (Status.FAILED, Status.TIMED_OUT) or again
+
     @property
     def is_executing(self) -> bool:
         return self.status in (Status.STARTING, Status.RUNNING)
@@ -353,7 +358,7 @@ class Lives(RuleBasedStateMachine):
         self.database.write(lambda tx: self.runs.decide(tx, run, outcome, decision, now=self.now))
         known.ends[-1] = outcome
         known.status, known.owner = decision.status, None
-        known.is_dead_letter = decision.status in (Status.FAILED, Status.TIMED_OUT)
+        known.is_dead_letter = known.is_letter_when(decision.status)
         if decision.status is Status.QUEUED:
             budget = START_BUDGET if could_not_start(outcome) else job.retry
             used = sum(could_not_start(end) is could_not_start(outcome) for end in known.ends[known.earlier :])
@@ -387,7 +392,7 @@ class Lives(RuleBasedStateMachine):
         assert (run is not None) == (known.status is Status.QUEUED)
         if run:
             known.status, known.owner = status, None
-            known.is_dead_letter = status is Status.TIMED_OUT
+            known.is_dead_letter = known.is_letter_when(status)
 
     # ------------------------------------------------------------------------------------------------ people and time
 

@@ -16,7 +16,7 @@ jobs:
     timeout: 10m
     retry: {attempts: 3}
     overlap: wait
-  hasty: {command: 'sleep 0.5', timeout: 2s, retry: {attempts: 3}}
+  hasty: {command: 'sleep 2', timeout: 4s, retry: {attempts: 3}}
   polite: {command: "trap 'echo term >> terms; exit 0' TERM; touch ready; while :; do sleep 0.02; done"}
   value: {command: [echo, '$.detail.x']}
 """
