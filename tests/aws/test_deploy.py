@@ -207,13 +207,13 @@ def test_a_template_asks_nobody(project):
 
 def test_what_aws_cannot_do_is_refused_before_anybody_is_asked(project):
     project.jobfile(
-        "app: a\nqueues: {q: {}}\njobs: {x: {image: 'wherry-busybox:1', on: [{queue: q}]}}\nenvironments: {prod: {region: eu-west-1}}\n"
+        "app: a\nenvironments: {prod: {region: eu-west-1}}\njobs: {x: {image: 'wherry-busybox:1', on: [{event: {source: [wherry]}}]}}\n"
     )
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "1", "AWS_SECRET_ACCESS_KEY": "1"}
     for verb in (["template"], ["plan"], ["deploy", "--yes"]):
         told = project.wherry(*verb, code=2, env=nowhere).stderr
         assert "wherry.yaml:3:" in told
-        assert "queues are not yet run" in told
+        assert "what happens to runs is not on the event bus" in told
 
 
 def test_a_large_template_goes_through_the_work_bucket(cloud):
