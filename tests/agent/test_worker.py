@@ -89,16 +89,26 @@ def test_what_exit_codes_mean(bench):
     assert bench.counts() == (0, 0)
 
 
-def test_what_can_never_begin_is_a_dead_letter_at_once(bench):
-    bench.start(("./nothing", "${event.file}"))
-    bench.send("body", upload("not/there"))
-    reasons = sorted(each["reason"] for each in bench.wait_for_status("failed", 2))
-    assert reasons == [
-        "could not start: `./nothing` cannot be executed: No such file or directory",
-        "could not start: its object is gone: there is nothing to fetch",
-    ]
-    wait_for(lambda: bench.counts(bench.letters) == (2, 0), "the dead letters")
-    assert [len(each["attempts"]) for each in bench.records()] == [1, 1]
+def test_whose_object_is_gone_is_a_dead_letter_at_once(bench):
+    bench.start(("true", "${event.file}"))
+    bench.send(upload("not/there"))
+    (record,) = bench.wait_for_status("failed")
+    assert record["reason"] == "could not start: its object is gone: there is nothing to fetch"
+    wait_for(lambda: bench.counts(bench.letters) == (1, 0), "the dead letter")
+    assert len(record["attempts"]) == 1
+
+
+def test_one_mistake_does_not_use_up_all_messages(bench):
+    """What cannot start says nothing about messages: the worker rests, longer each time, and takes one to try it."""
+    bench.send(*range(40))
+    worker = bench.start(("./nothing", "${event.file}"), max_receives=2)
+    wait_for(lambda: "nothing is taken for 4 s" in bench.log(), "the third rest")
+    reasons = {each["reason"] for each in bench.records()}
+    assert all("`./nothing` cannot be executed: No such file or directory" in reason for reason in reasons)
+    assert sum(bench.counts(bench.letters)) <= 1
+    worker.terminate()
+    assert worker.wait(10) == 0  # a worker that rests goes at once
+    assert sum(bench.counts()) >= 39
 
 
 def test_a_batch_is_one_run(bench):
@@ -166,7 +176,7 @@ def test_a_further_round_fails_and_is_moved_back_as_the_same_run(bench):
     bench.sqs.start_message_move_task(SourceArn=arn)
     wait_for(lambda: len(bench.lines()) == 6, "the second round")
     assert bench.lines() == [f"f00d {number}" for number in range(1, 7)]
-    wait_for(lambda: len(bench.records()[0]["attempts"]) == 6, "the attempts of both")
+    wait_for(lambda: [len(each["attempts"]) for each in bench.records()] == [6], "the attempts of both")
 
 
 # ------------------------------------------------------------------------------------------------ the end of a worker
@@ -336,16 +346,16 @@ def test_a_slow_beat_does_not_undo_what_comes_after_it(bench, neighbour):
             return {"Messages": [left.pop()] if left else []}
         (entry,) = body["Entries"]
         if entry["VisibilityTimeout"]:
-            time.sleep(2.7)
+            time.sleep(3)
         hidden.append(entry["VisibilityTimeout"])
         return {"Successful": [{"Id": entry["Id"]}]}
 
     neighbour.answers = {"/": (200, sqs)}
     environment = {"AWS_ENDPOINT_URL": neighbour.url}
-    # a beat every 6 seconds
-    bench.start("sleep 6.3; exit 1", environment=environment, visibility=timedelta(seconds=18), backoff=timedelta(0))
+    # a beat every 8 seconds, which gives up after 4
+    bench.start("sleep 8.3; exit 1", environment=environment, visibility=timedelta(seconds=24), backoff=timedelta(0))
     wait_for(lambda: len(hidden) == 2, "both", 20)
-    assert hidden == [18, 0]
+    assert hidden == [24, 0]
 
 
 def test_a_message_that_somebody_else_has_meanwhile_is_told_of(bench):

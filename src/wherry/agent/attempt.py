@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
 import time
@@ -60,7 +61,7 @@ class Attempt:
         except OSError as error:
             return End(COULD_NOT_START, reason=f"no folder for it: {error}", passing=True)
         except (NoCommand, WherryError) as error:
-            return End(COULD_NOT_START, reason=str(error))
+            return End(COULD_NOT_START, reason=str(error), passing=isinstance(error, NoCommand))
         finally:
             with contextlib.suppress(OSError):
                 shutil.rmtree(folder)
@@ -71,7 +72,9 @@ class Attempt:
         try:
             process = Command(command, env)
         except OSError as error:
-            return End(COULD_NOT_START, reason=f"`{command[0]}` cannot be executed: {error.strerror}")
+            # a program that is not there is no message's fault; a command that is too long has its length from one
+            passing = error.errno != errno.E2BIG
+            return End(COULD_NOT_START, reason=f"`{command[0]}` cannot be executed: {error.strerror}", passing=passing)
         try:
             if process.wait(self._bell, self._is_cut):
                 return self._ended(process, kills)

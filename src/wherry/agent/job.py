@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from wherry import mapping, messages
 from wherry.agent.services import S3, Message
 from wherry.agent.settings import IMAGE_FILE, VARIABLE, Settings
+from wherry.errors import MissingValue
 
 #: An event longer than this travels as a file, as it does where there is no queue.
 _EVENT_LIMIT = 8_000
@@ -81,7 +82,7 @@ class Job:
             raise NoCommand("the job has no command, and its image has none either")
         for text in (*command, *env.values()):
             if "\0" in text:
-                raise NoCommand("the command or a variable holds a NUL character, which none can")
+                raise MissingValue("the command or a variable holds a NUL character, which none can")
         return Prepared(command, env)
 
     def environment(

@@ -17,7 +17,7 @@ from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs
 from wherry.agent.settings import Settings
 from wherry.agent.telling import tell
-from wherry.agent.verdicts import STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
+from wherry.agent.verdicts import COULD_NOT_START, STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
 
 #: What is over within so many seconds is recorded once, at its end.
 _SHORT = 2.0
@@ -65,6 +65,8 @@ class Turn:
         self._chance = random.random()  # noqa: S311 - nothing secret
         #: The state in which there is a record of the run; empty: there is none.
         self._had = ""
+        #: The attempt could not start, through no fault of its message: the next one would fare no better.
+        self.has_stumbled = False
         #: There is an attempt; a message on its way to the dead letters gets none.
         self._has_begun = False
 
@@ -107,6 +109,7 @@ class Turn:
             Repeating(self._look, interval=_LOOK, first=_SHORT),
         ):
             end = self._attempt.go(self._run_id, self._number, event, self._taken)
+        self.has_stumbled = end.ending == COULD_NOT_START and end.passing
         verdict = judge(end, self._tools.settings, receives=self._receives, number=self._number)
         tell(f"{mark} ends: {describe(end)}", fresh_line=True)
         return end, verdict

@@ -32,6 +32,8 @@ _LONG_POLL, _SHORT_POLL = 20, 1
 _TOUCH = 20.0
 #: Waits after a receive that failed, in seconds.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: Rests after an attempt that could not start, in seconds; as in the engine, one mistake must not use up all messages.
+_REST, _LONGEST_REST = 1.0, 300.0
 #: Seconds in which ECS says where this task is; it is asked again before each message while it does not.
 _FOR_PLACE = 5.0
 #: A shift is at random between so much of its length and all of it: workers that began together do not end together.
@@ -56,6 +58,7 @@ class Worker:
         self._environment = environment
         self._protection = Protection(environment, tell)
         self._pause = _PAUSE
+        self._rest = _REST
         self._shift = settings.shift.total_seconds() * random.uniform(_SHORTEST_SHIFT, 1)  # noqa: S311 - no secret
         #: When it was last idle.
         self._idle_at = time.monotonic()
@@ -76,11 +79,26 @@ class Worker:
                 self._protection.keep()
                 if not self._tools.place:
                     self._tools = self._tools._replace(place=whereabouts(self._environment, patience=0))
+                turn = Turn(self._tools, taken)
                 with Repeating(self._protection.keep, interval=_TOUCH):
-                    Turn(self._tools, taken).go()
+                    turn.go()
+                self._rest_after(turn)
         why = "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task comes"
         tell(f"{why}: nothing more is taken")
         self._protection.off()
+
+    def _rest_after(self, turn: Turn) -> None:
+        """Take nothing for a while when the attempt could not start; a task that rests may be stopped."""
+        if not turn.has_stumbled:
+            self._rest = _REST
+            return
+        tell(f"what cannot start is no message's fault: nothing is taken for {self._rest:g} s")
+        self._protection.off()
+        until = time.monotonic() + self._rest
+        while not self._tools.bell.is_drained() and (left := until - time.monotonic()) > 0:
+            self._tools.bell.wait(left)
+        self._rest = min(2 * self._rest, _LONGEST_REST)
+        self._idle_at = time.monotonic()
 
     def _receive(self) -> list[Message]:
         """What there is, without the messages that S3 sends to try the queue out."""
