@@ -22,6 +22,8 @@ SOURCE = "wherry.queue"
 ONE = "Queue Message"
 MANY = "Queue Messages"
 
+#: The variable in which a command that polls by itself finds its queue's URL.
+QUEUE_URL = "QUEUE_URL"
 #: Ids of runs whose cause is known in advance: this many hexadecimal digits of a SHA-256.
 RUN_ID_LENGTH = 26
 #: What the causes of runs begin with that work on messages.

@@ -59,8 +59,8 @@ def test_an_upload_becomes_a_file_and_its_message_goes(bench):
 
 
 def test_work_of_five_visibilities_is_done_once(bench):
-    bench.send({"n": 1, "seconds": 5})
-    workers = [bench.start(WORK, env=FIELDS, visibility=timedelta(seconds=1)) for _ in range(2)]
+    bench.send({"n": 1, "seconds": 10})
+    workers = [bench.start(WORK, env=FIELDS, visibility=timedelta(seconds=2)) for _ in range(2)]
     wait_for(lambda: len(bench.lines()) == 1, "the beginning")
     while bench.lines() == ["begin 1"]:
         assert bench.counts() == (0, 1)

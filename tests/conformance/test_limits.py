@@ -51,7 +51,7 @@ def test_overlapping_runs_wait(backend):
 
 def test_a_run_between_two_attempts_is_active(backend):
     """A run that waits for its next attempt still keeps others of its job from overlapping."""
-    backend.deploy("job: {command: '[ $WHERRY_ATTEMPT = 2 ]', overlap: skip, retry: {attempts: 2, backoff: 3s}}")
+    backend.deploy("job: {command: '[ $WHERRY_ATTEMPT = 2 ]', overlap: skip, retry: {attempts: 2, backoff: 8s}}")
     first = backend.begin("job")
     wait_for(lambda: [run for run in backend.runs("job", "queued") if run["attempts"]], "the wait")
     assert backend.run("job")["status"] == "skipped"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tests.local.ear import intake_of
 from wherry.local.alerts import Alerts
+from wherry.local.clerk import Clerk
 from wherry.local.consequences import Consequences
 from wherry.local.database import Database
 from wherry.local.floor import Floor
@@ -96,17 +97,23 @@ class Hall:
         self.holding = Holding(lambda: self.jobfile, self.database, self.queues, self.runs)
         self.intake = intake_of(jobfile, self.database, self.runs, clock, self)
         alerts = Alerts(self.database, clock, lambda: self.jobfile, self.errors.append, silent=True)
+        clerk = Clerk(
+            jobfile=lambda: self.jobfile,
+            runs=self.runs,
+            holding=self.holding,
+            consequences=Consequences(self.intake, alerts, self.errors.append),
+            clock=clock,
+            me=self.me,
+            failed=self.errors.append,
+        )
         self.floor = Floor(
             jobfile=lambda: self.jobfile,
             database=self.database,
-            runs=self.runs,
+            clerk=clerk,
             worker=self.idle,
             executor=self.idle,
-            consequences=Consequences(self.intake, alerts, self.errors.append),
-            holding=self.holding,
             takers=Takers(lambda: self.jobfile, self.queues, clock),
             clock=clock,
-            me="1:1",
             places=places,
             listener=lambda run: None,
             failed=self.errors.append,

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from wherry.errors import NotFound
 from wherry.local.clock import to_ms
 from wherry.local.database import Database
+from wherry.local.held import Held
 from wherry.local.queue_records import NewMessage, QueueError
 from wherry.local.queues import Queues
 from wherry.model import Queue
@@ -41,6 +42,7 @@ class Bench:
         self.arrivals: list[str] = []
         self.database = Database(str(path))
         self.queues = Queues(self.database, queues, lambda: self.now, self.arrivals.append)
+        self.held = Held(self.queues)
 
     def send(self, queue, *bodies, **more):
         return self.queues.send(queue, [NewMessage(body=body, **more) for body in bodies])
@@ -416,7 +418,7 @@ def test_a_dead_letter_frees_its_group_and_comes_back_into_it(bench):
 
 
 def take(bench, queue, holder, most=1):
-    return bench.write(lambda tx: bench.queues.take_within(tx, queue, most, holder, bench.now))
+    return bench.write(lambda tx: bench.held.take(tx, queue, most, holder, bench.now))
 
 
 def test_a_held_message_stays_hidden_however_long_the_run_takes(bench):
@@ -428,7 +430,7 @@ def test_a_held_message_stays_hidden_however_long_the_run_takes(bench):
     assert bench.queues.in_flight_of("run-1") == 1
     assert bench.queues.next_due("slow") is None
     assert bench.queues.prune() == 0
-    bench.write(lambda tx: bench.queues.finish_within(tx, [held.id]))
+    bench.write(lambda tx: bench.held.finish(tx, [held.id]))
     assert bench.counts("slow") == (0, 0, 0)
     assert bench.queues.finished("slow", timedelta(minutes=5)) == 1
 
@@ -436,28 +438,28 @@ def test_a_held_message_stays_hidden_however_long_the_run_takes(bench):
 def test_each_attempt_is_a_receive_and_what_fails_for_the_last_time_is_a_dead_letter_of_its_run(bench):
     bench.send("plain", "a")
     (held,) = take(bench, "plain", "run-1")
-    bench.write(lambda tx: bench.queues.count_within(tx, [held.id]))
+    bench.write(lambda tx: bench.held.count(tx, [held.id]))
     assert bench.queues.peek("plain")[0].receives == 2
-    bench.write(lambda tx: bench.queues.bury_within(tx, [held.id], bench.now))
+    bench.write(lambda tx: bench.held.bury(tx, [held.id], bench.now))
     (letter,) = bench.queues.peek("plain-dead-letters")
     assert (letter.id, letter.run_id, letter.receives, letter.state) == (held.id, "run-1", 2, "waiting")
-    again = bench.write(lambda tx: bench.queues.hold_again_within(tx, "plain", held.id, "run-1"))
+    again = bench.write(lambda tx: bench.held.hold_again(tx, "plain", held.id, "run-1"))
     assert (again.id, again.receives, again.queue) == (held.id, 3, "plain")
     assert bench.counts("plain") == (0, 1, 0)
     assert bench.counts("plain-dead-letters") == (0, 0, 0)
-    assert bench.write(lambda tx: bench.queues.hold_again_within(tx, "plain", held.id, "run-2")) is None
+    assert bench.write(lambda tx: bench.held.hold_again(tx, "plain", held.id, "run-2")) is None
 
 
 def test_a_message_is_released_for_now_or_for_later_and_perhaps_not_counted(bench):
     bench.send("plain", "a")
     (held,) = take(bench, "plain", "run-1")
-    bench.write(lambda tx: bench.queues.release_within(tx, [held.id], bench.now, seconds(7)))
+    bench.write(lambda tx: bench.held.release(tx, [held.id], bench.now, seconds(7)))
     assert bench.queues.next_due("plain") == bench.now + seconds(7)
     bench.later(7)
     (held,) = take(bench, "plain", "run-1")
     assert held.receives == 2
     bench.arrivals.clear()
-    bench.write(lambda tx: bench.queues.release_within(tx, [held.id], bench.now, uncount=True))
+    bench.write(lambda tx: bench.held.release(tx, [held.id], bench.now, uncount=True))
     assert bench.arrivals == ["plain"]
     assert take(bench, "plain", "run-2")[0].receives == 2
 

@@ -19,10 +19,9 @@ from wherry.aws import agents, capacity, overrides, owntask, policy, queues, sca
 from wherry.aws.names import Names
 from wherry.aws.policy import arn, sub
 from wherry.aws.storage import Resource, resource
+from wherry.messages import QUEUE_URL
 from wherry.model import Environment, Job, JobFile, Queue, QueueTrigger
 
-#: The variable in which a command that polls by itself finds its queue.
-QUEUE_URL = "QUEUE_URL"
 _STRATEGY = {"fargate": "FARGATE", "fargate-spot": "FARGATE_SPOT"}
 Definition = dict[str, Any]
 

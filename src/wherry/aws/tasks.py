@@ -14,6 +14,7 @@ from wherry.aws.given import Given
 from wherry.aws.jsonata import is_dynamic, key, queue_key
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
+from wherry.messages import QUEUE_URL
 from wherry.model import Environment, Helper, Job, JobFile, QueueTrigger
 
 _PREFIX = "run"
@@ -117,7 +118,7 @@ def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dic
     }
     polled = [trigger.queue for trigger in job.triggers if isinstance(trigger, QueueTrigger) and not trigger.is_managed]
     if polled:
-        facts["QUEUE_URL"] = sub(named[queue_key(polled[0])])
+        facts[QUEUE_URL] = sub(named[queue_key(polled[0])])
     return facts | static
 
 

@@ -12,6 +12,7 @@ from wherry.executors.combined import Combined
 from wherry.executors.containers import began
 from wherry.executors.proc import is_alive
 from wherry.executors.process import ProcessExecutor
+from wherry.local.clerk import Clerk
 from wherry.local.consequences import Consequences
 from wherry.local.floor import Floor, Listener
 from wherry.local.takers import Takers
@@ -123,17 +124,23 @@ def make_floor(
         in_containers=chosen == DOCKER,
     )
     host.worker = worker
+    clerk = Clerk(
+        jobfile=lambda: workspace.jobfile,
+        runs=workspace.runs,
+        holding=workspace.holding,
+        consequences=consequences,
+        clock=workspace.clock,
+        me=workspace.me,
+        failed=failed,
+    )
     return Floor(
         jobfile=lambda: workspace.jobfile,
         database=workspace.database,
-        runs=workspace.runs,
+        clerk=clerk,
         worker=worker,
         executor=executor,
-        consequences=consequences,
-        holding=workspace.holding,
         takers=Takers(lambda: workspace.jobfile, workspace.queues, workspace.clock),
         clock=workspace.clock,
-        me=workspace.me,
         places=places,
         listener=listener,
         failed=failed,

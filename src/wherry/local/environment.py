@@ -13,6 +13,7 @@ from wherry.errors import MissingValue, WherryError
 from wherry.executors import Launch, Part
 from wherry.local.home import Home
 from wherry.local.records import dump_document
+from wherry.messages import QUEUE_URL
 from wherry.model import LOCAL_ACCOUNT, LOCAL_REGION, Helper, Job, JobFile, QueueTrigger, Run
 
 #: What an attempt inherits of the engine's own environment.
@@ -21,8 +22,6 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 EVENT_LIMIT = 8_000
 #: Names that file, and where it is in a container.
 EVENT_FILE = "WHERRY_EVENT_FILE"
-#: Names the queue that a command polls by itself.
-QUEUE_URL = "QUEUE_URL"
 _EVENT_INSIDE = "/run/wherry/event.json"
 #: Where a container finds the folder of the file that a message comes as.
 _FILES_INSIDE = "/run/wherry/files"
@@ -89,53 +88,38 @@ def prepare(
         interval=interval_of(run),
         file=None if file is None else f"{files_folder(home, run.id, in_container=in_container)}/{file}",
     )
-    own = {name: mapping.parse(value).render(context) for name, value in job.env.items()} | dict(run.overrides.env)
+    own = _polled(run, job, access) | _rendered(job.env, context) | dict(run.overrides.env)
     command = _command(job, run, context)
     if not (in_container or command):
-        raise WherryError(
-            f"job `{job.name}` has no command, so it cannot run as a process",
-            hint="add `command:` to the job; an image's own command needs `--executor docker`",
-        )
-    attempt = run.attempts[-1].number
-    common = {} if in_container else inherited()
-    if access is not None and jobfile.queues and "PATH" in common:
-        common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
-    common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
+        raise _no_command("job", f"job `{job.name}`")
+    common = _common(run, jobfile, home, access, in_container=in_container)
     files = {}
-    own = _polled(run, job, access) | own
-    common |= _aws(jobfile, access) | _facts(run, attempt, home)
     if in_container and EVENT_FILE in common:
         files[_EVENT_INSIDE] = common[EVENT_FILE]
         common[EVENT_FILE] = _EVENT_INSIDE
     if in_container and file is not None:
         files[_FILES_INSIDE] = f"{home.files}/{run.id}"
     secret = _secrets(job, secrets)
-    folder = folder_of(job, jobfile)
     helpers = {}
     for helper in job.helpers:
-        rendered = {name: mapping.parse(value).render(context) for name, value in helper.env.items()}
         helper_command = _helper_command(helper, context)
         if not (in_container or helper_command):
-            raise WherryError(
-                f"helper `{helper.name}` of job `{job.name}` has no command, so it cannot run as a process",
-                hint="add `command:` to the helper; an image's own command needs `--executor docker`",
-            )
+            raise _no_command("helper", f"helper `{helper.name}` of job `{job.name}`")
         helpers[helper.name] = Part(
             command=helper_command,
-            env=common | rendered | secret,
-            folder=folder,
-            log=home.log(run.id, attempt, helper.name),
+            env=common | _rendered(helper.env, context) | secret,
+            folder=folder_of(job, jobfile),
+            log=home.log(run.id, run.attempts[-1].number, helper.name),
             image=helper.image,
             files=files,
         )
-    _refuse_nul(
-        [*command, *own.values(), *secret.values(), *(text for part in helpers.values() for text in part.command)]
-    )
+    texts = [text for part in helpers.values() for text in part.command]
+    _refuse_nul([*command, *own.values(), *secret.values(), *texts])
     launch = Launch(
         command=command,
         env=common | own | secret,
-        folder=folder,
-        log=home.log(run.id, attempt),
+        folder=folder_of(job, jobfile),
+        log=home.log(run.id, run.attempts[-1].number),
         helpers=helpers,
         image=job.image,
         files=files,
@@ -143,6 +127,26 @@ def prepare(
         cpus=job.cpu,
     )
     return dataclasses.replace(run, command=command, env=own), launch
+
+
+def _rendered(env: Mapping[str, str], context: mapping.Context) -> dict[str, str]:
+    return {name: mapping.parse(value).render(context) for name, value in env.items()}
+
+
+def _no_command(kind: str, whose: str) -> WherryError:
+    return WherryError(
+        f"{whose} has no command, so it cannot run as a process",
+        hint=f"add `command:` to the {kind}; an image's own command needs `--executor docker`",
+    )
+
+
+def _common(run: Run, jobfile: JobFile, home: Home, access: AwsAccess | None, *, in_container: bool) -> dict[str, str]:
+    """What the job and its helpers have in common."""
+    common = {} if in_container else inherited()
+    if access is not None and jobfile.queues and "PATH" in common:
+        common["PATH"] = f"{_PROGRAMS}:{common['PATH']}"
+    common["PYTHONUNBUFFERED"] = "1"  # a Python program's lines reach the log when they are printed
+    return common | _aws(jobfile, access) | _facts(run, run.attempts[-1].number, home)
 
 
 def _polled(run: Run, job: Job, access: AwsAccess | None) -> dict[str, str]:

@@ -7,31 +7,27 @@ many runs share one commit; then it starts what it claimed. The engine and a lon
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import random
 import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wherry import lifecycle
 from wherry.errors import WherryError
 from wherry.executors import Executor
-from wherry.lifecycle import Admission, Decision
+from wherry.lifecycle import Admission
+from wherry.local.clerk import Clerk, Turn
 from wherry.local.clock import Clock
-from wherry.local.consequences import Consequences
-from wherry.local.database import Database, Transaction
-from wherry.local.holding import Holding
+from wherry.local.database import Database
 from wherry.local.line import Line
-from wherry.local.runs import Queued, Runs, lane_of
+from wherry.local.runs import Queued, lane_of
 from wherry.local.takers import Takers
 from wherry.local.worker import DISMISSED, Finished, Worker
 from wherry.messages import queue_of
-from wherry.model import Job, JobFile, Run, Status
+from wherry.model import JobFile, Run, Status
 
 #: Is told of each step of a run: the run as it then is.
 Listener = Callable[[Run], None]
@@ -43,34 +39,6 @@ _GROUP_PAUSE = timedelta(seconds=1)
 _NAP = 0.1
 
 
-@dataclass
-class _Turn:
-    """What one turn writes, and what came of it."""
-
-    started: list[tuple[Run, str]]
-    finished: list[Finished]
-    expired: list[Queued]
-    doors: list[Queued]
-    chosen: list[Queued]
-    #: Workers that look for messages: the queue of each.
-    seats: list[str]
-    #: Runs as they are after the transaction, for the listener.
-    changed: list[Run] = field(default_factory=list)
-    claimed: list[Run] = field(default_factory=list)
-    #: Those of `chosen` whose FIFO group is busy.
-    early: list[Queued] = field(default_factory=list)
-    #: The workers that found nothing: the queue of each.
-    idle: list[str] = field(default_factory=list)
-    #: Those of `chosen` that were somebody else's, or stopped in the meantime.
-    gone: list[Queued] = field(default_factory=list)
-    admissions: list[tuple[Queued, Admission]] = field(default_factory=list)
-    #: Those that were expected to wait and do not any more: somebody else has dealt with them.
-    left: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.started or self.finished or self.expired or self.doors or self.chosen or self.seats)
-
-
 class Floor:
     """Executes runs, `places` at once."""
 
@@ -79,27 +47,22 @@ class Floor:
         *,
         jobfile: Callable[[], JobFile],
         database: Database,
-        runs: Runs,
+        clerk: Clerk,
         worker: Worker,
         executor: Executor,
-        consequences: Consequences,
-        holding: Holding,
         takers: Takers,
         clock: Clock,
-        me: str,
         places: int,
         listener: Listener,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._jobfile = jobfile
         self._database = database
-        self._runs = runs
+        self._clerk = clerk
+        self.me = clerk.me
         self._executor = executor
-        self._consequences = consequences
-        self._holding = holding
         self._takers = takers
         self._clock = clock
-        self.me = me
         self._places = places
         self._listener = listener
         self._failed = failed
@@ -194,7 +157,7 @@ class Floor:
             return
         self._executor.flush()
         try:
-            self._database.write(lambda transaction: self._transact(transaction, turn))
+            self._database.write(lambda transaction: self._clerk.write(transaction, turn))
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the turn is on disk
             self._undo(turn, error)
         else:
@@ -237,7 +200,7 @@ class Floor:
         while self._offers:
             self.line.add(self._offers.popleft())
 
-    def _gather(self, now: datetime) -> _Turn:
+    def _gather(self, now: datetime) -> Turn:
         started, finished = self.worker.collect()
         started, finished = self._unsettled[0] + started, self._unsettled[1] + finished
         self._unsettled = ([], [])
@@ -250,7 +213,7 @@ class Floor:
             places = 0 if self.draining else self._places - self._taken + len(finished)
             chosen, seats = self._choose(places)
             self._taken += len(chosen) + len(seats)
-        return _Turn(
+        return Turn(
             started=started,
             finished=finished,
             expired=self._expired(now),
@@ -308,98 +271,9 @@ class Floor:
                 found.append(queued)
         return found
 
-    # ------------------------------------------------------------------------------- within the transaction
-
-    def _transact(self, transaction: Transaction, turn: _Turn) -> None:
-        now = self._clock()
-        for run, process in turn.started:
-            self._runs.started(transaction, run, process)
-            turn.changed.append(dataclasses.replace(run, status=Status.RUNNING))
-        for finished in turn.finished:
-            turn.changed.append(self._decide(transaction, finished, now))
-        for queued in turn.expired:
-            job = self._jobfile().jobs.get(queued.job)
-            said = lifecycle.duration(job.deadline if job else None)
-            self._end(transaction, turn, queued.id, Status.TIMED_OUT, f"`deadline: {said}` passed while it waited")
-        for queued in turn.doors:
-            self._ask(transaction, turn, queued, now)
-        for queued in turn.chosen:
-            self._claim(transaction, turn, queued, now)
-        for queue in turn.seats:
-            taken = self._holding.take(transaction, queue, self.me, now, self._failed)
-            if taken is None:
-                turn.idle.append(queue)
-                continue
-            turn.claimed.append(taken)
-            self._consequences.of(transaction, taken, now)
-
-    def _claim(self, transaction: Transaction, turn: _Turn, queued: Queued, now: datetime) -> None:
-        """Take a chosen run, if it may go on."""
-        if reason := self._holding.obsolete(transaction, queued):
-            self._end(transaction, turn, queued.id, Status.SKIPPED, reason, now)
-            turn.gone.append(queued)
-            return
-        if queued.queue and not self._holding.may_begin(transaction, queued.id, queued.queue, now):
-            turn.early.append(queued)
-            return
-        claimed = self._runs.claim(transaction, queued.id, self.me, now)
-        if claimed is None:
-            turn.gone.append(queued)
-            return
-        self._holding.again(transaction, claimed)
-        turn.claimed.append(claimed)
-        self._consequences.of(transaction, claimed, now)
-
-    def _decide(self, transaction: Transaction, finished: Finished, now: datetime) -> Run:
-        run = finished.run
-        job = self._jobfile().jobs.get(run.job)
-        decision = self._holding.judge(
-            run,
-            finished.outcome,
-            job,
-            now=now,
-            chance=random.random(),  # noqa: S311 - jitter
-            deadline_at=lifecycle.deadline_of(job, run.asked_at) if job else None,
-        )
-        self._runs.decide(transaction, run, finished.outcome, decision, now=now, usage=finished.usage)
-        self._holding.settle(transaction, run.id, decision.fate, now)
-        run = _decided(run, decision, now)
-        self._consequences.of(transaction, run, now)
-        return run
-
-    def _ask(self, transaction: Transaction, turn: _Turn, queued: Queued, now: datetime) -> None:
-        """Whether the first run at its job's door may go on beside the others."""
-        job = self._jobfile().jobs.get(queued.job, Job(name=queued.job))
-        active = self._runs.active(transaction, queued)
-        admission = lifecycle.admit(job, active=active, patient=queued.patient)
-        turn.admissions.append((queued, admission))
-        if admission is Admission.GO:
-            if not self._runs.admit(transaction, queued.id):
-                turn.left.append(queued.id)
-        elif admission is Admission.SKIP:
-            others = "another run is" if active == 1 else f"{active} other runs are"
-            self._end(transaction, turn, queued.id, Status.SKIPPED, f"{others} active (`overlap: skip`)", now)
-
-    def _end(
-        self,
-        transaction: Transaction,
-        turn: _Turn,
-        run_id: str,
-        status: Status,
-        reason: str,
-        now: datetime | None = None,
-    ) -> None:
-        now = now or self._clock()
-        run = self._holding.close(transaction, run_id, status, reason, now)
-        if run is None:
-            turn.left.append(run_id)
-            return
-        self._consequences.of(transaction, run, now)
-        turn.changed.append(run)
-
     # -------------------------------------------------------------------------------- after the transaction
 
-    def _settle(self, turn: _Turn) -> None:
+    def _settle(self, turn: Turn) -> None:
         """The turn is on disk: let go of what ended, start what was claimed."""
         self.worker.forget(turn.finished)
         self._give_places_back(turn)
@@ -417,7 +291,7 @@ class Floor:
             self._follow_up(run)
             self._listener(run)
 
-    def _give_places_back(self, turn: _Turn) -> None:
+    def _give_places_back(self, turn: Turn) -> None:
         """Of what has ended, and of what was chosen and could not be taken."""
         with self._lock:
             self._taken -= len(turn.finished) + len(turn.gone) + len(turn.early) + len(turn.idle)
@@ -438,7 +312,7 @@ class Floor:
         elif run.status is Status.QUEUED:
             self.line.add(Queued.of(run, admitted=True))
 
-    def _undo(self, turn: _Turn, error: Exception) -> None:
+    def _undo(self, turn: Turn, error: Exception) -> None:
         """Nothing was written: keep everything for another try, a little later."""
         self._unsettled = (turn.started, turn.finished)
         with self._lock:
@@ -455,8 +329,8 @@ class Floor:
         self._failed(error)
 
     def _close(self, run_id: str, status: Status, reason: str) -> None:
-        turn = _Turn([], [], [], [], [], [])
-        self._database.write(lambda transaction: self._end(transaction, turn, run_id, status, reason))
+        turn = Turn([], [], [], [], [], [])
+        self._database.write(lambda transaction: self._clerk.end(transaction, turn, run_id, status, reason))
         self._settle(turn)
 
     # --------------------------------------------------------------------------------------------- questions
@@ -478,13 +352,3 @@ class Floor:
         if next_time is not None:
             times.append((next_time - self._clock()).total_seconds())
         return min(times)
-
-
-def _decided(run: Run, decision: Decision, now: datetime) -> Run:
-    return dataclasses.replace(
-        run,
-        status=decision.status,
-        due_at=decision.due_at or run.due_at,
-        ended_at=now if decision.status.ended else None,
-        reason=decision.reason,
-    )

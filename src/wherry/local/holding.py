@@ -20,6 +20,7 @@ from wherry import lifecycle, messages
 from wherry.lifecycle import Decision, Fate
 from wherry.local.clock import to_ms
 from wherry.local.database import Database, Transaction, load_sql
+from wherry.local.held import Held
 from wherry.local.queue_records import Received, received_of
 from wherry.local.queues import Queues
 from wherry.local.runs import Queued, Runs
@@ -34,6 +35,7 @@ class Holding:
         self._jobfile = jobfile
         self._database = database
         self._queues = queues
+        self._held = Held(queues)
         self._runs = runs
         self._sql = load_sql("holding")
 
@@ -50,18 +52,18 @@ class Holding:
         job, trigger = taker
         while True:
             run_id = self._runs.new_id(now)
-            received = self._queues.take_within(transaction, queue, trigger.batch, run_id, now)
+            received = self._held.take(transaction, queue, trigger.batch, run_id, now)
             if not received:
                 return None
             work = [message for message in received if not messages.is_test(message.body)]
             if len(work) < len(received):
-                self._queues.finish_within(transaction, [one.id for one in received if one not in work])
+                self._held.finish(transaction, [one.id for one in received if one not in work])
             try:
                 with transaction.nested():
                     if run := self._begin(transaction, run_id, job, trigger, work, owner, now):
                         return run
             except Exception as error:  # noqa: BLE001 - told
-                self._queues.bury_within(transaction, [message.id for message in work], now)
+                self._held.bury(transaction, [message.id for message in work], now)
                 failed(error)
 
     def documents(self, run_id: str, now: datetime) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ class Holding:
         """A further attempt of a run is a further receive of what it holds, unless the one before was none."""
         attempts = run.attempts[run.earlier_attempts :]
         if queue_of(run.cause) is not None and len(attempts) > 1 and lifecycle.is_receive(attempts[-2].outcome):
-            self._queues.count_within(transaction, self._ids(transaction, run.id))
+            self._held.count(transaction, self._ids(transaction, run.id))
 
     def judge(
         self, run: Run, outcome: Outcome, job: Job | None, now: datetime, chance: float, deadline_at: datetime | None
@@ -125,16 +127,16 @@ class Holding:
     def settle(self, transaction: Transaction, run_id: str, fate: Fate | None, now: datetime) -> None:
         """What a decision means for the messages of its run."""
         if fate is Fate.DELETED:
-            self._queues.finish_within(transaction, self._ids(transaction, run_id))
+            self._held.finish(transaction, self._ids(transaction, run_id))
         elif fate is Fate.BURIED:
             held = self._ids(transaction, run_id)
-            self._queues.bury_within(transaction, held, now)
+            self._held.bury(transaction, held, now)
             if not held and not self._runs.read(transaction, run_id).earlier_attempts:
                 self._runs.let_go(transaction, run_id)  # purged meanwhile: there is nothing to deal with
         elif fate is Fate.GIVEN_BACK:
             attempts = self._runs.read(transaction, run_id).attempts
             uncount = bool(attempts) and not lifecycle.is_receive(attempts[-1].outcome)
-            self._queues.release_within(transaction, self._ids(transaction, run_id), now, uncount=uncount)
+            self._held.release(transaction, self._ids(transaction, run_id), now, uncount=uncount)
 
     def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
         """End a run that waits; None when it does not any more. Its messages are buried, or given back if `skipped`."""
@@ -149,7 +151,7 @@ class Holding:
         if queue is None or queue not in self._queues.names():
             return
         for row in transaction.execute(self._sql["letters_of"], {"run_id": run.id}).fetchall():
-            self._queues.hold_again_within(transaction, queue, row["id"], run.id)
+            self._held.hold_again(transaction, queue, row["id"], run.id)
 
     def _begin(
         self,
@@ -188,16 +190,16 @@ class Holding:
         """The first of these has had its run already, and has come back: it shares the fate of that run."""
         first, rest = work[0].id, [message.id for message in work[1:]]
         if rest:
-            self._queues.release_within(transaction, rest, now, uncount=True)
+            self._held.release(transaction, rest, now, uncount=True)
         if run.status is Status.SKIPPED:  # its job did not take these for a while
             self._runs.another_round(transaction, run.id, now)
         if not run.status.ended or run.status is Status.SKIPPED:
-            self._queues.release_within(transaction, [first], now, uncount=True)
-            self._queues.hold_again_within(transaction, work[0].queue, first, run.id)
+            self._held.release(transaction, [first], now, uncount=True)
+            self._held.hold_again(transaction, work[0].queue, first, run.id)
         elif self._runs.is_dead(transaction, run.id):
-            self._queues.bury_within(transaction, [first], now)
+            self._held.bury(transaction, [first], now)
         else:
-            self._queues.finish_within(transaction, [first])
+            self._held.finish(transaction, [first])
 
     def _ids(self, transaction: Transaction, run_id: str) -> list[str]:
         return [row["id"] for row in transaction.execute(self._sql["held_by"], {"run_id": run_id})]

@@ -18,6 +18,7 @@ from wherry.errors import UserError
 from wherry.local.clock import from_ms, to_ms
 from wherry.local.database import Row
 from wherry.model import Queue
+from wherry.target import Message
 
 #: How long dead letters are kept: as long as SQS can.
 LONGEST_RETENTION = timedelta(days=14)
@@ -250,3 +251,19 @@ def ms_of(span: timedelta) -> int:
 def expired_ms(settings: Settings, now: datetime) -> int:
     """What was sent until then is over its retention."""
     return to_ms(now) - ms_of(settings.retention)
+
+
+def message_of(row: Row, now_ms: int) -> Message:
+    """A message as people see it."""
+    hidden = row["visible_ms"] > now_ms
+    attributes = json.loads(row["attributes"])
+    return Message(
+        id=row["id"],
+        body=row["body"],
+        sent_at=from_ms(row["sent_ms"]),
+        receives=row["receives"],
+        state="waiting" if not hidden else "delayed" if row["received_ms"] is None else "in flight",
+        group=row["group_id"] or "",
+        attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
+        run_id=row["letter_of"] or row["receiver"] or None,
+    )

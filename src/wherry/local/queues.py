@@ -35,11 +35,11 @@ from wherry.local.queue_records import (
     Sent,
     Settings,
     expired_ms,
+    message_of,
     ms_of,
-    received_of,
     settings_of,
 )
-from wherry.local.taking import Taker, bury, prune, take
+from wherry.local.taking import Taker, prune, take
 from wherry.model import Queue, did_you_mean
 from wherry.target import Message
 
@@ -79,6 +79,10 @@ class Queues:
             self._database.write(work)
         self._settings = settings
         self.polls.wake_all()
+
+    def now(self) -> datetime:
+        """What the clock says."""
+        return self._clock()
 
     # --------------------------------------------------------------------------------------------- what there is
 
@@ -141,7 +145,7 @@ class Queues:
         asked = {"queue": queue, "limit": limit, "expired_ms": expired_ms(settings, now)}
         with self._database.reading() as connection:
             rows = connection.execute(SQL["peek"], asked).fetchall()
-        return [_message(row, to_ms(now)) for row in rows]
+        return [message_of(row, to_ms(now)) for row in rows]
 
     def next_due(self, queue: str) -> datetime | None:
         """When the next hidden or delayed message becomes visible; None when none will by itself."""
@@ -153,11 +157,6 @@ class Queues:
         asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
         with self._database.reading() as connection:
             return int(connection.execute(SQL["in_flight_of"], asked).fetchone()[0])
-
-    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
-        """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
-        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
-        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
 
     # --------------------------------------------------------------------------------------------- for clients
 
@@ -177,18 +176,10 @@ class Queues:
 
         def work(transaction: Transaction) -> list[Sent]:
             sent = [post(transaction, settings, message, now_ms) for message in messages]
-            self._announce(transaction, queue, sum(not one.is_duplicate for one in sent))
+            self.announce_within(transaction, queue, sum(not one.is_duplicate for one in sent))
             return sent
 
         return self._database.write(work)
-
-    def send_within(self, transaction: Transaction, queue: str, message: NewMessage) -> Sent:
-        """Send a message that was checked as a part of a larger transaction, e.g. the one of the object it tells of."""
-        settings, now_ms = self.settings(queue), to_ms(self._clock())
-        sent = post(transaction, settings, message, now_ms)
-        if not sent.is_duplicate:
-            self._announce(transaction, queue, 1)
-        return sent
 
     def receive(
         self,
@@ -244,7 +235,7 @@ class Queues:
                     outcome = error
                 outcomes.append(outcome)
             if deleted:
-                self._finished(transaction, queue, deleted)
+                self.finished_within(transaction, queue, deleted)
             return outcomes
 
         return self._database.write(work, durable=False)
@@ -335,77 +326,49 @@ class Queues:
 
         return self._database.write(work, durable=False)
 
-    # --------------------------------------------------------------------------------------------- for runs of messages
+    # --------------------------------------------------------------------------------------------- steps
+
+    def send_within(self, transaction: Transaction, queue: str, message: NewMessage) -> Sent:
+        """Send a message that was checked as a part of a larger transaction, e.g. the one of the object it tells of."""
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
+        sent = post(transaction, settings, message, now_ms)
+        if not sent.is_duplicate:
+            self.announce_within(transaction, queue, 1)
+        return sent
 
     def take_within(
-        self, transaction: Transaction, queue: str, most: int, holder: str, now: datetime
-    ) -> list[Received]:
-        """Receive messages for a run that holds them: they are hidden until it lets go of them.
-
-        What was received too often already goes to the dead letters instead.
-        """
-        return self._take(transaction, self.settings(queue), most, Taker(holder, holds=True), now, timedelta(0))
-
-    def hold_again_within(self, transaction: Transaction, queue: str, message_id: str, holder: str) -> Received | None:
-        """Take a certain message back, out of the dead letters if it is there, for a run that holds it again.
-
-        None when it is not there any more, or somebody else holds it.
-        """
-        settings, now_ms = self.settings(queue), to_ms(self._clock())
-        rows = self._of_ids(transaction, [message_id])
-        asked = {
-            "id": message_id,
-            "queue": queue,
-            "letters": settings.letters,
-            "visible_ms": HELD_MS,
-            "now_ms": now_ms,
-            "holder": holder,
-        }
-        if not rows or not transaction.execute(SQL["hold_again"], asked).rowcount:
-            return None
-        return received_of(rows[0], now_ms, queue)
-
-    def count_within(self, transaction: Transaction, message_ids: Sequence[str]) -> None:
-        """A further attempt is a further receive."""
-        transaction.execute(SQL["count_again"], {"ids": json.dumps(message_ids)})
-
-    def finish_within(self, transaction: Transaction, message_ids: Sequence[str]) -> None:
-        """The work is done: the messages are deleted."""
-        rows = self._of_ids(transaction, message_ids)
-        transaction.execute(SQL["delete_ids"], {"ids": json.dumps(message_ids)})
-        for queue in {row["queue"] for row in rows}:
-            self._finished(transaction, queue, sum(row["queue"] == queue for row in rows))
-
-    def bury_within(self, transaction: Transaction, message_ids: Sequence[str], now: datetime) -> None:
-        """The messages go to the dead letters of their queue; where there are none they are given back."""
-        rows = self._of_ids(transaction, message_ids)
-        for queue in {row["queue"] for row in rows}:
-            settings = self._settings.get(queue)
-            if settings is None or settings.letters is None:
-                self.release_within(transaction, [row["id"] for row in rows if row["queue"] == queue], now)
-                continue
-            own = [row for row in rows if row["queue"] == queue]
-            bury(transaction, settings, own, to_ms(now))
-            self._announce(transaction, settings.letters, len(own))
-            if settings.is_fifo:
-                self._announce(transaction, queue, 1)
-
-    def release_within(
         self,
         transaction: Transaction,
-        message_ids: Sequence[str],
+        settings: Settings,
+        most: int,
+        taker: Taker,
         now: datetime,
-        after: timedelta = timedelta(0),
-        *,
-        uncount: bool = False,
-    ) -> None:
-        """Give messages back, for now or for later; `uncount`: as if this receive had not been."""
-        asked = {"ids": json.dumps(message_ids), "visible_ms": to_ms(now) + ms_of(after), "uncount": int(uncount)}
-        transaction.execute(SQL["release"], asked)
-        if not after:
-            rows = self._of_ids(transaction, message_ids)
-            for queue in {row["queue"] for row in rows}:
-                self._announce(transaction, queue, sum(row["queue"] == queue for row in rows))
+        hidden: timedelta,
+    ) -> list[Received]:
+        """Receive up to `most` messages, hidden for so long; what was received too often goes to the dead letters."""
+        now_ms = to_ms(now)
+        taken = take(transaction, settings, most, taker=taker, now_ms=now_ms, visible_ms=now_ms + ms_of(hidden))
+        if taken.buried and settings.letters:
+            self.announce_within(transaction, settings.letters, taken.buried)
+        return taken.received
+
+    def finished_within(self, transaction: Transaction, queue: str, messages: int) -> None:
+        """Count messages that are done with."""
+        now_ms = to_ms(self._clock())
+        asked = {"queue": queue, "minute_ms": now_ms - now_ms % _MINUTE, "messages": messages}
+        transaction.execute(SQL["tally"], asked)
+        if queue.endswith(".fifo"):  # the next one of its group can be received
+            self.announce_within(transaction, queue, messages)
+
+    def announce_within(self, transaction: Transaction, queue: str, messages: int) -> None:
+        """After the commit tell those who wait that there are messages to receive."""
+        if messages:
+            transaction.after_commit(partial(self._arrived, queue, messages))
+
+    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
+        """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
+        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
 
     # --------------------------------------------------------------------------------------------- inside
 
@@ -416,24 +379,9 @@ class Queues:
             if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
                 return []
             hidden = settings.visibility if visibility is None else visibility
-            return self._take(transaction, settings, most, Taker(receiver), self._clock(), hidden)
+            return self.take_within(transaction, settings, most, Taker(receiver), self._clock(), hidden)
 
         return self._database.write(work, durable=False)
-
-    def _take(
-        self,
-        transaction: Transaction,
-        settings: Settings,
-        most: int,
-        taker: Taker,
-        now: datetime,
-        hidden: timedelta,
-    ) -> list[Received]:
-        now_ms = to_ms(now)
-        taken = take(transaction, settings, most, taker=taker, now_ms=now_ms, visible_ms=now_ms + ms_of(hidden))
-        if taken.buried and settings.letters:
-            self._announce(transaction, settings.letters, taken.buried)
-        return taken.received
 
     def _delete(self, transaction: Transaction, settings: Settings, handle: str) -> int:
         """Delete the message of a receive, if that was its last one; gives how many that were."""
@@ -466,23 +414,9 @@ class Queues:
             raise bad_value(int(span.total_seconds()), "VisibilityTimeout", reason)
         transaction.execute(SQL["hide"], {"sequence": row["sequence"], "visible_ms": visible_ms})
         if not span:
-            self._announce(transaction, queue, 1)
+            self.announce_within(transaction, queue, 1)
         else:  # those who wait for the next message that becomes visible may wait for too long
             transaction.after_commit(partial(self.polls.wake_queue, queue))
-
-    def _of_ids(self, transaction: Transaction, message_ids: Sequence[str]) -> list[Row]:
-        return transaction.execute(SQL["of_ids"], {"ids": json.dumps(message_ids)}).fetchall()
-
-    def _finished(self, transaction: Transaction, queue: str, messages: int) -> None:
-        now_ms = to_ms(self._clock())
-        asked = {"queue": queue, "minute_ms": now_ms - now_ms % _MINUTE, "messages": messages}
-        transaction.execute(SQL["tally"], asked)
-        if queue.endswith(".fifo"):  # the next one of its group can be received
-            self._announce(transaction, queue, messages)
-
-    def _announce(self, transaction: Transaction, queue: str, messages: int) -> None:
-        if messages:
-            transaction.after_commit(partial(self._arrived, queue, messages))
 
     def _arrived(self, queue: str, messages: int) -> None:
         self.polls.wake(queue, messages)
@@ -497,18 +431,3 @@ class Queues:
     def _seconds_to_due(self, queue: str) -> float | None:
         due_ms = self._next_due_ms(queue)
         return None if due_ms is None else (due_ms - to_ms(self._clock())) / 1000
-
-
-def _message(row: Row, now_ms: int) -> Message:
-    hidden = row["visible_ms"] > now_ms
-    attributes = json.loads(row["attributes"])
-    return Message(
-        id=row["id"],
-        body=row["body"],
-        sent_at=from_ms(row["sent_ms"]),
-        receives=row["receives"],
-        state="waiting" if not hidden else "delayed" if row["received_ms"] is None else "in flight",
-        group=row["group_id"] or "",
-        attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
-        run_id=row["letter_of"] or row["receiver"] or None,
-    )

@@ -21,11 +21,11 @@ from functools import partial
 from wherry import lifecycle
 from wherry.causes import queue_of_worker
 from wherry.local.database import Transaction
-from wherry.local.environment import QUEUE_URL
 from wherry.local.floor import Floor
 from wherry.local.queue_records import Counts
 from wherry.local.runs import Polling
 from wherry.local.workspace import Workspace
+from wherry.messages import QUEUE_URL
 from wherry.model import Ending, JobFile, QueueTrigger, Run, Status
 from wherry.scaling import Load, wanted
 
