@@ -82,11 +82,12 @@ def test_a_new_message_does_not_end_with_a_run_that_somebody_stops(bench):
     (unwanted,) = received(bench, "unwanted")
     run = known(bench, unwanted).run_id
     bench.s3.put_object(Bucket="work", Key=f"queue-stops/{bench.job}/{run}", Body=b"")
-    bench.send("new")
+    (new,) = bench.send("new")
     bench.start(ALL, **TEN)
     wait_for(lambda: letters(bench) == {unwanted["MessageId"]}, "the dead letter")
     bench.wait_for_status("succeeded")
     assert bench.lines() == ["new"]
+    assert [each["number"] for each in by_message(bench)[new]["attempts"]] == [1]
 
 
 def test_a_batch_that_fails_falls_apart_into_runs_of_its_messages(bench, neighbour):
@@ -127,6 +128,21 @@ def test_a_batch_that_somebody_stops_leaves_a_dead_letter_and_a_run_of_each_mess
     wait_for(lambda: letters(bench) == sent, "the dead letters")
     assert set(by_message(bench)) == sent
     assert len(bench.keys()) == 2
+
+
+def test_a_batch_whose_worker_is_killed_comes_back_as_runs_of_its_messages(bench):
+    sent = set(bench.send("a", "b"))
+    first = bench.start("sleep 600", **TEN)
+    (lost,) = bench.wait_for_status("running")
+    first.kill()
+    bench.start(ALL, **TEN)
+    bench.wait_for_status("succeeded", 2)
+    assert sorted(bench.lines()) == ["a", "b"]
+    found = by_message(bench)
+    assert set(found) == sent
+    numbers = {each["run"]: [attempt["number"] for attempt in each["attempts"]] for each in found.values()}
+    assert sorted(numbers.values()) == [[1, 2], [2]]
+    assert numbers[lost["run"]] == [1, 2]
 
 
 def test_a_batch_that_its_deadline_ends_is_over(bench):
