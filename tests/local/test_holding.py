@@ -161,12 +161,13 @@ class Work(RuleBasedStateMachine):
 
     @rule(data=st.data(), is_hopeless=st.booleans())
     def end_in_parts(self, data, is_hopeless):
-        """Some of a batch's objects are missing: the run gives back those that do not fare as its first one does."""
+        """Some of a batch's objects are missing: the run gives back those that do not fare as the one of its cause."""
         run = self.some_run(data, Status.STARTING)
-        held = sorted(self.held_by(run), key=lambda name: self.rows()[name]["sequence"]) if run else []
+        held = self.held_by(run) if run else set()
+        others = sorted(name for name in held if messages.cause_of(self.queue.name, name) != run.cause)
         if len(held) < 2:
             return
-        apart = data.draw(st.sets(st.sampled_from(held[1:]), min_size=1))
+        apart = data.draw(st.sets(st.sampled_from(others), min_size=1, max_size=len(held) - 1))
         outcome = Outcome(ending=Ending.COULD_NOT_START, reason="no object", unfit=True, passing=not is_hopeless)
         last = _with(run.attempts[-1], ended_at=self.now, outcome=outcome)
         decision = self.holding.judge(
@@ -183,7 +184,7 @@ class Work(RuleBasedStateMachine):
         rows = self.rows()
         assert all(rows[name]["holder"] is None and rows[name]["letter_of"] is None for name in apart)
         assert all(rows[name]["receives"] == before[name] - 1 for name in apart)
-        kept = set(held) - apart
+        kept = held - apart
         assert {rows[name]["letter_of" if decision.status.ended else "holder"] for name in kept} == {run.id}
         assert decision.status is (Status.FAILED if is_hopeless or decision.status.ended else Status.QUEUED)
         told = {one["message-id"] for one in self.history.get(run.id).event.detail["messages"]}

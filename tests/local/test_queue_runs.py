@@ -539,6 +539,32 @@ def test_of_a_batch_what_has_lost_its_object_is_buried_alone(project, missing):
     assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
 
 
+def test_a_batch_whose_oldest_message_came_last_is_parted_as_any_other(project):
+    """A run is known by the message that it received first, and keeps it: another run of it there will never be."""
+    project.jobfile(
+        "app: gaps\n"
+        "buckets: {inbox: {}}\n"
+        "queues: {fed: {max_receives: 1}}\n"
+        "jobs:\n"
+        '  packer: {command: [cat, "${event.file}"], on: [{queue: fed, batch: 10}], reads: [inbox]}\n'
+    )
+    project.file("there.txt", "there")
+    project.wherry("cp", "there.txt", "s3://inbox/")
+    for key, delay in (("gone.txt", "1s"), ("there.txt", "0s")):
+        event = {"id": "1", "time": "2026-03-01T00:00:00Z", "source": "aws.s3", "detail-type": "Object Created"}
+        event["detail"] = {"bucket": {"name": "inbox"}, "object": {"key": key}}
+        project.wherry("queue", "send", "fed", json.dumps(event), "--delay", delay)
+    wait_for(lambda: json.loads(project.wherry("queues", "--json").stdout)[0]["waiting"] == 2, "both to be visible")
+    project.up()
+
+    def ended():
+        runs = json.loads(project.wherry("runs", "--json").stdout)
+        return runs if len(runs) == 2 and all(run["ended_at"] for run in runs) else None
+
+    runs = wait_for(ended, "both runs")
+    assert {(run["status"], *_keys_in(run)) for run in runs} == {("succeeded", "there.txt"), ("failed", "gone.txt")}
+
+
 def _keys_in(run):
     return [one["body"]["detail"]["object"]["key"] for one in run["event"]["detail"]["messages"]]
 

@@ -19,7 +19,7 @@ from wherry import causes, mapping, messages
 from wherry.errors import MissingValue
 from wherry.local.buckets import Buckets
 from wherry.local.objects import ObjectError
-from wherry.messages import ObjectName
+from wherry.messages import ObjectName, queue_of
 from wherry.model import Job, JobFile, QueueTrigger, Run
 
 #: The file of one message that tells of no object, and of a batch.
@@ -33,8 +33,8 @@ _NOT_POSSIBLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errn
 class NotTogether(MissingValue):
     """Some of the objects that a batch tells of are there, and some are not.
 
-    The run goes on with those messages that fare as its first one does, and gives the others back (`apart`): so each
-    finds its way in a few rounds, and a run still has the cause that it had.
+    The run goes on with those messages that fare as the one it is known by (its cause), and gives the others back
+    (`apart`): these get a run of their own, and all find their way in a few rounds.
     """
 
     def __init__(self, missing: MissingValue, apart: frozenset[str], *, is_hopeless: bool) -> None:
@@ -42,7 +42,7 @@ class NotTogether(MissingValue):
         #: What the first of the missing ones is about.
         self.missing = missing
         self.apart = apart
-        #: It is the first message that lacks its object: what the run keeps will never start.
+        #: The message of the cause lacks its object: what the run keeps will never start.
         self.is_hopeless = is_hopeless
 
 
@@ -91,7 +91,7 @@ class EventFiles:
         os.makedirs(folder)
         if is_batch:
             try:
-                return self._make_batch(run.job, documents, folder, shown or folder)
+                return self._make_batch(run, documents, folder, shown or folder)
             except NotTogether as error:
                 if held:
                     raise
@@ -118,7 +118,7 @@ class EventFiles:
             for name in set(os.listdir(self._folder)) - run_ids:
                 self.remove(name)
 
-    def _make_batch(self, job: str, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
+    def _make_batch(self, run: Run, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
         files, missing = {}, {}
         for number, document in enumerate(documents, start=1):
             named = messages.object_of(document["Body"])
@@ -126,12 +126,12 @@ class EventFiles:
                 name = f"{number}/{messages.file_name(named)}"  # two keys may end in the same name
                 os.mkdir(f"{folder}/{number}")
                 try:
-                    self._copy(job, named, f"{folder}/{name}")
+                    self._copy(run.job, named, f"{folder}/{name}")
                 except MissingValue as error:
                     missing[str(document["MessageId"])] = error
                 files[document["MessageId"]] = f"{shown}/{name}"
         if missing:
-            raise _parted([str(document["MessageId"]) for document in documents], missing)
+            raise _parted(run, [str(document["MessageId"]) for document in documents], missing)
         _write(f"{folder}/{_BATCH}", messages.lines_of(documents, files))
         return _BATCH
 
@@ -182,10 +182,13 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
         done += copied
 
 
-def _parted(message_ids: Sequence[str], missing: Mapping[str, MissingValue]) -> MissingValue:
+def _parted(run: Run, message_ids: Sequence[str], missing: Mapping[str, MissingValue]) -> MissingValue:
     """What to raise about a batch when the objects of some of its messages are missing."""
     error = next(iter(missing.values()))
-    is_hopeless = message_ids[0] in missing
+    queue = queue_of(run.cause) or ""
+    # Not the oldest one: which was received first depends on when they became visible.
+    first = next((one for one in message_ids if messages.cause_of(queue, one) == run.cause), message_ids[0])
+    is_hopeless = first in missing
     apart = frozenset(one for one in message_ids if (one in missing) is not is_hopeless)
     return NotTogether(error, apart, is_hopeless=is_hopeless) if apart else error
 
