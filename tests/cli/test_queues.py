@@ -124,6 +124,21 @@ def test_what_cannot_be_sent(post, arguments, said):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "arguments", [["send", "x"], ["peek"], ["peek", "--dead"], ["purge", "--yes"], ["redrive", "--yes"]]
+)
+@pytest.mark.parametrize(
+    ("name", "queue"), [("letters-dead-letters", "letters"), ("orders-dead-letters.fifo", "orders.fifo")]
+)
+def test_dead_letters_are_asked_for_by_their_queues_name(post, arguments, name, queue):
+    """Their own is in every URL, so people type it."""
+    verb, *more = arguments
+    assert post.wherry("queue", verb, name, *more, code=2).stderr == (
+        f"error: there is no queue `{name}` in the job file\n"
+        f"  these are the dead letters of `{queue}`: name that, as in `wherry queue peek {queue} --dead`\n"
+    )
+
+
 def test_bytes_are_no_message(post):
     (post.folder / "image.png").write_bytes(b"\x89PNG")
     done = post.wherry("queue", "send", "letters", "--file", "image.png", code=2)

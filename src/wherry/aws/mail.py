@@ -18,8 +18,8 @@ from wherry.aws.client import AwsError
 from wherry.aws.received import Received
 from wherry.aws.site import Site
 from wherry.aws.tasks import has_worker
-from wherry.errors import NotFound, UserError, WherryError
-from wherry.model import Queue, did_you_mean
+from wherry.errors import UserError, WherryError
+from wherry.model import Queue, no_such_queue
 from wherry.target import Draft, Message, QueueState
 
 #: SQS's calls take so many messages at once, and so many bytes.
@@ -171,9 +171,7 @@ class Mail:
     def _queue(self, name: str) -> Queue:
         found = self._site.jobfile.queues.get(name)
         if found is None:
-            raise NotFound(
-                f"there is no queue `{name}` in the job file", hint=did_you_mean(name, self._site.jobfile.queues)
-            )
+            raise no_such_queue(name, self._site.jobfile.queues)
         return found
 
     def _url(self, name: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from wherry.cli import output, sending
 from wherry.cli.cloud import add_yes, ask
 from wherry.cli.context import add_environment, add_json, open_target
-from wherry.errors import NotFound, UserError, WherryError
-from wherry.model import did_you_mean
+from wherry.errors import UserError, WherryError
+from wherry.model import no_such_queue
 from wherry.target import Message, QueueState, Target
 
 #: Characters of a body that a table shows.
@@ -126,7 +126,7 @@ def _state(target: Target, queue: str) -> QueueState:
     """How a queue stands; raises NotFound with the nearest name."""
     states = {state.name: state for state in target.queues()}
     if queue not in states:
-        raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, states))
+        raise no_such_queue(queue, states)
     return states[queue]
 
 

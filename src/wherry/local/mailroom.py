@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from wherry.errors import NotFound
 from wherry.local.queue_records import NewMessage
 from wherry.local.workspace import Workspace
-from wherry.model import LOCAL_ACCOUNT, Queue, did_you_mean
+from wherry.model import LOCAL_ACCOUNT, Queue, no_such_queue
 from wherry.target import Draft, Message, QueueState
 
 #: The rate of a queue is that of so many minutes.
@@ -79,5 +78,5 @@ class Mailroom:
     def _named(self, queue: str) -> Queue:
         queues = self._workspace.jobfile.queues
         if queue not in queues:
-            raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, queues))
+            raise no_such_queue(queue, queues)
         return queues[queue]

@@ -7,6 +7,9 @@ insert or ignore into runs
   (id, job, trigger, cause, event_id, status, admitted, created_ms, asked_ms, due_ms, overrides, owner)
 values (:id, :job, :trigger, :cause, :event_id, :status, :admitted, :now_ms, :now_ms, :now_ms, :overrides, :owner);
 
+-- name: retell
+update events set document = :document where id = (select event_id from runs where id = :id);
+
 -- name: active
 -- Those that work on messages do not count: how many of them there are at once is their queue's affair.
 select count(*) from runs
