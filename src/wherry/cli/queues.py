@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with open_target(arguments) as target:
         states = target.queues()
     if states and not any(state.is_there for state in states):
-        raise not_deployed("no queue of the job file is", arguments)
+        raise not_deployed("the queues of the job file are", arguments)
     if arguments.json:
         output.say_json([queue_as_json(state) for state in states])
     elif states:
