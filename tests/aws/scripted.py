@@ -46,7 +46,7 @@ class Scripted(Aws):
             raise answer
         return answer
 
-    def once(self, service, operation, /, **parameters):
+    def once(self, service, operation, /, *, is_known_again, **parameters):
         return self.call(service, operation, **parameters)
 
     def carefully(self, service, operation, is_done, /, **parameters):

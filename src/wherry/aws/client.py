@@ -138,12 +138,17 @@ class Aws:
             if answer is not None or is_done():
                 return
 
-    def once(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+    def once(self, service: str, operation: str, /, *, is_known_again: bool, **parameters: Any) -> dict[str, Any]:
         """One call whose repetition would do harm that nobody could see: repeated only where it was surely not done.
 
-        Raises AwsError, which `is_unsure` when it may have been done.
+        `is_known_again`: this one AWS knows when it is repeated. Raises AwsError, which `is_unsure` when it may have
+        been done.
         """
-        answers = self._attempts(service, operation, parameters, lambda failed: failed.passes and not failed.is_unsure)
+
+        def is_worth(failed: AwsError) -> bool:
+            return failed.passes and (is_known_again or not failed.is_unsure)
+
+        answers = self._attempts(service, operation, parameters, is_worth)
         return next(answer for answer in answers if answer is not None)
 
     def _attempts(

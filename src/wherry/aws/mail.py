@@ -7,6 +7,7 @@ means nothing; in the queue itself a message that is looked at more often than `
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,7 +53,10 @@ class Mail:
         url = self._url(declared.name)
         ids: list[str] = []
         for some in _batches([_entry(draft, declared) for draft in drafts]):
-            answer = self._send(declared, "send_message_batch", len(ids), len(some), QueueUrl=url, Entries=some)
+            with _sending(declared, len(ids), len(some)):
+                answer = self._site.aws.once(
+                    "sqs", "send_message_batch", is_known_again=declared.is_fifo, QueueUrl=url, Entries=some
+                )
             for failed in answer.get("Failed", ()):
                 raise _refused(str(failed.get("Message") or failed["Code"]), len(ids) + int(failed["Id"]))
             by_id = {done["Id"]: str(done["MessageId"]) for done in answer["Successful"]}
@@ -123,23 +127,8 @@ class Mail:
         # not in a batch, whose answer is no error when SQS refuses the message in it
         url = self._url(declared.name)
         more |= {"MessageBody": message["Body"], "MessageAttributes": given}
-        self._send(declared, "send_message", 0, 1, QueueUrl=url, **more)
-
-    def _send(self, declared: Queue, operation: str, sent: int, count: int, **parameters: Any) -> dict[str, Any]:
-        """Send so many messages, after so many were sent, and none of them twice.
-
-        What a FIFO queue takes it knows again when it is repeated; to a standard queue that is another message. Raises
-        UserError for what SQS refuses, and WherryError when nobody knows whether it was sent.
-        """
-        aws = self._site.aws
-        try:
-            return (aws.call if declared.is_fifo else aws.once)("sqs", operation, **parameters)
-        except AwsError as error:
-            if error.code in _WRONG:
-                raise _refused(error.message.partition(": ")[2] or error.message, sent) from None
-            if error.is_unsure:
-                raise _unsure(error, declared.name, sent, count) from None
-            raise
+        with _sending(declared, 0, 1):
+            self._site.aws.once("sqs", "send_message", is_known_again=declared.is_fifo, QueueUrl=url, **more)
 
     def _queue(self, name: str) -> Queue:
         found = self._site.jobfile.queues.get(name)
@@ -202,13 +191,23 @@ def _refused(message: str, number: int) -> UserError:
     return UserError(f"SQS refuses message {number + 1}: {message}", hint=hint)
 
 
-def _unsure(error: AwsError, queue: str, sent: int, count: int) -> WherryError:
-    which = f"message {sent + 1}" if count == 1 else f"messages {sent + 1} to {sent + count}"
-    before = f"; {sent} were sent before" if sent else ""
-    return WherryError(
-        f"{which} may have been sent or not{before}: {error.message}",
-        hint=f"`wherry queues` counts what is in `{queue}`; what is sent once more may start a second run",
-    )
+@contextlib.contextmanager
+def _sending(queue: Queue, sent: int, count: int) -> Iterator[None]:
+    """Send so many messages after so many others, and none twice: to a standard queue it would be another message.
+
+    Raises UserError for what SQS refuses, and WherryError when nobody knows whether they were sent.
+    """
+    try:
+        yield
+    except AwsError as error:
+        if error.code in _WRONG:
+            raise _refused(error.message.partition(": ")[2] or error.message, sent) from None
+        if not error.is_unsure:
+            raise
+        which = f"message {sent + 1}" if count == 1 else f"messages {sent + 1} to {sent + count}"
+        before = f"; {sent} were sent before" if sent else ""
+        hint = f"`wherry queues` counts what is in `{queue.name}`; what is sent once more may start a second run"
+        raise WherryError(f"{which} may have been sent or not{before}: {error.message}", hint=hint) from None
 
 
 def _message(found: Mapping[str, Any], job: str | None, queue: str, *, dead: bool) -> Message:
