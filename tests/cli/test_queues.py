@@ -53,6 +53,19 @@ def test_no_queues(project):
     assert project.wherry("queues", "--json").stdout == "[]\n"
 
 
+def test_a_queue_that_rests_says_why(project):
+    project.jobfile("app: post\nqueues: {letters: {}}\njobs: {open: {command: [./knife], on: [{queue: letters}]}}\n")
+    project.up()
+    project.wherry("queue", "send", "letters", "hello")
+    stumble = wait_for(lambda: states(project)["letters"]["stumble"], "the reason")
+    assert stumble["what"].startswith("could not start: ")
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert stumble["remedy"] == f"`wherry explain {run['id']}` says more"
+    project.file("knife", "#!/bin/sh\n", mode=0o755)
+    wait_for(lambda: json.loads(project.wherry("runs", "--json").stdout)[0]["status"] == "succeeded", "its end")
+    assert states(project)["letters"]["stumble"] is None
+
+
 def test_what_is_sent_is_what_was_given(post):
     sent = post.wherry("queue", "send", "letters", "an argument")
     assert sent.stdout.strip() == json.loads(post.wherry("queue", "peek", "letters", "--json").stdout)[0]["id"]
