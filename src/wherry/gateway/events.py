@@ -21,6 +21,7 @@ LARGEST_CALL = 1_048_576
 
 def put_events(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """PutEvents: each entry is taken or refused by itself."""
+    call.services.guard.may_emit(call.caller)
     entries = parameters.get("Entries")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_ENTRIES:
         raise AwsError("ValidationException", "Entries must have from 1 to 10 members", 400)
