@@ -46,6 +46,7 @@ def get_versioning(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG0
 
 def create_bucket(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG001
     """CreateBucket: what is declared is there already; nothing else can be made."""
+    call.services.guard.is_owner(call.caller, f"create bucket `{bucket}`", "the job file declares them", "AccessDenied")
     if bucket in call.services.buckets.names():
         raise AwsError("BucketAlreadyOwnedByYou", f"bucket `{bucket}` is in the job file, so it is there already", 409)
     raise AwsError("AccessDenied", f"buckets are declared in the job file: add `{bucket}: {{}}` to its `buckets`", 403)
