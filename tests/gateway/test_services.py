@@ -71,14 +71,18 @@ def test_a_secret_that_is_no_text(client, engine):
 
 def test_parameters(client):
     ssm = client("ssm")
-    parameter = ssm.get_parameter(Name="prod/key", WithDecryption=True)["Parameter"]
+    secrets = "/aws/reference/secretsmanager"
+    parameter = ssm.get_parameter(Name=f"{secrets}/prod/key", WithDecryption=True)["Parameter"]
     assert (parameter["Type"], parameter["Value"]) == ("SecureString", "plain")
-    reference = ssm.get_parameter(Name="/aws/reference/secretsmanager/api-token", WithDecryption=True)
-    assert reference["Parameter"]["Value"] == "s3cr3t"
-    several = ssm.get_parameters(Names=["prod/key", "nope"], WithDecryption=True)
-    assert [parameter["Name"] for parameter in several["Parameters"]] == ["prod/key"]
-    assert several["InvalidParameters"] == ["nope"]
-    assert refused(ssm.get_parameter, Name="nope", WithDecryption=True) == "ParameterNotFound"
+    assert parameter["ARN"] == f"arn:aws:ssm:us-east-1:000000000000:parameter{secrets}/prod/key"
+    names = [f"{secrets}/prod/key", f"{secrets}/nope", "prod/key"]
+    several = ssm.get_parameters(Names=names, WithDecryption=True)
+    assert [parameter["Name"] for parameter in several["Parameters"]] == names[:1]
+    assert several["InvalidParameters"] == names[1:]
+    # on AWS there is none by a secret's plain name
+    for name, said in (("prod/key", f"only secrets: `{secrets}/prod/key`"), (names[1], "`wherry secrets set nope`")):
+        with pytest.raises(ClientError, match=f"ParameterNotFound.*{said}"):
+            ssm.get_parameter(Name=name, WithDecryption=True)
 
 
 def test_who_am_i(client):
