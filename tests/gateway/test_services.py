@@ -50,6 +50,18 @@ def test_put_events_has_limits(client):
     assert refused(client("events").put_events, Entries=[entry] * 10) == "ValidationException"
 
 
+def test_an_event_that_no_run_could_be_given_on_aws_is_refused_here(client, engine):
+    detail = json.dumps({"x": "y" * 258_000})
+    entry = {"Source": "orders", "DetailType": "placed", "Detail": detail}
+    said = "job `placed` can be given 258,048 at most: Step Functions takes no more on AWS: put what is large into a bucket"
+    with pytest.raises(ClientError, match=f"ValidationException.*{said}"):
+        client("events").put_events(Entries=[entry])
+    (engine.folder / "large.json").write_text(f'{{"source": "orders", "detail-type": "placed", "detail": {detail}}}')
+    assert "the event has 258,2" in engine.wherry("emit", "large.json", code=2).stderr
+    # nobody but the bus has to take it, or a queue
+    assert client("events").put_events(Entries=[{**entry, "Source": "shop"}])["FailedEntryCount"] == 0
+
+
 def test_secrets(client):
     secrets = client("secretsmanager")
     got = secrets.get_secret_value(SecretId="api-token")
