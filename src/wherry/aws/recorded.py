@@ -35,6 +35,11 @@ class Place(NamedTuple):
         """... and after its last one."""
         return f"wherry: run {self.run_id} attempt {self.number} ends: "
 
+    def stream_of(self, helper: str) -> str:
+        """The stream of another container of the same task: `PREFIX/CONTAINER/TASK`."""
+        prefix, _, task = self.stream.rsplit("/", 2)
+        return f"{prefix}/{helper}/{task}"
+
 
 def working(record: Mapping[str, Any]) -> str:
     """The task (ARN) that works on a run, as far as its record tells; empty when none does."""
