@@ -161,8 +161,15 @@ def test_an_exit_code_that_is_no_signals_is_the_jobs_own_word(code):
         (Outcome(ending=Ending.TIMED_OUT, reason="it ran longer than `deadline: 1h`"), "raise `deadline` of job"),
         (Outcome(ending=Ending.OUT_OF_MEMORY, reason="it took 300 MB"), "raise `memory` of job `report`"),
         (Outcome(ending=Ending.LOST), "`retry` in the job file would try again"),
-        (exited(1, "access to `out` denied: not in its `writes`"), "the job's `reads`, `writes` or `sends`"),
-        (exited(255, "job `b` may not send to queue `q`: add `sends: [q]`"), "the job's `reads`, `writes` or `sends`"),
+        (exited(1, "access to `out` denied: not in its `writes`"), "add to the job what the gateway names above"),
+        (
+            exited(255, "job `b` may not send to queue `q`: add `sends: [q]`"),
+            "add to the job what the gateway names above",
+        ),
+        (
+            exited(1, "job `b` may not put events on the bus: add `emits: true`"),
+            "add to the job what the gateway names",
+        ),
         (exited(3), "read the end of the log"),
     ],
 )

@@ -5,11 +5,13 @@ Every environment asks here, so that one event starts the same jobs under the sa
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from wherry import announcements, mapping, pattern
+from wherry.errors import UserError
 from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, Job, JobFile, QueueTrigger, UploadTrigger
 
 #: The causes of runs that fill an interval afterwards begin so.
@@ -24,6 +26,13 @@ _WORKER = "worker:"
 #: How a resource begins that makes an event the same event again, however often it was put on a bus: each time it gets
 #: another id there.
 ONCE = "wherry:once/"
+
+#: What an execution takes as its input, in bytes (Step Functions Developer Guide, "Quotas").
+LARGEST_INPUT = 262_144
+#: The largest event that starts a job: its name, the trigger and the cause go with it.
+LARGEST_EVENT = LARGEST_INPUT - 4_096
+#: What to do about more.
+SMALLER = "put what is large into a bucket, and its key into the event"
 
 #: What a bucket is called where the jobs run: events name it so.
 BucketName = Callable[[Bucket], str]
@@ -96,6 +105,19 @@ def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[
             yield queue.name, upload_pattern(name_of(jobfile.buckets[feed.bucket]), feed.prefix, feed.suffix)
         else:
             yield queue.name, dict(feed.pattern or {})
+
+
+def check_size(event: Event, started_by: Callable[[Event], Iterable[str]]) -> None:
+    """Raise UserError for an event that is larger than a job that it starts could be given on AWS, here as there.
+
+    The bus takes more, and so does a queue: who puts it would hear nothing, and the job neither.
+    """
+    size = len(json.dumps(event.document, ensure_ascii=False, separators=(",", ":")).encode())
+    if size <= LARGEST_EVENT:
+        return
+    for job in started_by(event):
+        said = f"the event has {size:,} bytes, and job `{job}` can be given {LARGEST_EVENT:,} at most"
+        raise UserError(f"{said}: Step Functions takes no more on AWS", hint=SMALLER)
 
 
 def fed_by(jobfile: JobFile, name_of: BucketName, event: Event) -> list[str]:

@@ -186,12 +186,8 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
 def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
     if outcome.ending is Ending.EXITED:
-        refused = any(key in outcome.reason for key in ("reads", "writes", "sends"))
-        return (
-            "add what the gateway names above to the job's `reads`, `writes` or `sends`; the next attempt has it"
-            if refused
-            else ""
-        )
+        refused = any(key in outcome.reason for key in ("reads", "writes", "sends", "emits"))
+        return "add to the job what the gateway names above; the next attempt has it" if refused else ""
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
     if limit and job and any(isinstance(each, QueueTrigger) and not each.is_managed for each in job.triggers):
         return f"`{limit[1]}` bounds the whole life of a worker that polls by itself: leave it out of job `{name}`"

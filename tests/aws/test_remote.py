@@ -478,6 +478,13 @@ def test_events_of_aws_cannot_be_made():
         target.emit([new_event("aws.s3", "Object Created", {}, now=NOW)])
 
 
+def test_an_event_that_no_run_could_be_given_is_not_put():
+    target, aws = remote()
+    with pytest.raises(UserError, match=r"the event has 300,\d+ bytes, and job `nightly` can be given 258,048 at most"):
+        target.emit([new_event("shop", "order placed", {"order": "7" * 300_000}, now=NOW)])
+    assert not aws.asked("put_events")
+
+
 def test_a_run_that_does_not_come_is_missed_aloud():
     target, _ = remote(put_events={"Entries": [{"EventId": "e-1"}]}, get_execution_history=MISSING)
     with pytest.raises(WherryError, match="`nightly` should have begun and did not"):

@@ -13,15 +13,12 @@ from wherry.aws.client import AwsError
 from wherry.aws.names import execution_name
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
-from wherry.causes import is_patient, queues_of, replayed_run, wants_file
+from wherry.causes import LARGEST_INPUT, SMALLER, is_patient, queues_of, replayed_run, wants_file
 from wherry.errors import UserError
 from wherry.ids import RunIds
 from wherry.messages import run_id_of
 from wherry.model import Event, Job, JobFile, Overrides, Status, complete_event
 from wherry.target import Wish
-
-#: Step Functions' limit for an execution's input, in bytes.
-_LARGEST_INPUT = 262_144
 
 
 class Starts:
@@ -64,10 +61,9 @@ class Starts:
     def _execute(self, job: str, name: str, document: Mapping[str, Any]) -> bool:
         """Start an execution of a job's machine; False when somebody else has started it. Raises UserError."""
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        if (size := len(text.encode())) > _LARGEST_INPUT:
+        if (size := len(text.encode())) > LARGEST_INPUT:
             raise UserError(
-                f"the run's input has {size:,} bytes, and Step Functions takes {_LARGEST_INPUT:,} at most",
-                hint="put what is large into a bucket, and its key into the event",
+                f"the run's input has {size:,} bytes, and Step Functions takes {LARGEST_INPUT:,} at most", hint=SMALLER
             )
         arn = self._site.names.machine_arn(job)
         try:

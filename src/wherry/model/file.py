@@ -233,6 +233,8 @@ class Job:
     writes: tuple[str, ...] = ()
     #: The queues that it may send messages to.
     sends: tuple[str, ...] = ()
+    #: Whether it may put events on the bus.
+    emits: bool = False
     #: vCPUs: 0.25 is a quarter of one, 256 ECS units.
     cpu: float | None = None
     #: Bytes.
