@@ -3,10 +3,11 @@
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from tests.aws.histories import Book, container, task
+from tests.aws.histories import ARN, START, Book, container, task
 from tests.aws.scripted import JOBFILE, MISSING, NOW, Scripted, execution, site
 from wherry.aws import bus, logs, runs
 from wherry.aws.client import AwsError
@@ -367,6 +368,24 @@ def test_a_log_that_is_elsewhere_is_said_so():
     )
     with pytest.raises(UserError, match="the log of container `main` is not in CloudWatch Logs"):
         target.log(target.find("abc"), 1)
+
+
+def test_a_task_that_ran_out_of_time_is_asked_for_while_ecs_knows_it():
+    book = Book().scheduled(timeout=90).submitted().add("TaskTimedOut", error="States.Timeout").fail("TimedOut")
+    waits = {"taskArn": ARN.format(1), "lastStatus": "DEPROVISIONING", "stoppedReason": "ResourceInitializationError"}
+    aws = Scripted(
+        get_execution_history=histories(nightly__abc=book),
+        describe_tasks={"tasks": [waits]},
+        describe_task_definition=described(),
+        get_log_events=AwsError("no stream", code="ResourceNotFoundException"),
+    )
+    soon = Remote(replace(site(aws), clock=lambda: START + timedelta(minutes=59)))
+    assert soon.find("abc").reason == "it had not started when `timeout: 1m30s` was over: ResourceInitializationError"
+    later = Remote(replace(site(aws), clock=lambda: START + timedelta(minutes=62)))
+    assert later.find("abc").reason == "it ran longer than `timeout: 1m30s`"
+    assert len(aws.asked("describe_tasks")) == 1
+    # long after its end nobody waits for its task
+    assert b"".join(later.follow("abc")) == b""
 
 
 def test_following_to_the_end_and_a_little_longer():

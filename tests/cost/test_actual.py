@@ -72,6 +72,10 @@ def test_each_further_attempt_receives_it_once_more():
             attempt(1, Outcome(ending=Ending.COULD_NOT_START), 0),
             "nothing is billed of it, as far as is known: it did not start",
         ),
+        (
+            attempt(1, Outcome(ending=Ending.TIMED_OUT, reason="it had not started when `timeout: 1m` was over"), 60),
+            "nothing is billed of it, as far as is known: it did not start",
+        ),
         (attempt(1, Outcome(ending=Ending.LOST), None), "nobody knows what was billed of it"),
     ],
 )

@@ -12,9 +12,9 @@ from wherry.cost.bill import REQUESTS, REQUESTS_WHY, TRANSITIONS_DOUBT
 from wherry.cost.deployment import Task, Work
 from wherry.cost.parts import Part, part, total
 from wherry.cost.table import Tariff
-from wherry.lifecycle import could_not_start
 from wherry.messages import queue_of
 from wherry.model import Attempt, Run, Usage
+from wherry.reasons import never_began
 
 _NOT_STARTED = "nothing is billed of it, as far as is known: it did not start"
 _UNKNOWN = "nobody knows what was billed of it"
@@ -110,7 +110,7 @@ def _attempt(tariff: Tariff, attempt: Attempt, work: Work | None, now: datetime,
     usage = attempt.usage
     if usage is not None:
         task, took = _task(usage, work), (usage.ended_at or attempt.ended_at or now) - usage.began_at
-    elif could_not_start(attempt.outcome):
+    elif never_began(attempt.outcome):
         return AttemptCost(number=attempt.number, why=_NOT_STARTED)
     elif work is None or not _is_timed(attempt, shared=shared):
         return AttemptCost(number=attempt.number, why=_UNKNOWN)
