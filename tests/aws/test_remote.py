@@ -180,6 +180,34 @@ def test_a_retry_is_another_execution_of_the_same_run():
     assert "wherry replay abc" in caught.value.hint
 
 
+def test_a_backfill_takes_what_somebody_else_retries_for_theirs():
+    failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
+    books = {"nightly__abc": failed}
+
+    def start(**_):
+        books["nightly__abc--2"] = Book()
+        books["nightly__abc--2"].events[0]["timestamp"] = START + timedelta(hours=1)
+        books["nightly__abc--2"].scheduled()
+        return AwsError("somebody was quicker", code="ExecutionAlreadyExists")
+
+    def answered(**given):
+        return histories(**books)(**given)
+
+    target, _ = remote(
+        get_execution_history=answered,
+        start_execution=start,
+        describe_execution={"input": json.dumps({"asked": "theirs"})},
+        get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
+        describe_task_definition=described(),
+    )
+    planned = target.find("abc")
+    with pytest.raises(UserError, match="retried by somebody else just now"):
+        target.retry("abc")
+    run = target.find("abc")
+    assert not run.status.ended
+    assert run.asked_at > planned.asked_at
+
+
 def test_a_run_that_was_retried_is_one_run_of_a_listing():
     failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
     books = {"nightly__abc": failed, "nightly__abc--2": Book().scheduled(), "nightly__other": done()}
