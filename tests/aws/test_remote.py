@@ -574,10 +574,9 @@ def test_at_a_glance():
         ],
         "report": [execution("e", 1, took=0), execution("f", 2)],
     }
+    made = {"State": "ENABLED", "CreationDate": NOW.replace(hour=1, minute=30), "LastModificationDate": NOW}
     target, aws = remote(
-        describe_stacks={
-            "Stacks": [{"StackStatus": "UPDATE_COMPLETE", "CreationTime": NOW.replace(hour=1, minute=30)}]
-        },
+        describe_stacks={"Stacks": [{"StackStatus": "UPDATE_COMPLETE"}]},
         list_executions=lambda stateMachineArn, **_: next(
             rows for job, rows in listed.items() if stateMachineArn.endswith(job)
         ),
@@ -588,7 +587,10 @@ def test_at_a_glance():
         get_queue_attributes={
             "Attributes": {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
         },
-        list_schedules=[],
+        list_schedules=[
+            {"Name": "sales-prod_JobNightlySchedulef74e5543", **made},
+            {"Name": "sales-prod_JobReportSchedule50a2ef97", **made},
+        ],
         describe_stack_resource=AwsError("Resource does not exist", code="ValidationError"),
         get_metric_data=[],
     )
