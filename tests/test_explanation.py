@@ -1,5 +1,6 @@
 """Each end in plain words, and what to do about it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from wherry import reasons
 from wherry.explanation import explain
+from wherry.lifecycle import DROPPED
 from wherry.model import Attempt, Ending, Job, Outcome, Retry, Run, Status, new_event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -293,3 +295,16 @@ def test_what_was_cut_off_had_begun():
     spot = Outcome(ending=Ending.COULD_NOT_START, exit_code=143, reason="AWS took the Spot capacity back", passing=True)
     explanation = explain(a_run(Status.FAILED, spot), JOB, [], on_aws=True)
     assert explanation.what == "AWS took the Spot capacity back"
+
+
+def test_of_a_message_s_run_on_aws_only_what_works_there_is_advised():
+    run = replace(a_run(Status.FAILED, exited(3)), cause="queue:orders/1", trigger="queue")
+    here, there = (explain(run, JOB, (), on_aws=on_aws).advice[-1] for on_aws in (False, True))
+    assert here == "then `wherry retry 01run` goes on with this run, `wherry replay 01run` makes a new one of it"
+    assert there == (
+        "then `wherry retry 01run` goes on with this run, `wherry replay 01run --here` runs its event on this machine"
+    )
+    dropped = replace(run, reason=f"exit code 65: {DROPPED}")
+    assert explain(dropped, JOB, (), on_aws=True).advice[-1] == (
+        "its message is gone, but `wherry replay 01run --here` runs its event on this machine"
+    )

@@ -6,14 +6,17 @@ Every environment asks here, so that one event starts the same jobs under the sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from wherry import announcements, pattern
+from wherry import announcements, mapping, pattern
 from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, Job, JobFile, QueueTrigger, UploadTrigger
 
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
+
+#: The causes of runs that do once more what another one was to do.
+_REPLAY = "replay:"
 
 #: The causes of workers that poll a queue by themselves.
 _WORKER = "worker:"
@@ -115,6 +118,29 @@ def is_fed(jobfile: JobFile, job: Job, bucket: str, key: str | None = None) -> b
     )
 
 
+def wants_file(job: Job) -> bool:
+    """True when something of the job names `${event.file}`: its runs need a message."""
+    texts = [*_texts(job.command), *job.env.values()]
+    for helper in job.helpers:
+        texts += [*_texts(helper.command), *helper.env.values()]
+    return any("${event.file}" in text and refers_to(text, "file") for text in texts)
+
+
+def refers_to(text: str, *kinds: mapping.Kind) -> bool:
+    """True when a value of the job file has a reference of one of these kinds."""
+    return any(reference.kind in kinds for reference in mapping.parse(text).references)
+
+
+def replay_of(run_id: str, token: str) -> str:
+    """The cause of one replay of a run."""
+    return f"{_REPLAY}{run_id}:{token}"
+
+
+def replayed_run(cause: str) -> str:
+    """The id of the run that a run of this cause replays; empty for the causes of all other runs."""
+    return cause.removeprefix(_REPLAY).partition(":")[0] if cause.startswith(_REPLAY) else ""
+
+
 def may_watch_runs(document: dict[str, Any]) -> bool:
     """False when a pattern's `source` alone keeps it from matching what wherry says."""
     if "source" not in document:
@@ -133,6 +159,10 @@ def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, Any]:
     elif prefix or suffix:
         detail["object"] = {"key": [{"prefix": prefix} if prefix else {"suffix": suffix}]}
     return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+
+
+def _texts(command: tuple[str, ...] | str) -> Sequence[str]:
+    return [command] if isinstance(command, str) else command
 
 
 def _escaped(text: str) -> str:

@@ -78,9 +78,7 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
     if is_unseen or (on_aws and reasons.never_began(outcome)):
         advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
-        advice.append(
-            f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
-        )
+        advice.append(_again(run, on_aws=on_aws))
     what, facts = _what(run, last), _facts(run, job, last)
     if is_unseen:
         facts.append("nothing was written, and the start is in that time: did it ever begin?")
@@ -90,6 +88,16 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
             facts.append(outcome.reason.removesuffix(f": {said}"))
         facts.append(f"AWS says: {said}")
     return Explanation(what=what, facts=tuple(facts), advice=tuple(advice))
+
+
+def _again(run: Run, *, on_aws: bool) -> str:
+    """How it is done once more, when what was wrong is mended."""
+    retry = f"then `wherry retry {run.id}` goes on with this run"
+    if not (on_aws and messages.queue_of(run.cause)):
+        return f"{retry}, `wherry replay {run.id}` makes a new one of it"
+    # there a run has no message but that which its worker has received
+    replay = f"`wherry replay {run.id} --here` runs its event on this machine"
+    return f"its message is gone, but {replay}" if DROPPED in run.reason else f"{retry}, {replay}"
 
 
 def _said_by_aws(run: Run, outcome: Outcome | None) -> str:

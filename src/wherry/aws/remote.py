@@ -112,7 +112,7 @@ class Remote:
     def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
         """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
         if self._recordings.knows(run.id):
-            return iter(()) if helper else self._excerpts.log(run, attempt, last=last)
+            return self._excerpts.log(run, attempt, helper, last=last)
         return self._logs.log(run, attempt, helper, last=last)
 
     def emit(self, events: Sequence[Event]) -> list[Run]:
@@ -130,6 +130,11 @@ class Remote:
     def bucket_names(self) -> dict[str, str]:
         """The buckets of the job file -> what they are called there."""
         return {bucket.name: self._site.bucket_name(bucket) for bucket in self._site.jobfile.buckets.values()}
+
+    def queue_names(self) -> dict[str, str]:
+        """The queues of the job file, and their dead letters -> what they are called there."""
+        declared = self._site.jobfile.queues.values()
+        return {name: self._site.names.queue(name) for each in declared for name in (each.name, each.dead_letters)}
 
     def objects(self, bucket: str, keys: Sequence[str]) -> list[Entry]:
         """Those of these objects that there are; a key that ends with `/` means all below it."""

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from wherry import causes, mapping, messages
+from wherry import causes, messages
 from wherry.errors import MissingValue
 from wherry.local.buckets import Buckets
 from wherry.local.objects import ObjectError
 from wherry.messages import ObjectName
-from wherry.model import Job, JobFile, QueueTrigger, Run
+from wherry.model import JobFile, QueueTrigger, Run
 
 #: The file of one message that tells of no object, and of a batch.
 _BODY, _BATCH = "message", "messages.jsonl"
@@ -36,14 +36,6 @@ class Held(Protocol):
     def documents(self, run_id: str, now: datetime) -> list[dict[str, Any]]:
         """As SQS's ReceiveMessage gives them; none for a run that holds nothing, as a replayed one."""
         ...
-
-
-def wants_file(job: Job) -> bool:
-    """True when something of the job names `${event.file}`."""
-    texts = [*_texts(job.command), *job.env.values()]
-    for helper in job.helpers:
-        texts += [*_texts(helper.command), *helper.env.values()]
-    return any("${event.file}" in text and _names_file(text) for text in texts)
 
 
 class EventFiles:
@@ -181,11 +173,3 @@ def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
-
-
-def _texts(command: tuple[str, ...] | str) -> Sequence[str]:
-    return [command] if isinstance(command, str) else command
-
-
-def _names_file(text: str) -> bool:
-    return any(reference.kind == "file" for reference in mapping.parse(text).references)

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from wherry import lifecycle
+from wherry.causes import wants_file
 from wherry.errors import MissingValue, WherryError
 from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
-from wherry.local.eventfile import EventFiles, wants_file
+from wherry.local.eventfile import EventFiles
 from wherry.local.home import Home
 from wherry.messages import queue_of
 from wherry.model import Attempt, Ending, JobFile, Outcome, Run
