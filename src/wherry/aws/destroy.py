@@ -54,14 +54,15 @@ class Remains:
 
 
 def look(site: Site) -> Remains:
-    """See what there is; raises AwsError."""
+    """See what there is; raises AwsError, and UserError for stacks of somebody else."""
+    state, base_state = site.main.own(), site.base.own()
     template = site.main.template() or {}
     base = site.base.template() or {}
     secrets = found.secret_names(site.jobfile)
     arns = found.at_once(lambda name: found.secret_arn(site.aws, name), secrets)
     return Remains(
-        state=site.main.look(),
-        base_state=site.base.look(),
+        state=state,
+        base_state=base_state,
         resources=len(template.get("Resources", {})) + len(base.get("Resources", {})),
         tasks=list(standstill.tasks(site)),
         buckets=own_buckets(site, template),
