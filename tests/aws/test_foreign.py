@@ -72,3 +72,23 @@ def test_no_verb_touches_it(cloud, theirs):
     assert f"the name is taken: stack `{theirs}` is there" in cloud.wherry("verify", code=1).stdout
     assert cloud.leftovers() == before
     assert cloud.stacks() == {theirs: "CREATE_COMPLETE"}
+
+
+@pytest.mark.parametrize("named", ["", "acme-prod-uploads"])
+def test_a_bucket_of_somebody_else_is_not_taken_up(cloud, named):
+    given = f", buckets: {{uploads: {named}}}" if named else ""
+    text = JOBFILE.replace("eu-west-1}", f"eu-west-1{given}}}")
+    cloud.project.jobfile(JOBFILE)
+    cloud.wherry("deploy", "--yes")  # also when the rest is there already
+    name = named or f"web-prod-uploads-{cloud.account.id}-eu-west-1"
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket=name, Key="theirs", Body=b"1")
+    cloud.project.jobfile(f"{text}buckets: {{uploads: {{}}}}")
+    for verb in (["plan"], ["deploy", "--yes"]):
+        told = cloud.wherry(*verb, code=2).stderr
+        assert f"bucket `uploads`: `{name}` is there already, and was not made for web in prod" in told
+        assert f"`uploads: {{existing: {name}}}` uses it" in told
+    cloud.wherry("destroy", "--yes", "--with-data", "web")
+    assert s3.get_object(Bucket=name, Key="theirs")["Body"].read() == b"1"
+    assert "was not made for this app" in cloud.wherry("verify", code=1).stdout

@@ -104,20 +104,10 @@ def own_buckets(site: Site, template: Template) -> list[str]:
     ]
     candidates = sorted({*derived, *made})
     ours = found.at_once(
-        lambda name: _is_there(site.aws, name) and (name in made or _is_tagged(site, name)), candidates
+        lambda name: found.is_there(site.aws, name) and (name in made or found.bears(site.aws, name, site.tags)),
+        candidates,
     )
     return [name for name, is_ours in zip(candidates, ours, strict=True) if is_ours]
-
-
-def _is_tagged(site: Site, bucket: str) -> bool:
-    """Whether this app's stack has made it: a name alone is no proof that what is in it may go."""
-    try:
-        tags = {tag["Key"]: tag["Value"] for tag in site.aws.call("s3", "get_bucket_tagging", Bucket=bucket)["TagSet"]}
-    except AwsError as error:
-        if error.code == "NoSuchTagSet":
-            return False
-        raise
-    return site.tags.items() <= tags.items()
 
 
 def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
@@ -126,14 +116,14 @@ def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
     Raises StackFailed or AwsError; another destroy goes on from there.
     """
     _main(site, report)
-    if _is_there(site.aws, site.names.work_bucket):
+    if found.is_there(site.aws, site.names.work_bucket):
         report.stage("the work bucket is emptied")
         empty(site.aws, site.names.work_bucket)
     if site.base.look().id:
         report.stage("the base goes: image repositories, the work bucket")
         site.base.delete(watching(report, site.base.template() or {}))
     for bucket in data:
-        if _is_there(site.aws, bucket):
+        if found.is_there(site.aws, bucket):
             report.stage(f"bucket {bucket} goes, with all that is in it")
             empty(site.aws, bucket)
             _delete_bucket(site.aws, bucket)
@@ -165,17 +155,6 @@ def _main(site: Site, report: Report) -> None:
             if attempt == _ROUNDS - 1:
                 raise
     standstill.clear_definitions(site)
-
-
-def _is_there(aws: Aws, bucket: str) -> bool:
-    """Whether a bucket is there and ours; names hold the account, but an `environments.X.buckets` name may not."""
-    try:
-        aws.call("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=aws.account)
-    except AwsError as error:
-        if error.code in ("404", "NoSuchBucket", "403", "AccessDenied"):
-            return False
-        raise
-    return True
 
 
 def empty(aws: Aws, bucket: str) -> None:

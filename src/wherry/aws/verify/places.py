@@ -70,7 +70,7 @@ def _stack(name: str, state: State) -> Iterator[Finding]:
 
 
 def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
-    """How a name stands (`free`, `ours`, `taken`), and whether the environment is deployed."""
+    """How a name stands (`free`, `ours`, `theirs`, `taken`), and whether the environment is deployed."""
     is_deployed = site.base.look().exists
     try:
         site.aws.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=site.names.account)
@@ -80,7 +80,8 @@ def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
         if error.code in ("403", "AccessDenied", "301"):
             return "taken", is_deployed
         raise
-    return "ours", is_deployed
+    is_ours = is_deployed or found.bears(site.aws, name, site.tags)
+    return "ours" if is_ours else "theirs", is_deployed
 
 
 def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
@@ -93,6 +94,12 @@ def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
             about,
             f"`{name}` is another account's, or closed to you",
             "`buckets: {NAME: OTHER}` under the environment gives it another name",
+        )
+    elif how == "theirs":
+        yield ng(
+            about,
+            f"`{name}` is there already, and was not made for this app",
+            "`buckets: {NAME: {existing: BUCKET}}` uses it as it is",
         )
     elif how == "ours":
         yield ok(about, f"`{name}` is there")
