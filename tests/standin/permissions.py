@@ -24,8 +24,12 @@ def install() -> None:
             )
         if service == "ecr" and _parsed(body).get("repositoryNames"):
             return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
+        if service == "sqs" and _parsed(body).get("SourceArn"):  # moving names a queue so, and MiniStack no queue then
+            return str(_parsed(body)["SourceArn"])
         if service == "events" and any(_is_about_bus(each) for each in arguments):
             return _arn("event-bus", _parsed(body)["Name"], "events")
+        if service == "events":  # the ARN of a rule on the default bus does not name that
+            return found.replace(":rule/default/", ":rule/")
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
