@@ -102,12 +102,26 @@ def own_buckets(site: Site, template: Template) -> list[str]:
         for resource in template.get("Resources", {}).values()
         if resource["Type"] == "AWS::S3::Bucket" and str(resource.get("DeletionPolicy", "")).startswith("Retain")
     ]
-    candidates = sorted({*derived, *made})
+    candidates = sorted({*derived, *made, *_left(site)})
     ours = found.at_once(
         lambda name: found.is_there(site.aws, name) and (name in made or found.bears(site.aws, name, site.tags)),
         candidates,
     )
     return [name for name, is_ours in zip(candidates, ours, strict=True) if is_ours]
+
+
+def _left(site: Site) -> list[str]:
+    """The buckets that bear the environment's tags: also those that have left the job file since, and stayed."""
+    tags = [{"Key": key, "Values": [value]} for key, value in site.tags.items()]
+    named = ("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList")
+    try:
+        arns = [each["ResourceARN"] for each in site.aws.pages(*named, TagFilters=tags, ResourceTypeFilters=["s3"])]
+    except AwsError as error:
+        if error.is_denied:  # those of the job file and of the stack are known without it
+            return []
+        raise
+    buckets = [arn.rpartition(":::")[2] for arn in arns if ":::" in arn]  # access points have a region
+    return [name for name in buckets if name != site.names.work_bucket]
 
 
 def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
@@ -154,7 +168,7 @@ def _main(site: Site, report: Report) -> None:
         except StackFailed:
             if attempt == _ROUNDS - 1:
                 raise
-    standstill.clear_definitions(site)
+    standstill.clear_definitions(site, template)
 
 
 def empty(aws: Aws, bucket: str) -> None:
