@@ -67,6 +67,7 @@ def printed(cloud, *more):
     return json.loads(cloud.wherry("policy", "--account", cloud.account.id, *more).stdout)
 
 
+@pytest.mark.timeout(600)
 def test_whoever_has_the_policies_can_deploy_use_and_destroy(sales):
     before = sales.leftovers()
     files = sales.wherry("policy", "--account", sales.account.id, "--to", "policies").stdout.split()
