@@ -6,7 +6,7 @@ Sources are the IAM pages of each service's guide: ECS "Task execution IAM role"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Statement = dict[str, Any]
@@ -53,21 +53,48 @@ def role(
     }
 
 
-def reads(bucket: str) -> list[Statement]:
-    """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden)."""
+def reads(bucket: str, objects: str = "*") -> list[Statement]:
+    """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden).
+
+    Clients that copy ask for tags as well, and some for the bucket's region; `objects` is a pattern of keys.
+    """
+    at = f"arn:${{AWS::Partition}}:s3:::{bucket}"
     return [
-        allow(["s3:GetObject"], sub(f"arn:${{AWS::Partition}}:s3:::{bucket}/*")),
-        allow(["s3:ListBucket"], sub(f"arn:${{AWS::Partition}}:s3:::{bucket}")),
+        allow(["s3:GetObject", "s3:GetObjectAttributes", "s3:GetObjectTagging"], sub(f"{at}/{objects}")),
+        allow(["s3:GetBucketLocation", "s3:ListBucket"], sub(at)),
     ]
 
 
 def writes(bucket: str) -> list[Statement]:
-    """What `writes:` grants."""
+    """What `writes:` grants: objects, and what becomes of uploads in parts, those that were given up included."""
+    at = f"arn:${{AWS::Partition}}:s3:::{bucket}"
+    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    return [
+        allow(["s3:PutObject", "s3:DeleteObject", *parts], sub(f"{at}/*")),
+        allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], sub(at)),
+    ]
+
+
+def emits(bus: str) -> list[Statement]:
+    """What `emits:` grants; the bus is named, or another account's ARN."""
+    return [allow(["events:PutEvents"], bus if bus.startswith("arn:") else arn("events", f"event-bus/{bus}"))]
+
+
+def asks_for(secrets: Mapping[str, str | None]) -> list[Statement]:
+    """What `secrets:` grants to the code, by name: also through Parameter Store, which looks into Secrets Manager.
+
+    Source: Systems Manager User Guide, "Referencing AWS Secrets Manager secrets from Parameter Store parameters".
+    """
+    named = sorted(secrets)
     return [
         allow(
-            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            sub(f"arn:${{AWS::Partition}}:s3:::{bucket}/*"),
-        )
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            [secret_arn(name, secrets[name]) for name in named],
+        ),
+        allow(
+            ["ssm:GetParameter", "ssm:GetParameters"],
+            [arn("ssm", f"parameter/aws/reference/secretsmanager/{name}") for name in named],
+        ),
     ]
 
 

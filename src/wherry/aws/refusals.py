@@ -114,7 +114,7 @@ def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
     definition = owntask.load(jobfile, job)
     if not owntask.main_of(definition):
         yield f"{base}.task_definition", f"`{job.task_definition}` has no container", "it needs `containerDefinitions`"
-    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends)):
+    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends), ("emits", job.emits)):
         if what and definition.get("taskRoleArn"):
             said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
             yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"
