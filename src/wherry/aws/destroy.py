@@ -112,14 +112,17 @@ def own_buckets(site: Site, template: Template) -> list[str]:
 
 def _left(site: Site) -> list[str]:
     """The buckets that bear the environment's tags: also those that have left the job file since, and stayed."""
-    tags = [{"Key": key, "Values": [value]} for key, value in site.tags.items()]
-    named = ("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList")
+    asked = {
+        "TagFilters": [{"Key": key, "Values": [value]} for key, value in site.tags.items()],
+        "ResourceTypeFilters": ["s3"],
+    }
     try:
-        arns = [each["ResourceARN"] for each in site.aws.pages(*named, TagFilters=tags, ResourceTypeFilters=["s3"])]
+        tagged = list(site.aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", **asked))
     except AwsError as error:
         if error.is_denied:  # those of the job file and of the stack are known without it
             return []
         raise
+    arns = [str(each["ResourceARN"]) for each in tagged]
     buckets = [arn.rpartition(":::")[2] for arn in arns if ":::" in arn]  # access points have a region
     return [name for name in buckets if name != site.names.work_bucket]
 
