@@ -576,23 +576,57 @@ def test_secrets_come_and_go_and_come_back():
     )
     target.set_secret("the-key", b"text")
     assert aws.asked("create_secret")[0]["SecretString"] == "text"
-    assert aws.asked("create_secret")[0]["Tags"] == [{"Key": "wherry:app", "Value": "sales"}]
+    ours = {"Tags": aws.asked("create_secret")[0]["Tags"]}
+    assert ours["Tags"] == tagged(app="sales", environment="prod")
     with pytest.raises(NotFound):
         target.remove_secret("the-key")
-    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW}
+    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, **ours}
     target.set_secret("the-key", b"\xff")
     assert aws.asked("put_secret_value")[0]["SecretBinary"] == b"\xff"
     target.remove_secret("the-key")
     assert aws.asked("delete_secret")[0]["RecoveryWindowInDays"] == 7
-    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, "DeletedDate": NOW}
+    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, "DeletedDate": NOW, **ours}
     target.set_secret("the-key", b"again")
     assert len(aws.asked("restore_secret")) == 1
 
 
+def tagged(**tags):
+    return [{"Key": f"wherry:{key}", "Value": value} for key, value in tags.items()]
+
+
+@pytest.mark.parametrize(
+    ("tags", "whose"),
+    [
+        ([], "was not set by wherry"),
+        (tagged(app="shop", environment="prod"), "was set for app `shop`"),
+        (tagged(app="sales", environment="test"), "was set for environment `test`"),
+    ],
+)
+def test_a_secret_of_somebody_else_is_changed_by_those_who_are_sure_alone(tags, whose):
+    known = {"Name": "the-key", "CreatedDate": NOW, "Tags": tags}
+    target, aws = remote(describe_secret=known, put_secret_value={}, delete_secret={})
+    said = f"secret `the-key` is there, and {whose}; it is left as it is"
+    with pytest.raises(UserError, match=said):
+        target.set_secret("the-key", b"x")
+    with pytest.raises(UserError, match=said):
+        target.remove_secret("the-key")
+    assert not [*aws.asked("put_secret_value"), *aws.asked("delete_secret")]
+    target.set_secret("the-key", b"x", is_sure=True)
+    target.remove_secret("the-key", is_sure=True)
+    assert len(aws.asked("put_secret_value")) == len(aws.asked("delete_secret")) == 1
+
+
+def test_a_secret_that_an_earlier_wherry_has_set_for_the_app_is_its_own():
+    known = {"Name": "the-key", "CreatedDate": NOW, "Tags": tagged(app="sales")}
+    target, aws = remote(describe_secret=known, put_secret_value={})
+    target.set_secret("the-key", b"x")
+    assert len(aws.asked("put_secret_value")) == 1
+
+
 def test_secrets_listed_are_those_of_the_app():
-    tagged = {"Name": "other", "CreatedDate": NOW, "Tags": [{"Key": "wherry:app", "Value": "sales"}]}
-    foreign = {"Name": "foreign", "CreatedDate": NOW, "Tags": [{"Key": "wherry:app", "Value": "shop"}]}
-    target, _ = remote(describe_secret={"Name": "the-key", "CreatedDate": NOW}, list_secrets=[tagged, foreign])
+    ours = {"Name": "other", "CreatedDate": NOW, "Tags": tagged(app="sales")}
+    foreign = {"Name": "foreign", "CreatedDate": NOW, "Tags": tagged(app="shop")}
+    target, _ = remote(describe_secret={"Name": "the-key", "CreatedDate": NOW}, list_secrets=[ours, foreign])
     assert [entry.name for entry in target.secrets()] == ["other", "the-key"]
 
 
