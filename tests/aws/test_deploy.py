@@ -58,6 +58,11 @@ def test_a_plan_tells_all_and_leaves_nothing(sales):
     )
     assert "${" not in shown
     assert re.search(r"\n\d+ to make\n$", shown)
+    sales.project.jobfile(JOBFILE.replace("bucket: uploads, suffix: .csv", "bucket: results"))
+    assert (
+        "note: job `count` may write to bucket `results`, and every upload there starts it"
+        in sales.wherry("plan").stderr
+    )
     assert sales.leftovers() == before
 
 

@@ -89,7 +89,9 @@ def places_of(record: Mapping[str, Any]) -> dict[int, Place]:
             number = int(each["number"])
             ended_at = _time(each["ended"]) if each.get("ended") else None
             began_at = _time(each["started"])
-            found[number] = Place(each["group"], each["stream"], str(record["run"]), number, began_at, ended_at)
+            # an attempt of a batch is written under the run that the batch was
+            run_id = str(each.get("batch") or record["run"])
+            found[number] = Place(each["group"], each["stream"], run_id, number, began_at, ended_at)
     return found
 
 

@@ -44,11 +44,26 @@ class Remote:
 
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round, which goes on by itself; what was not delivered is so anew."""
-        if self._recordings.knows(run_id):
-            if not self._lost_mail.retry(run_id):
-                hint = f"`wherry show {run_id}` says how it stands, `wherry replay {run_id} --here` runs its event here"
-                raise UserError(f"run {run_id} has no dead letter that could be sent once more", hint=hint)
-            return
+        for error in self.retry_all([run_id]).values():
+            raise error
+
+    def retry_all(self, run_ids: Sequence[str]) -> dict[str, UserError]:
+        """The same for several; all letters of messages are found in one look."""
+        refused: dict[str, UserError] = {}
+        of_messages = [run_id for run_id in run_ids if self._recordings.knows(run_id)]
+        if of_messages:
+            sent = self._lost_mail.retry(of_messages)
+            refused = {run_id: error for run_id in of_messages if (error := sent.get(run_id, _letterless(run_id)))}
+        for run_id in run_ids:
+            if not self._recordings.knows(run_id):
+                try:
+                    self._retry(run_id)
+                except UserError as error:
+                    refused[run_id] = error
+        return refused
+
+    def _retry(self, run_id: str) -> None:
+        """One that is no run of a message."""
         letters = self._dead_letters.of(run_id)
         if any(letter.round_number for letter in letters) or not letters:
             self._starts.retry(run_id)
@@ -146,7 +161,9 @@ class Remote:
 
     def queues(self) -> list[QueueState]:
         """All queues of the job file, as SQS, ECS and CloudWatch count them."""
-        return self._mail.states()
+        from wherry.aws.levels import states
+
+        return states(self._site)
 
     def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
         """Send messages, in order; gives their ids."""
@@ -243,3 +260,8 @@ class Remote:
         from wherry.aws.secrets import Secrets
 
         return Secrets(self._site)
+
+
+def _letterless(run_id: str) -> UserError:
+    hint = f"`wherry show {run_id}` says how it stands, `wherry replay {run_id} --here` runs its event here"
+    return UserError(f"run {run_id} has no dead letter that could be sent once more", hint=hint)
