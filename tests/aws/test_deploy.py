@@ -52,7 +52,10 @@ def test_a_plan_tells_all_and_leaves_nothing(sales):
     assert re.search(r"^  \+ job count: .*its task", shown, re.MULTILINE)
     assert re.search(r"^  \+ job nightly: .*its logs", shown, re.MULTILINE)
     assert "permissions granted\n" in shown
-    assert re.search(r"\+ s3:GetObject  arn:aws:s3:::sales-prod-uploads-\d{12}-eu-west-1/\*\n", shown)
+    assert re.search(
+        r"\+ s3:GetObject, GetObjectAttributes, GetObjectTagging  arn:aws:s3:::sales-prod-uploads-\d{12}-eu-west-1/\*\n",
+        shown,
+    )
     assert "${" not in shown
     assert re.search(r"\n\d+ to make\n$", shown)
     sales.project.jobfile(JOBFILE.replace("bucket: uploads, suffix: .csv", "bucket: results"))
