@@ -96,11 +96,11 @@ def repository_arn(image: Any) -> str | None:
 
 def task(jobfile: JobFile, environment: Environment, given: Given, job: Job, names: Names) -> list[policy.Statement]:
     """What the code may do: what the job file says, and to read the events that came through the work bucket."""
-    statements = []
-    for bucket in job.reads:
-        statements += policy.reads(names.bucket_sub(jobfile.buckets[bucket], environment))
-    for bucket in job.writes:
-        statements += policy.writes(names.bucket_sub(jobfile.buckets[bucket], environment))
+    read, written = (
+        [names.bucket_sub(jobfile.buckets[bucket], environment) for bucket in dict.fromkeys(named)]
+        for named in (job.reads, job.writes)
+    )
+    statements = policy.reads(read) + policy.writes(written)
     if job.secrets:
         secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
         statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
