@@ -66,6 +66,27 @@ def test_the_sum_is_of_what_an_image_becomes(tmp_path):
     assert images.fingerprint(str(other)) != first
 
 
+def test_what_changes_without_the_program_makes_no_other_image(tmp_path):
+    write(tmp_path, {"Dockerfile": "FROM x\nCOPY . .\n", "src/a.py": "1"})
+    first = images.fingerprint(str(tmp_path))
+    write(tmp_path, {".git/index": "1", "wherry.yaml": "app: x", "src/__pycache__/a.pyc": "1"})
+    assert images.fingerprint(str(tmp_path)) == first
+    for wanted in ({".dockerignore": "!.git"}, {"Dockerfile": "FROM x\nCOPY .git wherry.yaml ./\n"}):
+        write(tmp_path, wanted)
+        second = images.fingerprint(str(tmp_path))
+        write(tmp_path, {".git/index": next(iter(wanted))})
+        assert images.fingerprint(str(tmp_path)) != second
+        (tmp_path / ".dockerignore").unlink(missing_ok=True)
+
+
+def test_it_is_built_where_it_is_needed_whatever_builder_the_person_uses(tmp_path, monkeypatch):
+    write(tmp_path, {"docker": '#!/bin/sh\necho "$BUILDX_BUILDER $BUILDX_NO_DEFAULT_ATTESTATIONS"\n'})
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("BUILDX_BUILDER", "remote")
+    assert images.docker("build", "-") == (0, b"default 1\n")
+
+
 def test_a_dockerfile_is_made_up_for_python(tmp_path):
     with pytest.raises(UserError, match="neither a Dockerfile"):
         recipe(str(tmp_path))
@@ -80,7 +101,8 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
     assert lines[-2] == "RUN pip install --no-cache-dir --no-deps ."
     assert ".env" in recipe(str(tmp_path)).ignore
     write(tmp_path, {".dockerignore": "data\n"})
-    assert recipe(str(tmp_path)).ignore == ("data",)
+    assert recipe(str(tmp_path)).ignore[-1:] == ("data",)
+    assert ".env" not in recipe(str(tmp_path)).ignore
 
 
 @pytest.mark.parametrize(
@@ -169,6 +191,17 @@ def test_an_image_on_its_way_through_a_registry(registry, tmp_path):
         with pytest.raises(images.ImageFailed):
             images.remote_digest(reference, images.Credentials(username="me", password="wrong"))
     docker("rmi", "--force", f"{repository}@{digest}") if credentials is None else None
+
+
+def test_sources_that_change_nothing_in_the_image_make_no_other(docker_engine, tmp_path):
+    write(tmp_path, {"Dockerfile": f"FROM {BUSYBOX}\nCOPY data /data\n", "data": os.urandom(8).hex()})
+    tags = []
+    for text in ("one", "other"):
+        write(tmp_path, {"README.md": text})
+        tags.append(images.build(str(tmp_path), images.NATIVE))
+    assert tags[0] != tags[1]
+    assert docker("inspect", "-f", "{{.Id}}", tags[0]) == docker("inspect", "-f", "{{.Id}}", tags[1])
+    docker("rmi", *tags)
 
 
 def test_a_registry_that_is_not_there(docker_engine):

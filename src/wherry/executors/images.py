@@ -30,6 +30,11 @@ PLATFORM = "linux/amd64"
 NATIVE = "linux/arm64" if machine.machine() in ("aarch64", "arm64") else "linux/amd64"
 #: The local name of what is built here; the tag is the sum of the sources.
 _LOCAL = "wherry-build"
+#: Tells images that were built here from others.
+_LABEL = "wherry.build"
+#: The engine that we talk to has to have what is built, whichever builder the person uses otherwise; and statements
+#: about the time of a build would make each another image.
+_BUILDER = {"BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 _LAST_LINES = 5
 _DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64})")
 #: Words of refusals that no second try changes.
@@ -74,7 +79,7 @@ def fingerprint(folder: str, platform: str = PLATFORM) -> str:
     """A sum (64 hexadecimal digits) over all that decides what an image of the folder becomes.
 
     That is the platform, the Dockerfile (also one that is made up because there is none), and the name, content and
-    executability of each file that .dockerignore leaves in the context; not times, owners, and where the folder is.
+    executability of each file that the recipe leaves in the context; not times, owners, and where the folder is.
     Raises UserError for a folder that no image can be made of.
     """
     return _sources(folder, platform)[1]
@@ -102,7 +107,8 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
         return tag
     # A Dockerfile that .dockerignore leaves out is needed all the same.
     extra = {} if any(entry.path == "Dockerfile" for entry in found) else {"Dockerfile": how.dockerfile.encode()}
-    command = ["build", "--platform", platform, "--label", f"wherry.build={total}", "--tag", tag, "--force-rm", "-"]
+    # The label is always the same: with the sum in it, sources that change nothing in the image would make a new one.
+    command = ["build", "--platform", platform, "--label", _LABEL, "--tag", tag, "--force-rm", "-"]
     with tempfile.TemporaryFile() as packed:
         context.pack(found, extra, packed)
         code, said = docker(*command, stdin=packed, show=show)
@@ -232,7 +238,7 @@ def docker(
 ) -> tuple[int, bytes]:
     """Run the `docker` program with the engine that we talk to; gives its exit code and what it said."""
     try:
-        return call(["docker", "--host", address(), *arguments], stdin=stdin, show=show)
+        return call(["docker", "--host", address(), *arguments], stdin=stdin, show=show, env=os.environ | _BUILDER)
     except FileNotFoundError:
         hint = "install it: https://docs.docker.com/engine/install, on Debian `apt-get install docker.io`"
         raise NoDocker("there is no program `docker` on PATH, which builds and moves images", hint=hint) from None
