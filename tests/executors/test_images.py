@@ -1,15 +1,17 @@
 """What an image is made of, and images in a real registry."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import textwrap
 
 import pytest
 
 from tests.conftest import BUSYBOX, wait_for
 from wherry.errors import UserError
-from wherry.executors import context, images
+from wherry.executors import context, images, logins, references
 from wherry.executors.recipe import recipe
 
 
@@ -111,6 +113,7 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
         ("python", "https://index.docker.io/v1/", "python"),
         ("python:3.11", "https://index.docker.io/v1/", "python"),
         ("acme/job:1", "https://index.docker.io/v1/", "acme/job"),
+        ("docker.io/acme/job:1", "https://index.docker.io/v1/", "docker.io/acme/job"),
         ("localhost:5000/job", "localhost:5000", "localhost:5000/job"),
         (
             "1.dkr.ecr.eu-central-1.amazonaws.com/a/b:2",
@@ -120,15 +123,31 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
     ],
 )
 def test_references(reference, registry, repository):
-    assert images._registry_of(reference) == registry
-    assert images._repository_of(reference) == repository
+    assert references.registry_of(reference) == registry
+    assert references.repository_of(reference) == repository
+
+
+@pytest.mark.parametrize("where", ["credsStore", "credHelpers"])
+def test_a_login_that_a_credential_helper_keeps(tmp_path, monkeypatch, where):
+    helper = """        #!/bin/sh
+        read -r server
+        [ "$1 $server" = "get https://index.docker.io/v1/" ] && echo '{"Username": "me", "Secret": "'"$server"'"}' && exit
+        echo "credentials not found in native keychain"; exit 1
+    """
+    config = {"auths": {"ghcr.io": {}}, where: "vault" if where == "credsStore" else {references.HUB: "vault"}}
+    write(tmp_path, {"docker-credential-vault": textwrap.dedent(helper), "config.json": json.dumps(config)})
+    (tmp_path / "docker-credential-vault").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert logins.stored("docker.io/acme/job:1") == logins.Credentials(username="me", password=references.HUB)
+    assert logins.stored("ghcr.io/acme/job:1") is None
 
 
 # --------------------------------------------------------------------------------------------- with a real registry
 
 #: bcrypt of that password
 HASHED = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
-PAIR = images.Credentials(username="me", password="secret")
+PAIR = logins.Credentials(username="me", password="secret")
 
 
 @pytest.fixture(params=[None, PAIR], ids=["open", "with a login"])
@@ -189,7 +208,7 @@ def test_an_image_on_its_way_through_a_registry(registry, tmp_path):
         assert run == (tmp_path / "source/x").read_text()
     else:
         with pytest.raises(images.ImageFailed):
-            images.remote_digest(reference, images.Credentials(username="me", password="wrong"))
+            images.remote_digest(reference, logins.Credentials(username="me", password="wrong"))
     docker("rmi", "--force", f"{repository}@{digest}") if credentials is None else None
 
 

@@ -122,7 +122,7 @@ work={names.work_bucket}
 
 def _image(names: Names, environment: Environment, parameter: str, job: Job, sources: Mapping[str, str]) -> str:
     if environment.registry:
-        repository = f"repository={environment.registry}/{names.repository(job.name)}"
+        repository = f"repository={names.repository_in(environment.registry, job.name)}"
     else:
         repository = (
             f"repository=$(aws ecr describe-repositories --repository-names {names.repository(job.name)} \\\n"

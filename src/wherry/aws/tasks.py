@@ -44,7 +44,7 @@ def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job,
         return job.image
     names = Names(app=jobfile.app, environment=environment.name)
     if environment.registry:
-        return f"{environment.registry}/{names.repository(job.name)}:latest"
+        return f"{names.repository_in(environment.registry, job.name)}:latest"
     host = "${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}"
     return sub(f"{host}/{names.repository(job.name)}:latest")
 

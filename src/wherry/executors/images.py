@@ -7,22 +7,21 @@ own logins. Nothing here knows whose registry it is.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hashlib
-import json
 import os
 import platform as machine
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from wherry.executors import context
+from wherry.executors import context, logins
 from wherry.executors.dockerd import DockerError, DockerFailure, NoDocker, address, ask_once
+from wherry.executors.logins import Credentials
 from wherry.executors.process import call
 from wherry.executors.recipe import Recipe, recipe
+from wherry.executors.references import repository_of
 
 #: What images are built for unless somebody says otherwise: what Fargate runs by default.
 PLATFORM = "linux/amd64"
@@ -48,14 +47,6 @@ _FINAL = (
     "no matching manifest",
 )
 _ABSENT = ("manifest unknown", "name unknown", "not found", "does not exist")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """Who we are to a registry."""
-
-    username: str
-    password: str
 
 
 class ImageFailed(DockerFailure):
@@ -139,7 +130,7 @@ def has(tag: str) -> bool:
 def pull(name: str, platform: str | None = None, options: Sequence[str] = ()) -> str:
     """Fetch an image from its registry and give its name; raises ImageFailed.
 
-    Without a platform it is one for this machine; `options` are those of `logged_in`.
+    Without a platform it is one for this machine; `options` are those of `logins.logged_in`.
     """
     code, said = docker(*options, "pull", "--quiet", *(("--platform", platform) if platform else ()), name)
     if code:
@@ -162,7 +153,7 @@ def push(local_tag: str, repository: str, credentials: Credentials | None = None
         return known
     code, said = docker("tag", local_tag, reference)
     if not code:
-        with logged_in(repository, credentials) as options:
+        with logins.logged_in(repository, credentials) as options:
             code, said = docker(*options, "push", reference)
     digest = _DIGEST.search(said)
     if code or digest is None:
@@ -193,7 +184,7 @@ def platforms(reference: str, credentials: Credentials | None = None) -> frozens
 
 def _described(reference: str, credentials: Credentials | None) -> dict[str, Any] | None:
     """What a registry says of an image (Docker Engine API, DistributionInspect); None: it has none of that name."""
-    headers = {"X-Registry-Auth": _header(credentials or _stored(_registry_of(reference)))}
+    headers = {"X-Registry-Auth": logins.header(credentials or logins.stored(reference))}
     try:
         found: dict[str, Any] = asyncio.run(ask_once("GET", f"/distribution/{reference}/json", headers))
     except DockerError as error:
@@ -210,7 +201,7 @@ def pinned(reference: str, credentials: Credentials | None = None) -> str | None
     """
     if "@" in reference:
         return reference
-    repository = _repository_of(reference)
+    repository = repository_of(reference)
     try:
         digest = remote_digest(reference, credentials)
     except ImageFailed:
@@ -248,53 +239,3 @@ def last_lines(said: bytes, count: int = _LAST_LINES) -> str:
     """The last lines of what a program said, as one."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-count:])
-
-
-# ------------------------------------------------------------------------------------------------------- logins
-
-
-@contextlib.contextmanager
-def logged_in(repository: str, credentials: Credentials | None) -> Iterator[list[str]]:
-    """Options of `docker` that make it use these credentials, which then stand in no command line."""
-    if credentials is None:
-        yield []
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
-        with open(f"{folder}/config.json", "w", encoding="utf-8", opener=_private) as file:
-            json.dump({"auths": {_registry_of(repository): {"auth": pair}}}, file)
-        yield ["--config", folder]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _header(credentials: Credentials | None) -> str:
-    known = {"username": credentials.username, "password": credentials.password} if credentials else {}
-    return base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
-
-
-def _stored(registry: str) -> Credentials | None:
-    """What `docker login` has kept in its file; what a credential helper keeps only the `docker` program is told."""
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    try:
-        with open(f"{folder}/config.json", encoding="utf-8") as file:
-            pair = json.load(file)["auths"][registry]["auth"]
-        username, _, password = base64.b64decode(pair).decode().partition(":")
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Credentials(username=username, password=password)
-
-
-def _registry_of(reference: str) -> str:
-    """The registry's host: the first part where it looks like one, else Docker Hub."""
-    first, slash, _ = reference.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_host else "https://index.docker.io/v1/"
-
-
-def _repository_of(reference: str) -> str:
-    """A reference without its tag; a port is none."""
-    head, colon, tag = reference.rpartition(":")
-    return head if colon and "/" not in tag else reference
