@@ -57,7 +57,7 @@ def look(site: Site) -> Remains:
     """See what there is; raises AwsError."""
     template = site.main.template() or {}
     base = site.base.template() or {}
-    secrets = found.secret_names(site.jobfile)
+    secrets = found.secret_names(site.jobfile, site.environment)
     arns = found.at_once(lambda name: found.secret_arn(site.aws, name), secrets)
     return Remains(
         state=site.main.look(),

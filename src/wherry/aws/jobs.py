@@ -48,7 +48,7 @@ def job_resources(
     repository = names.repository(job.name) if pushed else None
     roles: list[Any] = []
     for key, suffix, statements in (
-        ("ExecutionRoleArn", "ExecutionRole", jobroles.execution(definition, given, job, repository)),
+        ("ExecutionRoleArn", "ExecutionRole", jobroles.execution(definition, environment, given, job, repository)),
         ("TaskRoleArn", "TaskRole", jobroles.task(jobfile, environment, given, job, names)),
     ):
         if key not in definition:

@@ -11,7 +11,7 @@ from functools import partial
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.found import at_once
 from wherry.aws.names import Names
-from wherry.aws.tasks import builds_image, has_worker
+from wherry.aws.tasks import builds_image, has_worker, is_in
 from wherry.errors import WherryError
 from wherry.executors import images, layer, logins
 from wherry.model import Environment, JobFile
@@ -147,9 +147,22 @@ def _pinned(aws: Aws, key: str, image: str) -> Image:
 
 
 def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str] | None:
-    """What an image is for, as its registry says (`images.platforms`); raises ImageFailed and AwsError."""
+    """What an image is for, as its registry says to the environment's tasks; raises ImageFailed and AwsError.
+
+    None: it has none of that name for them (`images.platforms`).
+    """
     own = bool(image.folder or image.base) and not environment.registry
-    return images.platforms(image.reference, _login(aws) if own or _is_in_ecr(aws, image.reference) else None)
+    if own or _is_in_ecr(aws, image.reference):
+        return images.platforms(image.reference, _login(aws))
+    has_login = environment.registry_secret is not None and is_in(environment.registry, image.reference)
+    if has_login or _ECR_HOST in image.reference:
+        return images.platforms(image.reference)
+    try:
+        return images.platforms(image.reference, logins.NOBODY)
+    except images.ImageFailed as error:
+        if error.is_passing:
+            raise
+        return None
 
 
 def _is_in_ecr(aws: Aws, reference: str) -> bool:

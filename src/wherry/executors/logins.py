@@ -26,6 +26,10 @@ class Credentials:
     password: str
 
 
+#: Without a login, whatever logins there are: as everybody.
+NOBODY = Credentials(username="", password="")
+
+
 @contextlib.contextmanager
 def logged_in(repository: str, credentials: Credentials | None) -> Iterator[list[str]]:
     """Options of `docker` that make it use these credentials, which then stand in no command line."""
@@ -48,7 +52,7 @@ def header(credentials: Credentials | None) -> str:
     known = {}
     if credentials is not None and credentials.username == _TOKEN:
         known = {"identitytoken": credentials.password}
-    elif credentials is not None:
+    elif credentials is not None and credentials.username:
         known = {"username": credentials.username, "password": credentials.password}
     return base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
 

@@ -323,6 +323,8 @@ class Environment:
     platform: str = "linux/amd64"
     #: Where images are pushed, without the image's own name; None: ECR (AWS only).
     registry: str | None = None
+    #: The secret with which ECS pulls from the registry; None: what everybody may pull (AWS only).
+    registry_secret: str | None = None
     network: Network = Network()
     #: The event bus (AWS only).
     bus: Bus = Bus()
