@@ -28,10 +28,11 @@ sizes = st.sampled_from(
 durations = st.sampled_from(["1s", "90s", "2h", "1d", "250ms"])
 triggers = st.one_of(
     st.builds(
-        lambda schedule, zone, catch_up: {"schedule": schedule, "timezone": zone, "catch_up": catch_up},
-        st.sampled_from(["rate(1 minute)", "cron(0 5 ? * MON-FRI *)", "0 3 1 * *", "at(2030-01-01T00:00:00)"]),
+        lambda schedule, zone, catch_up, more: {"schedule": schedule, "timezone": zone, "catch_up": catch_up, **more},
+        st.sampled_from(["rate(2 minutes)", "cron(0 5 ? * MON-FRI *)", "0 3 1 * *", "at(2030-01-01T00:00:00)"]),
         st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
         st.sampled_from(["none", "latest", "all"]),
+        st.sampled_from([{}, {"window": "1m"}]),
     ),
     st.builds(
         lambda bucket, suffix: {"upload": {"bucket": bucket, "suffix": suffix}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from wherry import schedule
@@ -115,6 +116,11 @@ def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Foun
         parsed.to_eventbridge()
     except ScheduleError as error:
         yield f"{path}.schedule", f"job `{job.name}`: {error.message}", error.hint or "write two triggers"
+    if trigger.window % timedelta(minutes=1):
+        yield f"{path}.window", f"job `{job.name}`: EventBridge Scheduler counts windows in minutes", "write `15m`"
+    elif isinstance(parsed, schedule.Rate) and trigger.window >= parsed.interval:
+        said = f"job `{job.name}`: with this window a firing could come after the next one"
+        yield f"{path}.window", said, "make it shorter than the schedule's own interval"
 
 
 def _of_role(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:

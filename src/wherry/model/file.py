@@ -76,6 +76,8 @@ class ScheduleTrigger:
     timezone: str = "UTC"
     #: What to do with firings missed while the engine was down: `none`, `latest` or `all`.
     catch_up: str = "none"
+    #: A firing may come so much later, where that spreads load (AWS); here it comes at its time.
+    window: timedelta = timedelta(0)
 
     kind = "schedule"
 
