@@ -1,5 +1,6 @@
 """Each end in plain words, and what to do about it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.explanation import explain
+from wherry.lifecycle import DROPPED
 from wherry.model import Attempt, Ending, Job, Outcome, Retry, Run, Status, new_event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -159,8 +161,15 @@ def test_an_exit_code_that_is_no_signals_is_the_jobs_own_word(code):
         (Outcome(ending=Ending.TIMED_OUT, reason="it ran longer than `deadline: 1h`"), "raise `deadline` of job"),
         (Outcome(ending=Ending.OUT_OF_MEMORY, reason="it took 300 MB"), "raise `memory` of job `report`"),
         (Outcome(ending=Ending.LOST), "`retry` in the job file would try again"),
-        (exited(1, "access to `out` denied: not in its `writes`"), "the job's `reads`, `writes` or `sends`"),
-        (exited(255, "job `b` may not send to queue `q`: add `sends: [q]`"), "the job's `reads`, `writes` or `sends`"),
+        (exited(1, "access to `out` denied: not in its `writes`"), "add to the job what the gateway names above"),
+        (
+            exited(255, "job `b` may not send to queue `q`: add `sends: [q]`"),
+            "add to the job what the gateway names above",
+        ),
+        (
+            exited(1, "job `b` may not put events on the bus: add `emits: true`"),
+            "add to the job what the gateway names",
+        ),
         (exited(3), "read the end of the log"),
     ],
 )
@@ -258,3 +267,16 @@ def test_what_was_cut_off_had_begun():
     spot = Outcome(ending=Ending.COULD_NOT_START, exit_code=143, reason="AWS took the Spot capacity back", passing=True)
     explanation = explain(a_run(Status.FAILED, spot), JOB, [], on_aws=True)
     assert explanation.what == "AWS took the Spot capacity back"
+
+
+def test_of_a_message_s_run_on_aws_only_what_works_there_is_advised():
+    run = replace(a_run(Status.FAILED, exited(3)), cause="queue:orders/1", trigger="queue")
+    here, there = (explain(run, JOB, (), on_aws=on_aws).advice[-1] for on_aws in (False, True))
+    assert here == "then `wherry retry 01run` goes on with this run, `wherry replay 01run` makes a new one of it"
+    assert there == (
+        "then `wherry retry 01run` goes on with this run, `wherry replay 01run --here` runs its event on this machine"
+    )
+    dropped = replace(run, reason=f"exit code 65: {DROPPED}")
+    assert explain(dropped, JOB, (), on_aws=True).advice[-1] == (
+        "its message is gone, but `wherry replay 01run --here` runs its event on this machine"
+    )

@@ -5,15 +5,20 @@ Every environment asks here, so that one event starts the same jobs under the sa
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from wherry import announcements, pattern
+from wherry import announcements, mapping, pattern
+from wherry.errors import UserError
 from wherry.model import AfterTrigger, Bucket, Event, EventTrigger, Job, JobFile, QueueTrigger, UploadTrigger
 
 #: The causes of runs that fill an interval afterwards begin so.
 _BACKFILL = "backfill"
+
+#: The causes of runs that do once more what another one was to do.
+_REPLAY = "replay:"
 
 #: The causes of workers that poll a queue by themselves.
 _WORKER = "worker:"
@@ -21,6 +26,13 @@ _WORKER = "worker:"
 #: How a resource begins that makes an event the same event again, however often it was put on a bus: each time it gets
 #: another id there.
 ONCE = "wherry:once/"
+
+#: What an execution takes as its input, in bytes (Step Functions Developer Guide, "Quotas").
+LARGEST_INPUT = 262_144
+#: The largest event that starts a job: its name, the trigger and the cause go with it.
+LARGEST_EVENT = LARGEST_INPUT - 4_096
+#: What to do about more.
+SMALLER = "put what is large into a bucket, and its key into the event"
 
 #: What a bucket is called where the jobs run: events name it so.
 BucketName = Callable[[Bucket], str]
@@ -95,6 +107,19 @@ def feeds_of(jobfile: JobFile, name_of: BucketName) -> Iterator[tuple[str, dict[
             yield queue.name, dict(feed.pattern or {})
 
 
+def check_size(event: Event, started_by: Callable[[Event], Iterable[str]]) -> None:
+    """Raise UserError for an event that is larger than a job that it starts could be given on AWS, here as there.
+
+    The bus takes more, and so does a queue: who puts it would hear nothing, and the job neither.
+    """
+    size = len(json.dumps(event.document, ensure_ascii=False, separators=(",", ":")).encode())
+    if size <= LARGEST_EVENT:
+        return
+    for job in started_by(event):
+        said = f"the event has {size:,} bytes, and job `{job}` can be given {LARGEST_EVENT:,} at most"
+        raise UserError(f"{said}: Step Functions takes no more on AWS", hint=SMALLER)
+
+
 def fed_by(jobfile: JobFile, name_of: BucketName, event: Event) -> list[str]:
     """The queues that an event becomes a message of."""
     return [name for name, document in feeds_of(jobfile, name_of) if pattern.parse(document).matches(event.document)]
@@ -115,6 +140,29 @@ def is_fed(jobfile: JobFile, job: Job, bucket: str, key: str | None = None) -> b
     )
 
 
+def wants_file(job: Job) -> bool:
+    """True when something of the job names `${event.file}`: its runs need a message."""
+    texts = [*_texts(job.command), *job.env.values()]
+    for helper in job.helpers:
+        texts += [*_texts(helper.command), *helper.env.values()]
+    return any("${event.file}" in text and refers_to(text, "file") for text in texts)
+
+
+def refers_to(text: str, *kinds: mapping.Kind) -> bool:
+    """True when a value of the job file has a reference of one of these kinds."""
+    return any(reference.kind in kinds for reference in mapping.parse(text).references)
+
+
+def replay_of(run_id: str, token: str) -> str:
+    """The cause of one replay of a run."""
+    return f"{_REPLAY}{run_id}:{token}"
+
+
+def replayed_run(cause: str) -> str:
+    """The id of the run that a run of this cause replays; empty for the causes of all other runs."""
+    return cause.removeprefix(_REPLAY).partition(":")[0] if cause.startswith(_REPLAY) else ""
+
+
 def may_watch_runs(document: dict[str, Any]) -> bool:
     """False when a pattern's `source` alone keeps it from matching what wherry says."""
     if "source" not in document:
@@ -133,6 +181,10 @@ def upload_pattern(bucket: str, prefix: str, suffix: str) -> dict[str, Any]:
     elif prefix or suffix:
         detail["object"] = {"key": [{"prefix": prefix} if prefix else {"suffix": suffix}]}
     return {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+
+
+def _texts(command: tuple[str, ...] | str) -> Sequence[str]:
+    return [command] if isinstance(command, str) else command
 
 
 def _escaped(text: str) -> str:

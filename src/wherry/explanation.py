@@ -76,14 +76,22 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
     if on_aws and outcome is not None and outcome.ending is Ending.COULD_NOT_START:
         advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
-        advice.append(
-            f"then `wherry retry {run.id}` goes on with this run, `wherry replay {run.id}` makes a new one of it"
-        )
+        advice.append(_again(run, on_aws=on_aws))
     what, facts = _what(run, last), _facts(run, job, last)
     if meaning and outcome:
         what = f"the job was never begun: {meaning.what}" if outcome.exit_code is None else meaning.what
         facts.append(f"AWS says: {outcome.reason}")
     return Explanation(what=what, facts=tuple(facts), advice=tuple(advice))
+
+
+def _again(run: Run, *, on_aws: bool) -> str:
+    """How it is done once more, when what was wrong is mended."""
+    retry = f"then `wherry retry {run.id}` goes on with this run"
+    if not (on_aws and messages.queue_of(run.cause)):
+        return f"{retry}, `wherry replay {run.id}` makes a new one of it"
+    # there a run has no message but that which its worker has received
+    replay = f"`wherry replay {run.id} --here` runs its event on this machine"
+    return f"its message is gone, but {replay}" if DROPPED in run.reason else f"{retry}, {replay}"
 
 
 def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
@@ -178,12 +186,8 @@ def _advice(run: Run, job: Job | None, outcome: Outcome | None, log: Sequence[st
 def _by_ending(job: Job | None, outcome: Outcome) -> str:
     name = job.name if job else "JOB"
     if outcome.ending is Ending.EXITED:
-        refused = any(key in outcome.reason for key in ("reads", "writes", "sends"))
-        return (
-            "add what the gateway names above to the job's `reads`, `writes` or `sends`; the next attempt has it"
-            if refused
-            else ""
-        )
+        refused = any(key in outcome.reason for key in ("reads", "writes", "sends", "emits"))
+        return "add to the job what the gateway names above; the next attempt has it" if refused else ""
     limit = re.search(r"`(timeout|deadline): ", outcome.reason)
     if limit and job and any(isinstance(each, QueueTrigger) and not each.is_managed for each in job.triggers):
         return f"`{limit[1]}` bounds the whole life of a worker that polls by itself: leave it out of job `{name}`"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
 
+from wherry.errors import UserError
 from wherry.model import Event, Overrides, Run, Status
 
 
@@ -49,6 +50,21 @@ class TriggerCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stumble:
+    """How the last worker of a queue ended, where it did not end as it should."""
+
+    at: datetime
+    #: In plain words.
+    what: str
+    #: What to change; empty where nobody knows.
+    remedy: str
+    #: The same as `what` in the words of whoever should have run it.
+    reason: str
+    #: The command that shows what it has written; empty where that is nothing.
+    log: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueueState:
     """A queue at a glance. The counts are SQS's own: on AWS about right, here exact."""
 
@@ -73,6 +89,10 @@ class QueueState:
     max_workers: int
     #: Messages that were finished a minute, within the last five; None where nobody counts.
     rate: float | None
+    #: Why nobody takes what is there, where nobody does and that is known.
+    stumble: Stumble | None = None
+    #: False for a queue of the job file that is not deployed: all counts are 0, and nothing can be sent to it.
+    is_there: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +188,10 @@ class Target(Protocol):
 
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round; raises UserError for any other."""
+        ...
+
+    def retry_all(self, run_ids: Sequence[str]) -> dict[str, UserError]:
+        """The same for several, in order; gives those that cannot have one, with the reason."""
         ...
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:

@@ -25,10 +25,11 @@ JOBFILE = "\n".join(
         "buckets: {uploads: {}, work: {}, results: {}}",
         "queues:",
         *(f"  q{number}: {{visibility: 2s, max_receives: 3}}" for number in range(QUEUES)),
+        *(f"  f{number}.fifo: {{visibility: 2s, max_receives: 3}}" for number in range(QUEUES // 10)),
         "jobs: {idle: {command: 'true'}}",
     ]
 )
-_numbers = itertools.count()
+_numbers, _ordered = itertools.count(), itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +81,12 @@ def oldest_python():
 class Bench:
     """A queue, its workers, and a file that commands write to."""
 
-    def __init__(self, engine, program, folder):
-        name = f"q{next(_numbers)}"
+    def __init__(self, engine, program, folder, name, letters):
         self.engine, self.program, self.folder, self.name = engine, program, folder, name
         self.s3, self.sqs = engine.s3, engine.sqs
         self.url = self.sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        self.letters = self.sqs.get_queue_url(QueueName=f"{name}-dead-letters")["QueueUrl"]
-        self.job = f"job-{name}"
+        self.letters = self.sqs.get_queue_url(QueueName=letters)["QueueUrl"]
+        self.job = f"job-{name.partition('.')[0]}"
         self.out = folder / "out"
         self.workers = []
 
@@ -161,7 +161,17 @@ class Bench:
 
 @pytest.fixture
 def bench(engine, program, tmp_path):
-    bench = Bench(engine, program, tmp_path)
+    name = f"q{next(_numbers)}"
+    bench = Bench(engine, program, tmp_path, name, f"{name}-dead-letters")
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def ordered(engine, program, tmp_path):
+    """A bench whose queue keeps the order within its groups."""
+    name = f"f{next(_ordered)}"
+    bench = Bench(engine, program, tmp_path, f"{name}.fifo", f"{name}-dead-letters.fifo")
     yield bench
     bench.close()
 

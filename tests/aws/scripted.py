@@ -46,6 +46,9 @@ class Scripted(Aws):
             raise answer
         return answer
 
+    def once(self, service, operation, /, *, is_known_again, **parameters):
+        return self.call(service, operation, **parameters)
+
     def carefully(self, service, operation, is_done, /, **parameters):
         self.call(service, operation, **parameters)
 

@@ -57,6 +57,9 @@ class World:
     protected: bool = True
     #: Whether steps are added to the tasks that run, or to the number that is desired: documents say both.
     from_running: bool = False
+    #: All of a second's messages are counted before the waker hears of the first.
+    counted_first: bool = False
+
     now: int = 0
     waiting: int = 0
     desired: int = 0
@@ -118,11 +121,12 @@ class World:
     def _arrive(self, count, by_upload):
         if count:
             self._touch()
+        self.waiting += count if self.counted_first else 0
         for _ in range(count):
             # the event reaches the waker as it reaches the queue, which may not have counted it yet
             if by_upload:
                 self._wake("message")
-            self.waiting += 1
+            self.waiting += 0 if self.counted_first else 1
 
     def _wake(self, asked):
         """The waker's own conditions."""

@@ -1,4 +1,4 @@
-"""Throttling, faults of AWS's own and lost answers: each command goes on, and no run begins twice."""
+"""Throttling, faults of AWS's own and lost answers: each command goes on or says so, and no run begins twice."""
 
 import itertools
 import json
@@ -18,6 +18,7 @@ jobs:
   ordered: {image: "wherry-busybox:1", command: [echo, "$.detail.order"], on: [{event: {source: [shop]}}]}
 environments: {prod: {region: eu-west-1}}
 """
+ONE_JOB = 'jobs: {greet: {image: "wherry-busybox:1", command: [echo]}}\nenvironments: {prod: {region: eu-west-1}}\n'
 HERE = ("--env", "prod")
 
 
@@ -118,3 +119,27 @@ def test_who_never_gets_an_answer_is_told_what_was_asked(storm):
     done = storm.wherry("runs", *HERE, code=1)
     assert "sts:GetCallerIdentity: ServiceUnavailable: please try again" in done.stderr
     assert len(storm.weather.met) == 5
+
+
+@pytest.mark.parametrize(
+    ("queue", "fault", "code"),
+    [
+        ("orders", "throttled", 0),
+        ("orders", "lost", 1),
+        ("orders", "fault-after", 1),
+        ("tickets.fifo", "lost", 0),
+    ],
+)
+def test_a_message_is_sent_once(storm, queue, fault, code):
+    storm.cloud.project.jobfile("app: sturdy\nqueues: {orders: {}, tickets.fifo: {}}\n" + ONE_JOB)
+    sqs = storm.cloud.client("sqs")
+    attributes = {"FifoQueue": "true"} if queue.endswith(".fifo") else {}
+    url = sqs.create_queue(QueueName=f"sturdy-prod-{queue}", Attributes=attributes)["QueueUrl"]
+    storm.weather.fault = lambda operation, number: fault if operation == "SendMessageBatch" and number == 1 else None
+    more = ("--group", "a", "--dedup", "1") if attributes else ()
+    done = storm.wherry("queue", "send", queue, "hello", *more, *HERE, code=code)
+    if code:
+        assert "message 1 may have been sent or not: sqs:SendMessageBatch: " in done.stderr
+        assert f"`wherry queues --env prod` counts what is in `{queue}`" in done.stderr
+    counted = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    assert counted["ApproximateNumberOfMessages"] == "1"

@@ -55,6 +55,11 @@ def test_a_plan_tells_all_and_leaves_nothing(sales):
     assert re.search(r"\+ s3:GetObject  arn:aws:s3:::sales-prod-uploads-\d{12}-eu-west-1/\*\n", shown)
     assert "${" not in shown
     assert re.search(r"\n\d+ to make\n$", shown)
+    sales.project.jobfile(JOBFILE.replace("bucket: uploads, suffix: .csv", "bucket: results"))
+    assert (
+        "note: job `count` may write to bucket `results`, and every upload there starts it"
+        in sales.wherry("plan").stderr
+    )
     assert sales.leftovers() == before
 
 

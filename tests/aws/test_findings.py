@@ -133,6 +133,26 @@ def test_tasks_that_hang_while_they_start(count):
     assert len({one["lock"] for one in found}) == count
 
 
+@pytest.mark.parametrize(("queue", "named"), [("orders", "orders"), ("old_orders", "old_orders"), ("q.fifo", "q.fifo")])
+def test_a_worker_that_hangs_while_it_starts_has_no_run(queue, named):
+    of_service = task(1, "PENDING", 16) | {
+        "TaskDefinitionArn": f"arn:aws:ecs:eu-central-1:123456789012:task-definition/"
+        f"{NAMES.worker_family('nightly', queue)}:7",
+        "Group": f"service:{NAMES.service('nightly', queue)}",
+        "Overrides": {"ContainerOverrides": [{"Name": "main"}]},
+    }
+    of_run = task(2, "PENDING", 16) | {"Group": "family:sales-prod_nightly"}
+    found, other = said(findings.stuck(NAMES, watch.STUCK), result={"Tasks": [of_service, of_run]})
+    assert found["text"] == (
+        f"sales prod: nightly: a worker of queue {named} has not started: its task is PENDING for more than 15m "
+        "(`wherry queues --env prod`; task arn:task/1)"
+    )
+    assert found["subject"] == "sales prod: nightly: a worker has not started"
+    assert found["event"]["detail-type"] == "Wherry Queue Worker"
+    assert found["event"]["detail"]["queue"] == named
+    assert "run run-2;" in other["text"]
+
+
 def test_a_web_hook_gets_what_it_gets_here_and_a_mail_its_text():
     states = findings.telling(["arn:one", "arn:two"])
     assert [states[f"Tell{place}"]["Next"] for place in (0, 1)] == ["Tell1", "Told"]

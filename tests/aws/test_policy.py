@@ -14,6 +14,7 @@ from wherry import jobfile
 from wherry.aws import calls, deployer, handlers, reach
 from wherry.aws.reach import Place
 
+_DOORS = ("call", "once", "pages")
 SOURCE = Path(__file__).parents[2] / "src/wherry"
 TABLES = (calls.DEPLOYING, calls.ON_INSTANCES, calls.WITH_WORKERS, calls.USING)
 JOBFILES = sorted((Path(__file__).parent / "templates").glob("*.yaml"))
@@ -33,13 +34,13 @@ def calls_made() -> dict[str, str]:
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-        handed = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("call", "pages")]
+        handed = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _DOORS]
         for node in handed:
             is_door = isinstance(node.value, ast.Attribute) and node.value.attr == "aws"
             assert not is_door or any(node is each.func for each in nodes), (
                 f"{path.name}:{node.lineno}: call it, so that it is seen"
             )
-        doors = [node for node in nodes if node.func.attr in ("call", "pages") and len(node.args) > 1]
+        doors = [node for node in nodes if node.func.attr in _DOORS and len(node.args) > 1]
         # a module's own `_call(operation)` speaks to one service
         services = {ast.literal_eval(node.args[0]) for node in doors if not isinstance(node.args[1], ast.Constant)}
         for node in doors:

@@ -18,10 +18,16 @@ queues:
   told: {{from: {{bucket: inbox, suffix: .csv, format: s3}}}}
   theirs: {{from: {{bucket: landing, prefix: in/, format: s3}}}}
   sent: {{}}
+  sealed: {{}}
 jobs:
   draw: {{image: {BUSYBOX}, command: [sleep, "600"], on: [{{queue: drawn, mode: self-polling}}]}}
   tell: {{image: {BUSYBOX}, command: [sleep, "600"], on: [{{queue: told, mode: self-polling, workers: {{min: 1}}}}]}}
   take: {{image: {BUSYBOX}, command: [sleep, "600"], on: [{{queue: theirs, mode: self-polling}}]}}
+  open:
+    image: {BUSYBOX}
+    command: [sleep, "600"]
+    secrets: {{KEY: wakes-key}}
+    on: [{{queue: sealed, mode: self-polling}}]
 environments: {{prod: {{region: eu-west-1}}}}
 """
 OTHERS = {
@@ -45,6 +51,7 @@ def cloud(standin, docker_engine, tmp_path_factory):
     s3.put_bucket_notification_configuration(
         Bucket=LANDING, NotificationConfiguration=OTHERS, SkipDestinationValidation=True
     )
+    cloud.secret("wakes-key")
     cloud.wherry("deploy", "--yes")
     return cloud
 
@@ -139,6 +146,41 @@ def test_a_deploy_leaves_the_number_of_workers_as_it_is(cloud):
     assert workers(cloud, "draw_drawn") == 3
 
 
+def test_it_says_why_nobody_takes_what_waits(cloud):
+    """Deployed, at rest, then somebody removes a secret: ECS starts workers in vain."""
+    sleep(cloud, "open_sealed")
+    cloud.client("secretsmanager").delete_secret(SecretId="wakes-key")
+    cloud.wherry("queue", "send", "sealed", "hello", "--env", "prod")
+    cloud.client("ecs").update_service(cluster="wakes-prod", service="open_sealed", desiredCount=1)  # as the waker does
+
+    def stumble():
+        found = json.loads(cloud.wherry("queues", "--env", "prod", "--json").stdout)
+        return next(each["stumble"] for each in found if each["name"] == "sealed")
+
+    found = wait_for(stumble, "the reason", seconds=30)
+    assert found["what"] == "could not start: the secret `wakes-key` was removed"
+    said = "no worker takes from queue `sealed`; the last one ("
+    remedy = (
+        "): could not start: the secret `wakes-key` was removed; `wherry secrets set wakes-key --env prod` brings it"
+    )
+    for told in (cloud.wherry("queues", "--env", "prod").stderr, cloud.wherry("status", "--env", "prod").stdout):
+        assert said in told
+        assert remedy in told
+    cloud.client("secretsmanager").restore_secret(SecretId="wakes-key")
+
+
+def test_a_queue_that_is_not_deployed_is_not_an_empty_one(cloud):
+    cloud.project.jobfile(JOBFILE.replace("  sealed:", "  fresh: {}\n  sealed:"))
+    done = cloud.wherry("queues", "--env", "prod")
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("fresh")]
+    assert row == ["fresh", *["-"] * 8]
+    assert "not deployed yet: `fresh`; `wherry deploy --env prod` does it" in done.stderr
+    for verb in ("redrive", "purge"):
+        refused = cloud.wherry("queue", verb, "fresh", "--yes", "--env", "prod", code=2)
+        assert "queue `fresh` is not deployed in `prod`" in refused.stderr
+    cloud.project.jobfile(JOBFILE)
+
+
 def test_a_bucket_tells_a_queue_by_itself_in_the_words_of_s3(cloud):
     put(cloud, "a b.csv")
     (body,) = wait_for(lambda: [each for each in bodies(cloud, "told") if "Records" in each], "the notification")
@@ -184,5 +226,10 @@ def test_at_the_end_it_says_which_messages_are_lost_and_leaves_nothing(cloud):
     assert "- queue sent, with 3 messages in it" in done.stdout
     assert "workers draw_drawn: no more of them" in done.stderr
     assert told(cloud)[0].keys() == {"theirs"}
+    assert (
+        "the queues of the job file are not deployed in `prod`"
+        in cloud.wherry("queues", "--env", "prod", code=2).stderr
+    )
+    assert "not deployed" in cloud.wherry("status", "--env", "prod").stdout
     left = cloud.leftovers()
     assert [each for each in left if not each.startswith("s3 ")] == []

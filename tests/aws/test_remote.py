@@ -13,7 +13,7 @@ from wherry.aws.client import AwsError
 from wherry.aws.remote import Remote
 from wherry.errors import NotFound, UserError, WherryError
 from wherry.messages import run_id_of
-from wherry.model import Job, Overrides, Queue, QueueTrigger, Status, new_event
+from wherry.model import Feed, Job, Overrides, Queue, QueueTrigger, Status, new_event
 from wherry.target import Wish
 
 ORDER = new_event("shop", "order placed", {"order": 7}, now=NOW, event_id="mine")
@@ -80,6 +80,34 @@ def test_a_run_by_hand():
     assert document["overrides"] == {"command": ["a", "b"], "args": ["c"], "env": {"X": "1"}}
     assert (document["event"]["account"], document["event"]["region"]) == ("123456789012", "eu-central-1")
     assert "patient" not in document
+
+
+def test_what_needs_a_message_is_not_started_without_one():
+    job = Job(
+        name="count",
+        command=("count", "${event.file}"),
+        triggers=(QueueTrigger(queue="orders"), QueueTrigger(queue="x.fifo")),
+    )
+    feed = Feed(bucket="uploads", prefix="in/", suffix=".csv")
+    queues = {"orders": Queue(name="orders", feed=feed), "x.fifo": Queue(name="x.fifo")}
+    aws = Scripted(start_execution={})
+    target = Remote(replace(site(aws), jobfile=replace(JOBFILE, queues=queues, jobs={"count": job})))
+    with pytest.raises(
+        UserError, match=r"job `count` works on the file of a message .*, and a run by hand has no"
+    ) as caught:
+        target.start(Wish(job="count"))
+    ways = "`wherry cp FILE s3://uploads/in/NAME.csv` or `wherry queue send orders BODY` or `wherry queue send x.fifo --group NAME BODY`"
+    assert caught.value.hint == f"send one: {ways}"
+    with pytest.raises(
+        UserError, match="run 01abc worked on the file of its message .*, and a replay on AWS has no"
+    ) as caught:
+        target.start(Wish(job="count", trigger="queue", cause="replay:01abc:1f", event=ORDER))
+    assert caught.value.hint == (
+        "`wherry retry 01abc` has its message tried again when it failed, `wherry replay 01abc --here` runs its event on "
+        f"this machine; a new message is a new run: {ways}"
+    )
+    assert not aws.asked("start_execution")
+    assert target.start(Wish(job="count", overrides=Overrides(command=("env",))))
 
 
 def test_overrides_without_a_command_have_none():
@@ -448,6 +476,13 @@ def test_events_of_aws_cannot_be_made():
     target, _ = remote()
     with pytest.raises(UserError, match="the source `aws.s3` is reserved for AWS"):
         target.emit([new_event("aws.s3", "Object Created", {}, now=NOW)])
+
+
+def test_an_event_that_no_run_could_be_given_is_not_put():
+    target, aws = remote()
+    with pytest.raises(UserError, match=r"the event has 300,\d+ bytes, and job `nightly` can be given 258,048 at most"):
+        target.emit([new_event("shop", "order placed", {"order": "7" * 300_000}, now=NOW)])
+    assert not aws.asked("put_events")
 
 
 def test_a_run_that_does_not_come_is_missed_aloud():

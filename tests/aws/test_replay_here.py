@@ -8,15 +8,26 @@ import subprocess
 import pytest
 
 from tests.aws.conftest import Cloud
-from tests.conftest import BIN, Project, wait_for
+from tests.conftest import BIN, PYTHON, Project, wait_for
 
 #: The image has no `aws`, this machine has: there it fails, here it does not.
 COMMAND = 'command -v aws >/dev/null || exit 3; aws s3 cp "s3://$INPUT_BUCKET/$INPUT_KEY" -; echo "[$MODE] $TOKEN"'
+#: The same of one that works on messages. That it does not read the feeding bucket is said nowhere, as in the examples.
+BOOK = 'command -v aws >/dev/null || { sleep 2; exit 3; }; cat "$FILE"; aws sqs send-message --queue-url "$OUT" --message-body "$KEY"'
 JOBFILE = f"""
 app: back-here
 defaults: {{memory: 512MB, cpu: 0.25}}
-buckets: {{uploads: {{}}, lookups: {{}}, secret-things: {{}}}}
+buckets: {{uploads: {{}}, lookups: {{}}, secret-things: {{}}, inbox: {{}}}}
+queues: {{letters: {{from: {{bucket: inbox, suffix: .txt}}}}, out: {{}}}}
 jobs:
+  book:
+    build: book
+    command: {json.dumps(BOOK)}
+    on: [{{queue: letters}}]
+    env: {{FILE: "${{event.file}}", OUT: "${{queue.out.url}}", KEY: $.detail.object.key, REPLY: "to ${{queue.out.url}}"}}
+    sends: [out]
+    retry: {{backoff: 15m}}
+    helpers: {{proxy: {{command: "while :; do echo helping; sleep 0.2; done"}}}}
   analyzer:
     image: "wherry-busybox:1"
     command: {json.dumps(COMMAND)}
@@ -34,6 +45,7 @@ KEY = "in/it's ü.csv"
 def cloud(standin, docker_engine, tmp_path_factory):
     cloud = Cloud(Project(tmp_path_factory.mktemp("back-here")), standin.account())
     cloud.project.jobfile(JOBFILE)
+    cloud.project.file("book/Dockerfile", f"FROM {PYTHON}\n")
     cloud.client("secretsmanager").create_secret(Name="api-token", SecretString="s3cr3t")
     cloud.wherry("deploy", "--yes")
     for text, place in (("lookup", "lookups/table.txt"), ("more", "lookups/more/a.txt"), ("x,y\n", f"uploads/{KEY}")):
@@ -54,6 +66,18 @@ def failed(cloud):
     run = wait_for(look, "the run")
     assert run["reason"] == "exit code 3"
     return run
+
+
+@pytest.fixture(scope="module")
+def waiting(cloud):
+    """The run of a message that has failed once, and is due again in a quarter of an hour."""
+    cloud.wherry("cp", str(cloud.project.file("object", "dear all\n")), "s3://inbox/a b.txt", "--env", "prod")
+
+    def look():
+        found = json.loads(cloud.wherry("runs", "--job", "book", "--env", "prod", "--json").stdout)
+        return found[0] if found and found[0]["status"] == "queued" and found[0]["attempts"] else None
+
+    return wait_for(look, "its first attempt")
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +152,46 @@ def test_what_cannot_be_copied_is_said_by_name(cloud, failed):
         ("s3://other/x", "no bucket `other`"),
     ):
         assert said in cloud.wherry(*replay(failed, "--with", url), code=2).stderr
+
+
+def test_a_run_of_a_message_runs_here(cloud, waiting):
+    """Its object comes though no `reads` names its bucket, and what it sends goes into the queue that is here."""
+    env = waiting["env"]
+    assert "amazonaws.com" in env["OUT"] or cloud.account.id in env["OUT"], env
+    done = cloud.wherry(*replay(waiting))
+    assert done.stdout.startswith("dear all\n"), done.stderr
+    assert "from prod: s3://inbox/a b.txt  9 B" in done.stderr
+    (here,) = json.loads(cloud.wherry("runs", "--job", "book", "--json").stdout)
+    assert (here["status"], here["trigger"], here["cause"].split(":")[1]) == ("succeeded", "queue", waiting["id"])
+    assert here["env"]["OUT"].endswith("/000000000000/out")
+    assert here["env"]["REPLY"] == f"to {here['env']['OUT']}"
+    assert here["env"]["FILE"].startswith(str(cloud.project.folder))
+    (sent,) = json.loads(cloud.wherry("queue", "peek", "out", "--json").stdout)
+    assert sent["body"] == "a b.txt"
+    states = json.loads(cloud.wherry("queues", "--env", "prod", "--json").stdout)
+    assert {state["name"]: state["waiting"] for state in states}["out"] == 0
+
+
+def test_of_a_message_no_machine_starts_a_run_that_fails(cloud, waiting):
+    refused = cloud.wherry("replay", waiting["id"], "--env", "prod", code=2).stderr
+    assert "a replay on AWS has no message" in refused
+    assert f"`wherry replay {waiting['id']} --here --env prod`" in refused
+    refused = cloud.wherry("run", "book", "--env", "prod", code=2).stderr
+    assert "`wherry queue send letters BODY --env prod`" in refused
+    assert len(json.loads(cloud.wherry("runs", "--job", "book", "--env", "prod", "--json").stdout)) == 1
+
+
+def test_the_log_of_a_helper_is_that_of_the_attempt(cloud, waiting):
+    log = cloud.wherry("logs", waiting["id"], "--helper", "proxy", "--env", "prod").stdout.splitlines()
+    assert set(log) == {"helping"}
+    refused = cloud.wherry("logs", waiting["id"], "--helper", "prox", "--env", "prod", code=2).stderr
+    assert "job `book` has no helper `prox`" in refused
+    assert "did you mean `proxy`?" in refused
+
+
+def test_stopping_what_waits_for_its_message_is_no_failure(cloud, waiting):
+    done = cloud.wherry("stop", waiting["id"], "--env", "prod")
+    assert (
+        f"{waiting['id']} will be stopped: its message becomes a dead letter when it is received next (due "
+        in done.stderr
+    )

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import os
+import random
 from datetime import timedelta
 from pathlib import Path
 
@@ -89,12 +90,19 @@ def test_a_step_from_none(by_upload, from_running):
 def test_a_burst_of_thousands_asks_ecs_a_few_times():
     found = world(work=2, max_workers=20).run(2 * HOUR, {HOUR + second: 500 for second in range(1, 11)})
     assert found.done == 5_000
-    assert found.looks <= 11 + 24  # of the first ones, and of the looks
+    assert found.looks <= 10 + 120 + 24  # the first ones, of the others one in ever more, and those of the looks
     assert max(moment.desired for moment in found.history) == 20
     full = first(found.history, lambda moment: moment.desired == 20)
     assert full - HOUR <= METRICS + 10
     assert found.desired == 0
     assert found.cut == []
+
+
+def test_a_burst_that_is_counted_before_it_is_heard_wakes_somebody_at_once():
+    random.seed(5)  # the waker throws dice
+    found = world(work=2, counted_first=True).run(2 * HOUR, {HOUR + 5: 500})
+    assert first(found.history, lambda moment: moment.desired == 1) - HOUR <= 10
+    assert found.done == 500
 
 
 def test_a_trickle_needs_one_worker():

@@ -245,6 +245,40 @@ def test_check_exits_with_0_or_2(demo):
     assert demo.wherry("check", "missing.yaml", code=2).stderr == "error: there is no file `missing.yaml`\n"
 
 
+CIRCLES = """\
+app: circles
+buckets: {inbox: {}, sorted: {}}
+queues:
+  q: {from: {bucket: inbox}}
+jobs:
+  copier:
+    command: "true"
+    writes: [sorted, inbox]
+    on: [{queue: q, workers: {max: 2}}, {upload: {bucket: inbox}}]
+  fine:
+    command: "true"
+    writes: [inbox, sorted]
+    on:
+      - {upload: {bucket: sorted, prefix: in/}}
+      - {upload: {bucket: inbox, suffix: .csv}}
+      - {schedule: rate(1 hour)}
+"""
+
+
+def test_a_job_that_may_start_itself_without_end_is_told(project):
+    """No event says who wrote an object, so nobody can stop that circle: here it is processors, on AWS a bill."""
+    project.jobfile(CIRCLES)
+    checked = project.wherry("check")
+    assert checked.stdout == "ok: circles: 2 jobs, 2 buckets, 1 queue\n"
+    said = "note: job `copier` may write to bucket `inbox`, and every upload there starts it:"
+    heads = [line for line in checked.stderr.splitlines() if not line.startswith(" ")]
+    assert [line[: line.index(" what it writes")] for line in heads] == [
+        f"wherry.yaml:4:7: {said}",
+        f"wherry.yaml:9:41: {said}",
+    ]
+    assert "`prefix` or `suffix`" in checked.stderr
+
+
 def test_the_job_file_is_found_from_below(demo):
     below = demo.folder / "some" / "folder"
     below.mkdir(parents=True)
@@ -264,7 +298,9 @@ def test_no_job_file_anywhere(tmp_path):
 def test_each_template_is_right(project, template):
     made = project.wherry("init", template).stdout
     assert "made wherry.yaml" in made
-    assert project.wherry("check").stdout.startswith("ok: ")
+    checked = project.wherry("check")
+    assert checked.stdout.startswith("ok: ")
+    assert not checked.stderr
     assert "is there already" in project.wherry("init", template, code=2).stderr
 
 

@@ -53,6 +53,19 @@ def test_no_queues(project):
     assert project.wherry("queues", "--json").stdout == "[]\n"
 
 
+def test_a_queue_that_rests_says_why(project):
+    project.jobfile("app: post\nqueues: {letters: {}}\njobs: {open: {command: [./knife], on: [{queue: letters}]}}\n")
+    project.up()
+    project.wherry("queue", "send", "letters", "hello")
+    stumble = wait_for(lambda: states(project)["letters"]["stumble"], "the reason")
+    assert stumble["what"].startswith("could not start: ")
+    (run,) = json.loads(project.wherry("runs", "--json").stdout)
+    assert stumble["remedy"] == f"`wherry explain {run['id']}` says more"
+    project.file("knife", "#!/bin/sh\n", mode=0o755)
+    wait_for(lambda: json.loads(project.wherry("runs", "--json").stdout)[0]["status"] == "succeeded", "its end")
+    assert states(project)["letters"]["stumble"] is None
+
+
 def test_what_is_sent_is_what_was_given(post):
     sent = post.wherry("queue", "send", "letters", "an argument")
     assert sent.stdout.strip() == json.loads(post.wherry("queue", "peek", "letters", "--json").stdout)[0]["id"]
@@ -122,6 +135,21 @@ def test_what_cannot_be_sent(post, arguments, said):
     done = post.wherry("queue", "send", *arguments, code=2)
     assert said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["send", "x"], ["peek"], ["peek", "--dead"], ["purge", "--yes"], ["redrive", "--yes"]]
+)
+@pytest.mark.parametrize(
+    ("name", "queue"), [("letters-dead-letters", "letters"), ("orders-dead-letters.fifo", "orders.fifo")]
+)
+def test_dead_letters_are_asked_for_by_their_queues_name(post, arguments, name, queue):
+    """Their own is in every URL, so people type it."""
+    verb, *more = arguments
+    assert post.wherry("queue", verb, name, *more, code=2).stderr == (
+        f"error: there is no queue `{name}` in the job file\n"
+        f"  these are the dead letters of `{queue}`: name that, as in `wherry queue peek {queue} --dead`\n"
+    )
 
 
 def test_bytes_are_no_message(post):

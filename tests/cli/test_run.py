@@ -25,6 +25,7 @@ jobs:
   flaky:
     command: [sh, -c, 'echo "try $WHERRY_ATTEMPT"; test "$WHERRY_ATTEMPT" -ge 3']
     retry: {attempts: 3, backoff: 10ms}
+    helpers: {silent: {command: sleep 60}}
   slow:
     command: [sh, -c, "echo started; sleep 60"]
     timeout: 300ms
@@ -100,6 +101,10 @@ def test_a_failed_attempt_is_tried_again(demo):
     assert [attempt["exit_code"] for attempt in run["attempts"]] == [1, 1, 0]
     assert run["status"] == "succeeded"
     assert demo.wherry("logs", run["id"], "--attempt", "2").stdout == "try 2\n"
+    assert "helper `silent` of run" in demo.wherry("logs", run["id"], "--helper", "silent").stderr
+    unknown = demo.wherry("logs", run["id"], "--helper", "silnt", code=2).stderr
+    assert "job `flaky` has no helper `silnt`" in unknown
+    assert "did you mean `silent`?" in unknown
 
 
 def test_a_timeout_ends_the_attempt(demo):

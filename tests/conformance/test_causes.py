@@ -146,7 +146,7 @@ def test_a_call_with_an_events_own_id_starts_one_run(backend):
 
 
 def test_event_patterns_watch_runs_without_going_round(backend):
-    """Changes of state are events; a job is never started by what a run of its own has led to."""
+    """Changes of state are events; such an event starts no job whose run has led to it."""
     backend.deploy(
         "bad: {command: exit 3, on: [{event: {source: [test]}}]}\n"
         "watch: {command: exit 4, on: [{event: {source: [wherry], detail: {status: [failed]}}}]}\n"

@@ -28,6 +28,9 @@ jobs:
   unlisted:
     command: "true"
     on: [{invoke: {}}]
+  placed:
+    command: "true"
+    on: [{event: {source: [orders]}}]
   sender:
     command: [sleep, "600"]
     sends: [plain]

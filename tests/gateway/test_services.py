@@ -50,6 +50,18 @@ def test_put_events_has_limits(client):
     assert refused(client("events").put_events, Entries=[entry] * 10) == "ValidationException"
 
 
+def test_an_event_that_no_run_could_be_given_on_aws_is_refused_here(client, engine):
+    detail = json.dumps({"x": "y" * 258_000})
+    entry = {"Source": "orders", "DetailType": "placed", "Detail": detail}
+    said = "job `placed` can be given 258,048 at most: Step Functions takes no more on AWS: put what is large into a bucket"
+    with pytest.raises(ClientError, match=f"ValidationException.*{said}"):
+        client("events").put_events(Entries=[entry])
+    (engine.folder / "large.json").write_text(f'{{"source": "orders", "detail-type": "placed", "detail": {detail}}}')
+    assert "the event has 258,2" in engine.wherry("emit", "large.json", code=2).stderr
+    # nobody but the bus has to take it, or a queue
+    assert client("events").put_events(Entries=[{**entry, "Source": "shop"}])["FailedEntryCount"] == 0
+
+
 def test_secrets(client):
     secrets = client("secretsmanager")
     got = secrets.get_secret_value(SecretId="api-token")
@@ -71,14 +83,18 @@ def test_a_secret_that_is_no_text(client, engine):
 
 def test_parameters(client):
     ssm = client("ssm")
-    parameter = ssm.get_parameter(Name="prod/key", WithDecryption=True)["Parameter"]
+    secrets = "/aws/reference/secretsmanager"
+    parameter = ssm.get_parameter(Name=f"{secrets}/prod/key", WithDecryption=True)["Parameter"]
     assert (parameter["Type"], parameter["Value"]) == ("SecureString", "plain")
-    reference = ssm.get_parameter(Name="/aws/reference/secretsmanager/api-token", WithDecryption=True)
-    assert reference["Parameter"]["Value"] == "s3cr3t"
-    several = ssm.get_parameters(Names=["prod/key", "nope"], WithDecryption=True)
-    assert [parameter["Name"] for parameter in several["Parameters"]] == ["prod/key"]
-    assert several["InvalidParameters"] == ["nope"]
-    assert refused(ssm.get_parameter, Name="nope", WithDecryption=True) == "ParameterNotFound"
+    assert parameter["ARN"] == f"arn:aws:ssm:us-east-1:000000000000:parameter{secrets}/prod/key"
+    names = [f"{secrets}/prod/key", f"{secrets}/nope", "prod/key"]
+    several = ssm.get_parameters(Names=names, WithDecryption=True)
+    assert [parameter["Name"] for parameter in several["Parameters"]] == names[:1]
+    assert several["InvalidParameters"] == names[1:]
+    # on AWS there is none by a secret's plain name
+    for name, said in (("prod/key", f"only secrets: `{secrets}/prod/key`"), (names[1], "`wherry secrets set nope`")):
+        with pytest.raises(ClientError, match=f"ParameterNotFound.*{said}"):
+            ssm.get_parameter(Name=name, WithDecryption=True)
 
 
 def test_who_am_i(client):

@@ -159,6 +159,38 @@ class Work(RuleBasedStateMachine):
         if decision.status is Status.SUCCEEDED or outcome.exit_code == 65:
             self.gone |= dict.fromkeys(held, "worked off")
 
+    @rule(data=st.data(), is_hopeless=st.booleans())
+    def end_in_parts(self, data, is_hopeless):
+        """Some of a batch's objects are missing: the run gives back those that do not fare as the one of its cause."""
+        run = self.some_run(data, Status.STARTING)
+        held = self.held_by(run) if run else set()
+        others = sorted(name for name in held if messages.cause_of(self.queue.name, name) != run.cause)
+        if len(held) < 2:
+            return
+        apart = data.draw(st.sets(st.sampled_from(others), min_size=1, max_size=len(held) - 1))
+        outcome = Outcome(ending=Ending.COULD_NOT_START, reason="no object", unfit=True, passing=not is_hopeless)
+        last = _with(run.attempts[-1], ended_at=self.now, outcome=outcome)
+        decision = self.holding.judge(
+            _with(run, attempts=(*run.attempts[:-1], last)), outcome, self.job, self.now, 0.0, None
+        )
+        before = {name: row["receives"] for name, row in self.rows().items()}
+
+        def work(transaction):
+            self.runs.decide(transaction, run, outcome, decision, now=self.now)
+            self.holding.part(transaction, run.id, apart, self.now)
+            self.holding.settle(transaction, run.id, decision.fate, self.now)
+
+        self.write(work)
+        rows = self.rows()
+        assert all(rows[name]["holder"] is None and rows[name]["letter_of"] is None for name in apart)
+        assert all(rows[name]["receives"] == before[name] - 1 for name in apart)
+        kept = held - apart
+        assert {rows[name]["letter_of" if decision.status.ended else "holder"] for name in kept} == {run.id}
+        assert decision.status is (Status.FAILED if is_hopeless or decision.status.ended else Status.QUEUED)
+        told = {one["message-id"] for one in self.history.get(run.id).event.detail["messages"]}
+        assert kept <= told
+        assert not told & apart
+
     @rule(data=st.data())
     def another_attempt(self, data):
         run = self.some_run(data, Status.QUEUED)

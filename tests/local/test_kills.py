@@ -172,7 +172,7 @@ def is_clear(text: str) -> bool:
     return any(words in text for words in ("full", "No space left")) and "bug in wherry" not in text
 
 
-LARGE = json.dumps({"text": "x" * 300_000})
+LARGE = json.dumps({"text": "x" * 200_000})
 LARGE_EVENT = f'{{"source": "shop", "detail-type": "x", "detail": {LARGE}}}'
 
 

@@ -496,6 +496,79 @@ def test_without_an_engine_messages_wait_and_dead_letters_are_retried(project):
     assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
 
 
+@pytest.mark.parametrize("missing", [["2.txt"], ["1.txt"], ["1.txt", "3.txt"], ["1.txt", "2.txt", "3.txt", "4.txt"]])
+def test_of_a_batch_what_has_lost_its_object_is_buried_alone(project, missing):
+    """One deleted object must not take nine others with it: these are run, and it is a dead letter that says why."""
+    project.jobfile(
+        "app: gaps\n"
+        "buckets: {inbox: {}}\n"
+        "queues: {fed: {from: {bucket: inbox}, max_receives: 1}}\n"
+        "jobs:\n"
+        '  packer: {command: [cat, "${event.file}"], on: [{queue: fed, batch: 10}]}\n'
+    )
+    names = [f"{number}.txt" for number in range(1, 5)]
+    for name in names:
+        project.file(name, name)
+        project.wherry("cp", name, "s3://inbox/")
+    for name in missing:
+        (project.folder / ".wherry/buckets/inbox" / name).unlink()
+    project.up()
+
+    def is_over():
+        (queue,) = json.loads(project.wherry("queues", "--json").stdout)
+        return (queue["waiting"], queue["in_flight"], queue["dead"]) == (0, 0, len(missing))
+
+    wait_for(is_over, "the batches")
+    runs = json.loads(project.wherry("runs", "--json").stdout)
+    done = [run for run in runs if run["status"] == "succeeded"]
+    logs = [project.wherry("logs", run["id"]).stdout for run in done]
+    keys = [json.loads(line)["body"]["detail"]["object"]["key"] for log in logs for line in log.splitlines()]
+    assert sorted(keys) == [name for name in names if name not in missing]
+    dead = json.loads(project.wherry("dead-letters", "--json").stdout)
+    assert len(runs) == len(done) + len(dead)
+    assert sorted(_keys_in(run) for run in [*done, *dead]) == sorted([keys, missing] if keys else [missing])
+    (letter,) = dead
+    assert f"there is no object `{missing[0]}` in bucket `inbox`" in letter["reason"]
+    letters = json.loads(project.wherry("queue", "peek", "fed", "--dead", "--json").stdout)
+    assert [one["run"] for one in letters] == [letter["id"]] * len(missing)
+    # Whoever brings the objects back has them worked on by the same run.
+    for name in missing:
+        project.wherry("cp", name, "s3://inbox/")
+    wait_for(lambda: json.loads(project.wherry("queues", "--json").stdout)[0]["waiting"] == 0, "the new uploads")
+    assert project.wherry("retry", letter["id"]).returncode == 0
+    assert json.loads(project.wherry("dead-letters", "--json").stdout) == []
+
+
+def test_a_batch_whose_oldest_message_came_last_is_parted_as_any_other(project):
+    """A run is known by the message that it received first, and keeps it: another run of it there will never be."""
+    project.jobfile(
+        "app: gaps\n"
+        "buckets: {inbox: {}}\n"
+        "queues: {fed: {max_receives: 1}}\n"
+        "jobs:\n"
+        '  packer: {command: [cat, "${event.file}"], on: [{queue: fed, batch: 10}], reads: [inbox]}\n'
+    )
+    project.file("there.txt", "there")
+    project.wherry("cp", "there.txt", "s3://inbox/")
+    for key, delay in (("gone.txt", "1s"), ("there.txt", "0s")):
+        event = {"id": "1", "time": "2026-03-01T00:00:00Z", "source": "aws.s3", "detail-type": "Object Created"}
+        event["detail"] = {"bucket": {"name": "inbox"}, "object": {"key": key}}
+        project.wherry("queue", "send", "fed", json.dumps(event), "--delay", delay)
+    wait_for(lambda: json.loads(project.wherry("queues", "--json").stdout)[0]["waiting"] == 2, "both to be visible")
+    project.up()
+
+    def ended():
+        runs = json.loads(project.wherry("runs", "--json").stdout)
+        return runs if len(runs) == 2 and all(run["ended_at"] for run in runs) else None
+
+    runs = wait_for(ended, "both runs")
+    assert {(run["status"], *_keys_in(run)) for run in runs} == {("succeeded", "there.txt"), ("failed", "gone.txt")}
+
+
+def _keys_in(run):
+    return [one["body"]["detail"]["object"]["key"] for one in run["event"]["detail"]["messages"]]
+
+
 def test_the_run_of_a_dead_letter_is_kept_as_long_as_that(project):
     """It says why, and is the way back: history that is full loses others first."""
     project.jobfile(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from wherry.agent.batches import deadline_left
 from wherry.agent.client import CallFailed
 from wherry.agent.command import Bell, Command
 from wherry.agent.heartbeat import Heartbeat
@@ -96,8 +97,9 @@ class Attempt:
         bounds = [(self._beat.left(), "SQS hides a message for 12 hours at most, and others would receive it then")]
         if self._settings.timeout is not None:
             bounds.append((self._settings.timeout.total_seconds(), f"timeout: {_length(self._settings.timeout)}"))
-        left = deadline_left(self._settings, taken)
-        if left is not None:
+        if self._settings.deadline is not None:
+            now = datetime.now(timezone.utc)
+            left = min(deadline_left(each, self._settings, now) for each in taken)
             bounds.append((left, f"deadline: {_length(self._settings.deadline)}"))
         length, self._why = min(bounds)
         self._ends_at = time.monotonic() + length
@@ -118,14 +120,6 @@ class Attempt:
             return End(TIMED_OUT, code, self._why)
         reason = "its task had to go, and ECS waits no longer; its message was given back"
         return End(STOPPED, code, reason, passing=True)
-
-
-def deadline_left(settings: Settings, taken: Sequence[Message]) -> float | None:
-    """Seconds that are left of the run's deadline, which counts from when its message was first received."""
-    if settings.deadline is None:
-        return None
-    first = min(int(each["Attributes"]["ApproximateFirstReceiveTimestamp"]) for each in taken) / 1000
-    return first + settings.deadline.total_seconds() - datetime.now(timezone.utc).timestamp()
 
 
 def _oom_kills() -> int:

@@ -52,7 +52,7 @@ def prefix_of(job: str) -> str:
 
 
 def known_of(job: str, queue: str, message: Message) -> Known:
-    """The run of a message, which is a batch's first one."""
+    """The run of a message; a batch's is that of its first one."""
     given = (message.get("MessageAttributes") or {}).get(AGAIN, {}).get("StringValue", "").split(" ")
     if len(given) == 2 and given[1].isdecimal():
         return Known(given[0], int(given[1]), is_again=True)
@@ -117,6 +117,11 @@ class Records:
                 self._s3.remove(bucket, known.key(job, had))
         except CallFailed as error:
             self._tell(f"run {known.run_id} is not recorded: {error}")
+
+    def remove(self, known: Known, state: str) -> None:
+        """Delete the record of what is no run any more."""
+        with contextlib.suppress(CallFailed):
+            self._s3.remove(self._settings.work_bucket, known.key(self._settings.job, state))
 
     def is_to_stop(self, run_id: str) -> bool:
         """True when somebody wants a run to end (`wherry stop`)."""

@@ -35,10 +35,6 @@ class Repeating:
         self._over.set()
         self._thread.join(_COURTESY)
 
-    def settle(self, seconds: float) -> None:
-        """Wait for what was still being done when the context ended, but no longer than that."""
-        self._thread.join(seconds)
-
     def _go(self) -> None:
         wait = self._first
         while not self._over.wait(wait):

@@ -1,203 +1,180 @@
-"""One turn of the worker: an attempt of one run, from the received messages to what becomes of them."""
+"""One turn of the worker: an attempt of one run, from its messages to what becomes of them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any
 
-from wherry.agent.attempt import Attempt, deadline_left
+from wherry.agent.attempt import Attempt
+from wherry.agent.batches import deadline_left
 from wherry.agent.client import CallFailed
-from wherry.agent.command import Bell
 from wherry.agent.heartbeat import Heartbeat
-from wherry.agent.job import Job
-from wherry.agent.records import Records, iso, known_of, receives_of, sent_at, state_of
+from wherry.agent.records import iso
 from wherry.agent.repeating import Repeating
-from wherry.agent.services import S3, Message, Sqs
-from wherry.agent.settings import Settings
+from wherry.agent.run import Run
+from wherry.agent.services import Message, Sqs
 from wherry.agent.telling import tell
-from wherry.agent.verdicts import COULD_NOT_START, STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
+from wherry.agent.tools import Tools
+from wherry.agent.verdicts import COULD_NOT_START, STOPPED, TIMED_OUT, End, Verdict, describe, judge
 
 #: What is over within so many seconds is recorded once, at its end.
 _SHORT = 2.0
 #: Seconds between two looks whether somebody wants the run to end.
 _LOOK = 5.0
 _FOR_GIVING_BACK = 30.0
-#: A beat takes no longer: its own patience, and one silence.
-_FOR_A_BEAT = 45.0
+#: A beat takes no longer: its own patience, and one silence. Who has to go waits for a moment only.
+_FOR_A_BEAT, _COURTESY = 45.0, 2.0
 _NEVER = 1e9
-_OF_ALL_ROUNDS = ("run", "job", "queue", "created", "messages", "event", "attempts")
 _STATUS = {STOPPED: "stopped", TIMED_OUT: "timed_out"}
 
-
-class Tools(NamedTuple):
-    """What a turn needs."""
-
-    settings: Settings
-    bell: Bell
-    sqs: Sqs
-    s3: S3
-    job: Job
-    records: Records
-    #: Where this task is, and where it logs.
-    place: Mapping[str, str]
+#: What becomes of each run, and of its message.
+Fates = list[tuple[Run, Verdict]]
 
 
 class Turn:
-    """One attempt of one run, from the received messages to what becomes of them."""
+    """One attempt of one run.
 
-    def __init__(self, tools: Tools, taken: Sequence[Message]) -> None:
+    A batch is its first message's run, and one record, while it goes on and when it succeeds. Otherwise it falls apart:
+    each message is a run of its own from then on, and this was its first attempt.
+    """
+
+    def __init__(self, tools: Tools, taken: Sequence[Message], beat: Heartbeat) -> None:
         self._tools = tools
-        self._taken = taken
-        settings = tools.settings
-        self._known = known_of(settings.job, settings.queue, taken[0])
-        self._run_id = self._known.run_id
-        self._receives = max(receives_of(message) for message in taken)
-        self._message_id = str(taken[0]["MessageId"])
-        #: Attempts of earlier rounds.
-        self._earlier = 0
-        self._number = self._receives
+        self._runs = [Run(tools, message) for message in taken]
+        self._run = self._runs[0]
         self._began_at = datetime.now(timezone.utc)
-        self._beat = Heartbeat(tools.sqs, taken, settings.visibility, tell)
-        self._attempt = Attempt(settings, tools.job, tools.s3, tools.bell, self._beat)
-        self._record: dict[str, Any] = {}
+        self._beat = beat
+        self._attempt = Attempt(tools.settings, tools.job, tools.s3, tools.bell, beat)
         self._chance = random.random()  # noqa: S311 - nothing secret
-        #: The state in which there is a record of the run; empty: there is none.
-        self._had = ""
-        #: The attempt could not start, through no fault of its message: the next one would fare no better.
-        self.has_stumbled = False
         #: There is an attempt; a message on its way to the dead letters gets none.
         self._has_begun = False
+        self.taken = taken
+        #: Those that come back for another attempt.
+        self.returning: list[Message] = []
+        #: The attempt could not start, through no fault of its message: the next one would fare no better.
+        self.has_stumbled = False
+        #: The messages could not be started together, and nothing has become of them: each is to be tried alone.
+        self.is_apart = False
 
     def go(self) -> None:
         """Do it."""
-        beating = Repeating(self._beat.beat, interval=self._beat.interval)
-        with beating:
-            self._go_on_from(self._tools.records.before(self._known, self._receives))
-            if self._record.get("status") == "succeeded":
-                tell(f"run {self._run_id} has succeeded before, and its message was received again: deleted")
-                delete(self._tools.sqs, self._taken)
-                return
-            end, verdict = self._work()
-            if verdict.deletes and not delete(self._tools.sqs, self._taken):
-                tell("the work is done, and the message is still there: it will be received again")
-            # who receives a message next shall know of this attempt; but when the task has to go there is no time
-            is_hurried = self._tools.bell.is_drained() and not verdict.deletes
-            if not is_hurried:
-                self._write(end, verdict)
-            self._beat.is_over = True
-        if not is_hurried and not verdict.deletes:
-            # SQS keeps the last word, and that shall not be a beat's
-            beating.settle(_FOR_A_BEAT)
-        self._give_back(verdict)
-        if is_hurried:
-            self._write(end, verdict)
+        self._run.recall()
+        if self._run.has_succeeded:
+            tell(f"run {self._run.id} has succeeded before, and its message was received again: deleted")
+            delete(self._tools.sqs, self.taken)
+            self._beat.let_go(self.taken, patience=_COURTESY)
+            return
+        end, fates = self._hopeless() or self._work()
+        if self.is_apart:
+            self._run.unwrite()
+        else:
+            self._settle(end, fates)
 
-    def _work(self) -> tuple[End, Verdict]:
-        """The attempt, or why there is none."""
-        hopeless = self._hopeless()
-        if hopeless:
-            return hopeless
+    def _hopeless(self) -> tuple[End, Fates] | None:
+        """The end of a run that is over, and whose message is only on its way to the dead letters."""
+        run, settings = self._run, self._tools.settings
+        if run.death:
+            return End(STOPPED), [(run, run.death)]
+        if run.receives > 1 and self._tools.records.is_to_stop(run.id):
+            end = End(STOPPED)
+        elif deadline_left(run.message, settings, self._began_at) <= 0:
+            end = End(TIMED_OUT, reason="the deadline is over")
+        else:
+            return None
+        tell(f"run {run.id} is over ({describe(end)}): {listed(self.taken)} goes to the dead letters")
+        return end, [(run, Verdict(_STATUS[end.ending], end.reason, is_dead=True))]
+
+    def _work(self) -> tuple[End, Fates]:
+        """The attempt, and what becomes of each message then."""
         self._has_begun = True
-        event = self._tools.job.event(self._taken, self._began_at)
-        self._record = {**self._about(), **self._record, "event": event}
-        mark, most = f"run {self._run_id} attempt {self._number}", self._tools.settings.max_receives
-        tell(f"{mark} begins: {listed(self._taken)}, received {self._receives} of {most} times")
+        run, settings = self._run, self._tools.settings
+        event = self._tools.job.event(self.taken, self._began_at)
+        mark = f"run {run.id} attempt {run.number}"
+        tell(f"{mark} begins: {listed(self.taken)}, received {run.receives} of {settings.max_receives} times")
         with (
             Repeating(self._write, interval=_NEVER, first=_SHORT),
             Repeating(self._look, interval=_LOOK, first=_SHORT),
         ):
-            end = self._attempt.go(self._run_id, self._number, event, self._taken)
-        self.has_stumbled = end.ending == COULD_NOT_START and end.passing
-        verdict = judge(end, self._tools.settings, receives=self._receives, number=self._number)
+            end = self._attempt.go(run.id, run.number, event, self.taken)
+        could_not_start = end.ending == COULD_NOT_START
+        if could_not_start and not end.passing and len(self.taken) > 1:
+            # one of them is to blame, or each is; what is to be written of this attempt follows under the same mark
+            self.is_apart = True
+            tell(f"{listed(self.taken)} cannot be started together, and are worked on singly: {end.reason}")
+            return end, []
+        self.has_stumbled = could_not_start and end.passing
         tell(f"{mark} ends: {describe(end)}", fresh_line=True)
-        return end, verdict
+        return end, [(each, self._judge(each, end)) for each in self._runs]
 
-    def _hopeless(self) -> tuple[End, Verdict] | None:
-        """The end of a run that is over, and whose message is only on its way to the dead letters."""
-        if self._record.get("dead"):
-            status = str(self._record["status"])
-            return End(STOPPED), Verdict(status, str(self._record.get("reason", "")), at_once=True, is_dead=True)
-        if self._receives > 1 and self._tools.records.is_to_stop(self._run_id):
-            end = End(STOPPED)
-        else:
-            left = deadline_left(self._tools.settings, self._taken)
-            if left is None or left > 0:
-                return None
-            end = End(TIMED_OUT, reason="the deadline is over")
-        verdict = Verdict(_STATUS[end.ending], end.reason, at_once=True, is_dead=True)
-        tell(f"run {self._run_id} is over ({describe(end)}): {listed(self._taken)} goes to the dead letters")
-        return end, verdict
-
-    def _give_back(self, verdict: Verdict) -> None:
-        """Show the messages again, now or later."""
-        if not verdict.deletes:
-            hide(self._tools.sqs, self._taken, lambda each: 0.0 if verdict.at_once else self._wait(each))
-
-    def _wait(self, message: Message) -> float:
-        """Seconds until a message that has failed comes back."""
-        return wait_of(self._tools.settings, receives=receives_of(message), chance=self._chance)
-
-    def _go_on_from(self, record: dict[str, Any]) -> None:
-        """Know what earlier attempts have written; what earlier rounds came to does not count any longer."""
-        if record:
-            self._had = state_of(record)
-            self._earlier = int(record.get("earlier") or 0)
-            if self._known.is_again and record.get("message") != self._message_id:
-                self._earlier = max((int(each["number"]) for each in record.get("attempts") or []), default=0)
-                record = {name: record[name] for name in _OF_ALL_ROUNDS if name in record}
-        self._record = record
-        self._number = self._earlier + self._receives
-
-    def _look(self) -> None:
-        if self._tools.records.is_to_stop(self._run_id):
-            self._attempt.is_unwanted = True
-            self._tools.bell.ring()
-
-    def _about(self) -> dict[str, Any]:
+    def _judge(self, run: Run, end: End) -> Verdict:
         settings = self._tools.settings
-        return {
-            "run": self._run_id,
-            "job": settings.job,
-            "queue": settings.queue,
-            "created": iso(self._began_at),
-            "messages": [{"id": each["MessageId"], "sent": sent_at(each)} for each in self._taken],
-        }
+        is_late = deadline_left(run.message, settings, datetime.now(timezone.utc)) <= 0
+        return judge(end, settings, receives=run.receives, number=run.number, chance=self._chance, is_late=is_late)
+
+    def _settle(self, end: End, fates: Fates) -> None:
+        """Delete the messages or give them back, and write down what has become of their runs."""
+        deletes = fates[0][1].deletes  # exit codes say so, of all of them
+        is_done = deletes and delete(self._tools.sqs, self.taken)
+        if deletes and not is_done:
+            tell("the work is done, and the message is still there: it will be received again")
+        is_whole = is_done and fates[0][1].status == "succeeded"
+        # who receives a message next shall know of this attempt; but when the task has to go there is no time
+        is_hurried = self._tools.bell.is_drained() and not deletes
+        if not is_hurried:
+            self._record(end, fates, is_whole=is_whole)
+        self._beat.let_go(self.taken, patience=_COURTESY if is_hurried or deletes else _FOR_A_BEAT)
+        if not deletes:
+            waits = {run.message["MessageId"]: verdict.wait for run, verdict in fates}
+            hide(self._tools.sqs, self.taken, lambda each: waits[each["MessageId"]])
+            self.returning = [run.message for run, verdict in fates if not verdict.is_dead]
+        if is_hurried:
+            self._record(end, fates, is_whole=is_whole)
+
+    def _record(self, end: End, fates: Fates, *, is_whole: bool) -> None:
+        """Write down the end: of the batch, or of each message's own run where it is none any more."""
+        if is_whole:
+            self._write(end, fates[0][1])
+            return
+        attempt = self._as_attempt(end)
+        if attempt and len(self._runs) > 1:
+            said = f"it was an attempt of a batch of {len(self._runs)}, as run {self._run.id}"
+            attempt |= {"batch": self._run.id, "reason": f"{end.reason}; {said}" if end.reason else said}
+        for run, verdict in fates:
+            run.write(self._facts([run.message]), attempt, verdict)
 
     def _write(self, end: End | None = None, verdict: Verdict | None = None) -> None:
-        """The record as it stands: while the attempt goes on, or after it."""
-        if self._record.get("dead"):
-            return
-        now = datetime.now(timezone.utc)
-        record = {**self._about(), **self._record, "message": self._message_id, "earlier": self._earlier}
-        record |= {"receives": self._receives, "most": self._tools.settings.max_receives}
-        attempts = [each for each in record.get("attempts") or [] if each["number"] != self._number]
-        record["attempts"] = [*attempts, self._as_attempt(end, now)] if self._has_begun else attempts
-        record["status"], record["reason"] = (verdict.status, verdict.reason) if verdict else ("running", "")
-        has_ended = verdict is not None and verdict.status != "queued"
-        record["ended"] = iso(now) if has_ended else None
-        record["due"] = iso(now + timedelta(seconds=self._longest(verdict))) if verdict and not has_ended else None
-        record["dead"] = verdict is not None and verdict.is_dead
+        """The record of the batch, or of the one message, as it stands."""
+        self._run.write(self._facts(self.taken), self._as_attempt(end), verdict, beside=self.taken[1:])
+
+    def _facts(self, messages: Sequence[Message]) -> dict[str, Any]:
+        if not self._has_begun:
+            return {}
+        found: dict[str, Any] = {"event": self._tools.job.event(messages, self._began_at)}
         prepared = self._attempt.prepared
         if prepared:
-            record |= {"command": list(prepared.command), "env": prepared.env}
-        self._tools.records.write(self._known, record, had=self._had)
-        self._had = state_of(record)
+            found |= {"command": list(prepared.command), "env": prepared.env}
+        return found
 
-    def _longest(self, verdict: Verdict) -> float:
-        return 0.0 if verdict.at_once else max(map(self._wait, self._taken))
-
-    def _as_attempt(self, end: End | None, now: datetime) -> dict[str, Any]:
-        found: dict[str, Any] = {"number": self._number, "started": iso(self._began_at), **self._tools.place}
+    def _as_attempt(self, end: End | None) -> dict[str, Any] | None:
+        if not self._has_begun:
+            return None
+        found: dict[str, Any] = {"started": iso(self._began_at), **self._tools.place}
         if end is None:
             return found
+        now = datetime.now(timezone.utc)
         found |= {"ended": iso(now), "ending": end.ending, "code": end.exit_code, "reason": end.reason}
         return (
             found
             | ({"passing": True} if end.passing else {})
             | ({"peak": self._attempt.peak} if self._attempt.peak else {})
         )
+
+    def _look(self) -> None:
+        if self._tools.records.is_to_stop(self._run.id):
+            self._attempt.is_unwanted = True
+            self._tools.bell.ring()
 
 
 def delete(sqs: Sqs, taken: Sequence[Message]) -> bool:

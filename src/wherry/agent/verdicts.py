@@ -31,31 +31,33 @@ class End(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What becomes of the run and its messages."""
+    """What becomes of a run and its message."""
 
-    #: As `wherry.model.Status` has them; `queued` where the messages come back.
+    #: As `wherry.model.Status` has them; `queued` where the message comes back.
     status: str
     reason: str
-    #: The messages are deleted; else they come back, after `wait_of` or at once.
+    #: The message is deleted; else it comes back, after so many seconds.
     deletes: bool = False
-    at_once: bool = False
-    #: The run is over, and its messages go to the dead letters.
+    wait: float = 0.0
+    #: The run is over, and its message goes to the dead letters.
     is_dead: bool = False
 
 
-def judge(end: End, settings: Settings, *, receives: int, number: int) -> Verdict:
-    """Decide; `receives` is the highest receive count of the messages, `number` the attempt's."""
+def judge(end: End, settings: Settings, *, receives: int, number: int, chance: float, is_late: bool = False) -> Verdict:
+    """Decide; `receives` is the message's receive count, `number` the attempt's; `is_late`: its deadline is over."""
     said = describe(end)
     if end.ending == EXITED and end.exit_code == 0 and not end.passing:
         return Verdict("succeeded", "", deletes=True)
     if end.ending == EXITED and end.exit_code in settings.drop:
         return Verdict("failed", f"{said}: its message is dropped (`exit_codes: drop`)", deletes=True)
     is_final = end.ending in (STOPPED, COULD_NOT_START) and not end.passing
+    is_final = is_final or (end.ending == TIMED_OUT and is_late)
     if is_final or receives >= settings.max_receives:
         status = _FINAL.get(end.ending, "failed")
-        return Verdict(status, said if status == "failed" else end.reason, at_once=True, is_dead=True)
+        return Verdict(status, said if status == "failed" else end.reason, is_dead=True)
     at_once = end.ending == STOPPED or (end.ending == EXITED and end.exit_code in settings.give_back)
-    return Verdict("queued", f"attempt {number}: {said}", at_once=at_once)
+    wait = 0.0 if at_once else wait_of(settings, receives=receives, chance=chance)
+    return Verdict("queued", f"attempt {number}: {said}", wait=wait)
 
 
 def wait_of(settings: Settings, *, receives: int, chance: float) -> float:

@@ -17,6 +17,7 @@ from wherry import messages
 from wherry.agent.client import CallFailed
 from wherry.agent.command import Bell
 from wherry.agent.credentials import Credentials
+from wherry.agent.delivery import Delivery
 from wherry.agent.ecs import Protection, whereabouts
 from wherry.agent.job import Job
 from wherry.agent.records import Records
@@ -24,7 +25,8 @@ from wherry.agent.repeating import Repeating
 from wherry.agent.services import S3, Message, Sqs, domain_of, region_of
 from wherry.agent.settings import Settings
 from wherry.agent.telling import tell
-from wherry.agent.turn import Tools, Turn, delete, hide, listed
+from wherry.agent.tools import Tools
+from wherry.agent.turn import Turn, delete
 
 #: Seconds: one receive waits so long while the worker is idle, and so long while it is still protected.
 _LONG_POLL, _SHORT_POLL = 20, 1
@@ -72,20 +74,21 @@ class Worker:
             if not taken:
                 self._protection.off()
                 self._idle_at = time.monotonic()
-            elif bell.is_drained():
-                tell(f"{listed(taken)} given back: the task has to go")
-                hide(self._tools.sqs, taken, lambda _: 0.0)
             else:
-                self._protection.keep()
-                if not self._tools.place:
-                    self._tools = self._tools._replace(place=whereabouts(self._environment, patience=0))
-                turn = Turn(self._tools, taken)
-                with Repeating(self._protection.keep, interval=_TOUCH):
-                    turn.go()
-                self._rest_after(turn)
+                self._work(taken)
         why = "the task has to go" if bell.is_drained() else "it was busy all the time, and a fresh task comes"
         tell(f"{why}: nothing more is taken")
         self._protection.off()
+
+    def _work(self, taken: list[Message]) -> None:
+        """Deal with what was received."""
+        if not self._tools.place:
+            self._tools = self._tools._replace(place=whereabouts(self._environment, patience=0))
+        for turn in Delivery(self._tools, taken).turns():
+            self._protection.keep()
+            with Repeating(self._protection.keep, interval=_TOUCH):
+                turn.go()
+            self._rest_after(turn)
 
     def _rest_after(self, turn: Turn) -> None:
         """Take nothing for a while when the attempt could not start; a task that rests may be stopped."""
@@ -103,9 +106,11 @@ class Worker:
     def _receive(self) -> list[Message]:
         """What there is, without the messages that S3 sends to try the queue out."""
         settings, sqs = self._tools.settings, self._tools.sqs
+        # after one that could not start a single one is tried
+        most = settings.batch if self._rest == _REST else 1
         wait = _SHORT_POLL if self._protection.is_on else _LONG_POLL
         try:
-            found = sqs.receive(settings.batch, visibility=settings.visibility.total_seconds(), wait=wait, patience=0)
+            found = sqs.receive(most, visibility=settings.visibility.total_seconds(), wait=wait, patience=0)
         except CallFailed as error:
             tell(f"nothing can be received, which is tried again: {error}")
             self._tools.bell.wait(self._pause)

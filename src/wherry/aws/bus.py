@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import uuid
@@ -14,6 +15,7 @@ from wherry.aws.site import Site
 from wherry.errors import UserError, WherryError
 from wherry.messages import run_id_of
 from wherry.model import Event, EventTrigger, Run
+from wherry.pattern import Pattern
 
 #: PutEvents takes so many at once.
 _BATCH = 10
@@ -40,6 +42,7 @@ class Bus:
                     f"the source `{event.source}` is reserved for AWS",
                     hint="sources that begin with `aws.` are refused",
                 )
+            causes.check_size(event, self._started_by)
         # a call whose answer is lost is repeated, and gives each event a new id: by its token it stays the same
         events = [_marked(event) for event in events]
         entries = [self._entry(event) for event in events]
@@ -90,17 +93,26 @@ class Bus:
         given = {"id": event_id, "account": self._site.aws.account, "region": self._site.aws.region}
         return Event(document={**event.document, **given})
 
+    @functools.cached_property
+    def _rules(self) -> list[tuple[tuple[str, str], Pattern]]:
+        return list(causes.rules_of(self._site.jobfile, self._site.bucket_name))
+
+    def _started_by(self, event: Event) -> list[str]:
+        """The jobs of the job file that an event starts."""
+        led_here = announcements.chain_of(event)
+        return [
+            job
+            for (job, kind), rule in self._rules
+            # what a person emits is never an upload, nor the end of a run, which Step Functions itself tells
+            if kind == EventTrigger.kind and job not in led_here and rule.matches(event.document)
+        ]
+
     def _made_by(self, events: Sequence[Event]) -> list[Run]:
         """The runs that events make, once they are there: which ones these are follows from the job file."""
-        rules = list(causes.rules_of(self._site.jobfile, self._site.bucket_name))
         expected: dict[str, str] = {}
         for event in events:
-            led_here = announcements.chain_of(event)
             cause = causes.cause_of(event)
-            for (job, kind), rule in rules:
-                # what a person emits is never an upload, nor the end of a run, which Step Functions itself tells
-                if kind == EventTrigger.kind and job not in led_here and rule.matches(event.document):
-                    expected[run_id_of(job, cause)] = job
+            expected |= {run_id_of(job, cause): job for job in self._started_by(event)}
         found: dict[str, Run] = {}
         patient_until = time.monotonic() + _PATIENCE
         while len(found) < len(expected):

@@ -98,6 +98,7 @@ USING: Mapping[str, str] = {
     "ecs:describe_services": "ecs:DescribeServices",
     "ecs:describe_task_definition": "ecs:DescribeTaskDefinition",
     "ecs:describe_tasks": "ecs:DescribeTasks",
+    "ecs:list_tasks": "ecs:ListTasks",
     "events:put_events": "events:PutEvents",
     "logs:get_log_events": "logs:GetLogEvents",
     "s3:delete_object": "s3:DeleteObject",

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from wherry.aws.patience import Patience, is_passing
+from wherry.aws.patience import Patience, is_fault, is_passing
 from wherry.errors import UserError, WherryError
 
 if TYPE_CHECKING:
@@ -36,7 +36,14 @@ class AwsError(WherryError):
     """AWS refused a call, or could not be reached."""
 
     def __init__(
-        self, message: str, *, code: str = "", hint: str | None = None, call: str = "", passes: bool = False
+        self,
+        message: str,
+        *,
+        code: str = "",
+        hint: str | None = None,
+        call: str = "",
+        passes: bool = False,
+        is_unsure: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
         #: AWS's own name of the error, e.g. `ExecutionDoesNotExist`; empty when there was no answer.
@@ -45,6 +52,8 @@ class AwsError(WherryError):
         self.call = call
         #: True for what may go better a moment later: throttling, a fault of AWS's, a lost answer.
         self.passes = passes
+        #: True when AWS may have done it none the less: its answer was lost, or is a fault.
+        self.is_unsure = is_unsure
 
     @property
     def is_denied(self) -> bool:
@@ -125,21 +134,45 @@ class Aws:
 
         Raises AwsError.
         """
+        for answer in self._attempts(service, operation, parameters, lambda failed: failed.passes):
+            if answer is not None or is_done():
+                return
+
+    def once(self, service: str, operation: str, /, *, is_known_again: bool, **parameters: Any) -> dict[str, Any]:
+        """One call whose repetition would do harm that nobody could see: repeated only where it was surely not done.
+
+        `is_known_again`: this one AWS knows when it is repeated. Raises AwsError, which `is_unsure` when it may have
+        been done.
+        """
+
+        def is_worth(failed: AwsError) -> bool:
+            return failed.passes and (is_known_again or not failed.is_unsure)
+
+        answers = self._attempts(service, operation, parameters, is_worth)
+        return next(answer for answer in answers if answer is not None)
+
+    def _attempts(
+        self, service: str, operation: str, parameters: Mapping[str, Any], is_worth: Callable[[AwsError], bool]
+    ) -> Iterator[dict[str, Any] | None]:
+        """Attempts at a call that botocore does not repeat by itself, up to the first answer; None: one has failed.
+
+        Raises AwsError for a failure that is not worth another attempt.
+        """
         client = self._client(service, is_once=True)
         began = time.monotonic()
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                getattr(client, operation)(**parameters)
+                answer: dict[str, Any] = getattr(client, operation)(**parameters)
             except (self._errors.ClientError, self._errors.BotoCoreError) as error:
                 failed = self._translated(service, operation, error)
             else:
+                yield answer
                 return
-            if not failed.passes or attempt == _MAX_ATTEMPTS:
+            if not is_worth(failed) or attempt == _MAX_ATTEMPTS:
                 raise failed
             self._patience.say(began, attempt, f"has not answered well ({failed.message})")
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 2.0**attempt)))  # noqa: S311 - jitter is no secret
-            if is_done():
-                return
+            yield None
 
     def pages(self, service: str, operation: str, key: str, /, **parameters: Any) -> Iterator[Any]:
         """The items of a listing, page by page as they are wanted; `key` names them in a page. Raises AwsError."""
@@ -204,8 +237,17 @@ class Aws:
         response = getattr(error, "response", None)
         if response is None:
             hint = _hint_without_answer(type(error).__name__, str(error))
-            passes = isinstance(error, self._errors.HTTPClientError)
-            return AwsError(f"{called}: {error}", hint=hint, call=f"{service}:{operation}", passes=passes)
+            # the first goes wrong after a call was sent, the other before
+            is_lost, is_unsent = (
+                isinstance(error, kind) for kind in (self._errors.HTTPClientError, self._errors.ConnectionError)
+            )
+            return AwsError(
+                f"{called}: {error}",
+                hint=hint,
+                call=f"{service}:{operation}",
+                passes=is_lost or is_unsent,
+                is_unsure=is_lost,
+            )
         code = str(response.get("Error", {}).get("Code", ""))
         message = str(response.get("Error", {}).get("Message", "")) or code
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -215,6 +257,7 @@ class Aws:
             hint=_hint(code),
             call=f"{service}:{operation}",
             passes=is_passing(status=status, code=code),
+            is_unsure=is_fault(status=status, code=code),
         )
 
 

@@ -28,19 +28,22 @@ class Excerpts:
         self._site = site
         self._recordings = recordings
 
-    def log(self, run: Run, attempt: int, *, last: int | None = None) -> Iterator[bytes]:
-        """What one attempt has written so far; of it the `last` bytes. Raises NotFound."""
+    def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
+        """What one attempt, or a helper while it went on, has written so far; of it the `last` bytes. Raises NotFound.
+
+        Helpers live as long as their worker: nothing but the time says what of a helper's log is a run's.
+        """
         record = self._recordings.record(run.id) or {}
         if attempt not in [each.number for each in run.attempts]:
             raise NotFound(f"run {run.id} has no attempt {attempt}", hint=f"it has {len(run.attempts)} so far")
         place = places_of(record).get(attempt)
         if place is None:
             return
-        excerpt = _Excerpt(self._site, place)
+        chunks = self._meanwhile(place, helper) if helper else _Excerpt(self._site, place).more()
         if last is None:
-            yield from excerpt.more()
+            yield from chunks
         else:
-            yield b"".join(excerpt.more())[-last:]
+            yield b"".join(chunks)[-last:]
 
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
         """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
@@ -58,6 +61,10 @@ class Excerpts:
                     return
             yield b""
             time.sleep(_PULSE)
+
+    def _meanwhile(self, place: Place, helper: str) -> Iterator[bytes]:
+        name = place.stream_of(helper)
+        return Stream(self._site.aws, place.group, name, since=place.began_at, until=place.ended_at).more()
 
 
 class _Excerpt:

@@ -103,12 +103,21 @@ def missed(names: Names) -> str:
 
 
 def stuck(names: Names, seconds: int) -> str:
-    """The findings of a description of tasks: those that are still starting."""
+    """The findings of a description of tasks: those that are still starting, of runs and of services of workers."""
     length = lifecycle.duration(timedelta(seconds=seconds))
     reason = f'"its task is " & $task.LastStatus & " for more than {length}"'
-    detail = f'{{"run-id": $run, "job": $job, "status": "starting", "reason": {reason}}}'
+    state = f'"job": $job, "status": "starting", "reason": {reason}'
     text = f"""{_who(names)} & $job & " has not started: " & {reason}
       & " (run " & $run & "; {_command(names, "show ", "$run")}; task " & $task.TaskArn & ")\""""
+    of_run = _finding(
+        names, '$job & " has not started"', text, announcements.STATE_CHANGE, f'{{"run-id": $run, {state}}}'
+    )
+    text = f"""{_who(names)} & $job & ": a worker of queue " & $queue & " has not started: " & {reason}
+      & " ({_command(names, "queues")}; task " & $task.TaskArn & ")\""""
+    of_worker = _finding(
+        names, '$job & ": a worker has not started"', text, announcements.WORKER, f'{{"queue": $queue, {state}}}'
+    )
+    # a service is named by its job, whose name has no underscore, and its queue (`names.service`)
     return f"""({_ISO} {_HASH}
   $late := $filter($states.result.Tasks, function($task) {{
     $task.LastStatus in ["PROVISIONING", "PENDING", "ACTIVATING"]
@@ -117,9 +126,11 @@ def stuck(names: Names, seconds: int) -> str:
   [$map($late, function($task) {{(
     $lock := "starting-" & $short($task.TaskArn);
     $family := $substringBefore($substringAfter($task.TaskDefinitionArn, "/"), ":");
-    $job := $substringAfter($family, {literal(names.family(""))});
+    $service := $split($string($task.Group), "service:")[1];
+    $job := $exists($service) ? $substringBefore($service, "_") : $substringAfter($family, {literal(names.family(""))});
+    $queue := $replace($substringAfter($service, "_"), /_fifo$/, ".fifo");
     $run := $string(($task.Overrides.ContainerOverrides.Environment[Name = "WHERRY_RUN_ID"].Value)[0]);
-    {_finding(names, '$job & " has not started"', text, announcements.STATE_CHANGE, detail)}
+    $exists($service) ? {of_worker} : {of_run}
   )}})]
 )"""
 

@@ -115,10 +115,11 @@ def task(jobfile: JobFile, environment: Environment, given: Given, job: Job, nam
         [names.bucket_sub(jobfile.buckets[bucket], environment) for bucket in dict.fromkeys(named)]
         for named in (job.reads, job.writes)
     )
-    statements = policy.reads(read) + policy.writes(written)
+    statements = policy.joined(policy.reads(read) + policy.writes(written))
     if job.secrets:
-        secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
-        statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
+        statements += policy.asks_for({name: given.secrets.get(name) for name in job.secrets.values()})
+    if job.emits:
+        statements += policy.emits(environment.bus.name)
     statements += services.may(jobfile, environment, job, names)
     large = sub(f"arn:${{AWS::Partition}}:s3:::{names.work_bucket_sub}/events/{job.name}/*")
     statements.append(policy.allow(["s3:GetObject"], large))

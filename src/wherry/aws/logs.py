@@ -83,13 +83,17 @@ class Logs:
 
 
 class Stream:
-    """One log stream, read from its beginning on, or from its end."""
+    """One log stream, or a part of it, read from its beginning on, or from its end."""
 
-    def __init__(self, aws: Aws, group: str, name: str, *, since: datetime | None = None) -> None:
+    def __init__(
+        self, aws: Aws, group: str, name: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> None:
         self._aws = aws
         self._name: dict[str, Any] = {"logGroupName": group, "logStreamName": name}
         if since is not None:
             self._name["startTime"] = int(since.timestamp() * 1000)
+        if until is not None:
+            self._name["endTime"] = int(until.timestamp() * 1000) + 1  # what was written then is not included
         self._token: str | None = None
 
     def more(self) -> Iterator[bytes]:

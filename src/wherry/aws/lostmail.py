@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 from wherry.agent import records
 from wherry.aws.client import AwsError
-from wherry.aws.mail import Mail, is_missing
+from wherry.aws.levels import is_missing
+from wherry.aws.mail import Mail
 from wherry.aws.received import HELD_TO_DELETE, Received
 from wherry.aws.recorded import run_of, unrecorded
 from wherry.aws.recordings import Recordings
 from wherry.aws.site import Site
 from wherry.aws.tasks import has_worker
+from wherry.errors import UserError
 from wherry.model import Queue, Run, Status
 
 _OPEN = (Status.QUEUED, Status.RUNNING)
@@ -51,29 +53,51 @@ class LostMail:
 
     def bury(self, run_ids: Collection[str]) -> None:
         """Delete the letters of these runs."""
-        for queue, name in self._queues(None):
+        for _, _, received, found in self._letters(run_ids):
+            received.delete(found)
+
+    def retry(self, run_ids: Collection[str]) -> dict[str, UserError | None]:
+        """Send the letters of these runs once more, as a further round of each, the first sent first.
+
+        Gives the runs that have letters, each with the reason why one could not be sent, where there is one.
+        """
+        ends: dict[str, UserError | None] = {}
+        for queue, job, received, found in self._letters(run_ids):
+            for message in found:
+                known = records.known_of(job, queue.name, message)
+                try:
+                    self._unstop(job, known.run_id)
+                    self._mail.send_again(queue, message, known.mark())
+                except UserError as error:
+                    ends[known.run_id] = error
+                else:
+                    received.delete([message])
+                    ends.setdefault(known.run_id, None)
+        return ends
+
+    def _letters(self, run_ids: Collection[str]) -> Iterator[tuple[Queue, str, Received, list[Mapping[str, Any]]]]:
+        """The letters of these runs, some at a time, with their queue, its job, and what keeps them from others.
+
+        Each queue is looked through once, and none after the last run was found: the letters of a run are in one queue.
+        """
+        missing = set(run_ids)
+        for queue, job in self._queues(None):
+            if not missing:
+                return
             with self._received(queue) as received:
+                seen: set[str] = set()
                 while True:
-                    found = [each for each in received.all() if self._run(Lost(queue, name, each)).id in run_ids]
-                    received.delete(found)
+                    found = [
+                        each
+                        for each in received.all()
+                        if each["MessageId"] not in seen and records.known_of(job, queue.name, each).run_id in run_ids
+                    ]
+                    yield queue, job, received, found
+                    seen |= {each["MessageId"] for each in found}
+                    missing -= {records.known_of(job, queue.name, each).run_id for each in found}
                     # of a FIFO group SQS shows no more than ten messages until these are deleted
                     if not queue.is_fifo or not found:
                         break
-
-    def retry(self, run_id: str) -> bool:
-        """Send the letters of a run once more, as a further round of it; False when it has none. Raises UserError."""
-        is_found = False
-        for queue, name in self._queues(None):
-            with self._received(queue) as received:
-                for message in received.all():
-                    run = self._run(Lost(queue, name, message))
-                    if run.id == run_id:
-                        known = records.known_of(name, queue.name, message)
-                        self._unstop(name, run_id)
-                        self._mail.send_again(queue, message, known.mark())
-                        received.delete([message])
-                        is_found = True
-        return is_found
 
     def _unstop(self, job: str, run_id: str) -> None:
         key = records.stop_key(job, run_id)

@@ -44,6 +44,11 @@ def is_passing(*, status: int, code: str) -> bool:
     return status >= _FAULTS or status == _THROTTLED or code in _THROTTLING
 
 
+def is_fault(*, status: int, code: str) -> bool:
+    """True for an answer that does not say whether AWS has done what it was asked for."""
+    return status >= _FAULTS and code not in _THROTTLING
+
+
 class Patience:
     """Looks on as calls are tried again; any number of threads call at once."""
 

@@ -57,17 +57,40 @@ def role(
     }
 
 
-def reads(buckets: Sequence[str]) -> list[Statement]:
-    """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden)."""
+def reads(buckets: Sequence[str], objects: str = "*") -> list[Statement]:
+    """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden).
+
+    Clients that copy ask for tags as well, and some for the bucket's region; `objects` is a pattern of keys.
+    """
     if not buckets:
         return []
-    return [allow(["s3:GetObject"], _in_s3(buckets, "/*")), allow(["s3:ListBucket"], _in_s3(buckets, ""))]
+    return [
+        allow(["s3:GetObject", "s3:GetObjectAttributes", "s3:GetObjectTagging"], _in_s3(buckets, f"/{objects}")),
+        allow(["s3:GetBucketLocation", "s3:ListBucket"], _in_s3(buckets, "")),
+    ]
 
 
 def writes(buckets: Sequence[str]) -> list[Statement]:
-    """What `writes:` grants."""
-    actions = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-    return [allow(actions, _in_s3(buckets, "/*"))] if buckets else []
+    """What `writes:` grants: objects, and what becomes of uploads in parts, those that were given up included."""
+    if not buckets:
+        return []
+    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    return [
+        allow(["s3:PutObject", "s3:DeleteObject", *parts], _in_s3(buckets, "/*")),
+        allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], _in_s3(buckets, "")),
+    ]
+
+
+def joined(statements: Iterable[Statement]) -> list[Statement]:
+    """The same permissions with the actions for the same resources in one statement; none has a condition."""
+    found: list[Statement] = []
+    for each in statements:
+        same = next((one for one in found if one["Resource"] == each["Resource"]), None)
+        if same is None:
+            found.append(each)
+        else:
+            same["Action"] = list(dict.fromkeys([*same["Action"], *each["Action"]]))
+    return found
 
 
 def _in_s3(buckets: Sequence[str], end: str) -> Any:
@@ -93,6 +116,29 @@ def _filled(node: Any, values: Mapping[str, str]) -> Any:
         case list():
             return [_filled(each, values) for each in node]
     return node
+
+
+def emits(bus: str) -> list[Statement]:
+    """What `emits:` grants; the bus is named, or another account's ARN."""
+    return [allow(["events:PutEvents"], bus if bus.startswith("arn:") else arn("events", f"event-bus/{bus}"))]
+
+
+def asks_for(secrets: Mapping[str, str | None]) -> list[Statement]:
+    """What `secrets:` grants to the code, by name: also through Parameter Store, which looks into Secrets Manager.
+
+    Source: Systems Manager User Guide, "Referencing AWS Secrets Manager secrets from Parameter Store parameters".
+    """
+    named = sorted(secrets)
+    return [
+        allow(
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            [secret_arn(name, secrets[name]) for name in named],
+        ),
+        allow(
+            ["ssm:GetParameter", "ssm:GetParameters"],
+            [arn("ssm", f"parameter/aws/reference/secretsmanager/{name}") for name in named],
+        ),
+    ]
 
 
 def secret_arn(name: str, known: str | None) -> Any:

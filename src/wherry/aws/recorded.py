@@ -35,6 +35,11 @@ class Place(NamedTuple):
         """... and after its last one."""
         return f"wherry: run {self.run_id} attempt {self.number} ends: "
 
+    def stream_of(self, helper: str) -> str:
+        """The stream of another container of the same task: `PREFIX/CONTAINER/TASK`."""
+        prefix, _, task = self.stream.rsplit("/", 2)
+        return f"{prefix}/{helper}/{task}"
+
 
 def working(record: Mapping[str, Any]) -> str:
     """The task (ARN) that works on a run, as far as its record tells; empty when none does."""
@@ -84,7 +89,9 @@ def places_of(record: Mapping[str, Any]) -> dict[int, Place]:
             number = int(each["number"])
             ended_at = _time(each["ended"]) if each.get("ended") else None
             began_at = _time(each["started"])
-            found[number] = Place(each["group"], each["stream"], str(record["run"]), number, began_at, ended_at)
+            # an attempt of a batch is written under the run that the batch was
+            run_id = str(each.get("batch") or record["run"])
+            found[number] = Place(each["group"], each["stream"], run_id, number, began_at, ended_at)
     return found
 
 

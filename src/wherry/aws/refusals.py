@@ -159,7 +159,7 @@ def _of_own_definition(jobfile: JobFile, environment: Environment, job: Job) -> 
 def _of_own_roles(job: Job, definition: Mapping[str, Any]) -> Iterator[Found]:
     """What the job file would grant to roles that are not wherry's."""
     base = f"jobs.{job.name}"
-    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends)):
+    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends), ("emits", job.emits)):
         if what and definition.get("taskRoleArn"):
             said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
             yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"

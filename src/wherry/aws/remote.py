@@ -44,11 +44,26 @@ class Remote:
 
     def retry(self, run_id: str) -> None:
         """Give a run that ended badly another round, which goes on by itself; what was not delivered is so anew."""
-        if self._recordings.knows(run_id):
-            if not self._lost_mail.retry(run_id):
-                hint = f"`wherry show {run_id}` says how it stands, `wherry replay {run_id} --here` runs its event here"
-                raise UserError(f"run {run_id} has no dead letter that could be sent once more", hint=hint)
-            return
+        for error in self.retry_all([run_id]).values():
+            raise error
+
+    def retry_all(self, run_ids: Sequence[str]) -> dict[str, UserError]:
+        """The same for several; all letters of messages are found in one look."""
+        refused: dict[str, UserError] = {}
+        of_messages = [run_id for run_id in run_ids if self._recordings.knows(run_id)]
+        if of_messages:
+            sent = self._lost_mail.retry(of_messages)
+            refused = {run_id: error for run_id in of_messages if (error := sent.get(run_id, _letterless(run_id)))}
+        for run_id in run_ids:
+            if not self._recordings.knows(run_id):
+                try:
+                    self._retry(run_id)
+                except UserError as error:
+                    refused[run_id] = error
+        return refused
+
+    def _retry(self, run_id: str) -> None:
+        """One that is no run of a message."""
         letters = self._dead_letters.of(run_id)
         if any(letter.round_number for letter in letters) or not letters:
             self._starts.retry(run_id)
@@ -112,7 +127,7 @@ class Remote:
     def log(self, run: Run, attempt: int, helper: str = "", *, last: int | None = None) -> Iterator[bytes]:
         """What one attempt, or a helper in it, has written so far; of it the `last` bytes."""
         if self._recordings.knows(run.id):
-            return iter(()) if helper else self._excerpts.log(run, attempt, last=last)
+            return self._excerpts.log(run, attempt, helper, last=last)
         return self._logs.log(run, attempt, helper, last=last)
 
     def emit(self, events: Sequence[Event]) -> list[Run]:
@@ -131,6 +146,11 @@ class Remote:
         """The buckets of the job file -> what they are called there."""
         return {bucket.name: self._site.bucket_name(bucket) for bucket in self._site.jobfile.buckets.values()}
 
+    def queue_names(self) -> dict[str, str]:
+        """The queues of the job file, and their dead letters -> what they are called there."""
+        declared = self._site.jobfile.queues.values()
+        return {name: self._site.names.queue(name) for each in declared for name in (each.name, each.dead_letters)}
+
     def objects(self, bucket: str, keys: Sequence[str]) -> list[Entry]:
         """Those of these objects that there are; a key that ends with `/` means all below it."""
         return self._objects.find(bucket, keys)
@@ -141,7 +161,9 @@ class Remote:
 
     def queues(self) -> list[QueueState]:
         """All queues of the job file, as SQS, ECS and CloudWatch count them."""
-        return self._mail.states()
+        from wherry.aws.levels import states
+
+        return states(self._site)
 
     def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
         """Send messages, in order; gives their ids."""
@@ -238,3 +260,8 @@ class Remote:
         from wherry.aws.secrets import Secrets
 
         return Secrets(self._site)
+
+
+def _letterless(run_id: str) -> UserError:
+    hint = f"`wherry show {run_id}` says how it stands, `wherry replay {run_id} --here` runs its event here"
+    return UserError(f"run {run_id} has no dead letter that could be sent once more", hint=hint)

@@ -75,15 +75,14 @@ def may(jobfile: JobFile, environment: Environment, job: Job, names: Names) -> l
     """What a job may do for its queue triggers' sake, and what `sends` grants."""
     found: list[policy.Statement] = []
     sends = [arn("sqs", names.queue(name)) for name in sorted(set(job.sends))]
+    asks = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
     if sends:
-        found.append(policy.allow(["sqs:GetQueueUrl", "sqs:SendMessage"], sends))
+        found.append(policy.allow([*asks, "sqs:SendMessage"], sends))
     for trigger in job.triggers:
         if isinstance(trigger, QueueTrigger):
             queue = jobfile.queues[trigger.queue]
-            take = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
-            # wherry's own worker is told all it has to know
-            asks = [] if trigger.is_managed else ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
-            found.append(policy.allow(sorted([*take, *asks]), arn("sqs", names.queue(queue.name))))
+            take = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", *asks, "sqs:ReceiveMessage"]
+            found.append(policy.allow(take, arn("sqs", names.queue(queue.name))))
             found += _may_read(jobfile, environment, queue, names)
     at_queues = [trigger for trigger in job.triggers if isinstance(trigger, QueueTrigger)]
     if at_queues:
@@ -106,11 +105,7 @@ def _may_read(jobfile: JobFile, environment: Environment, queue: Queue, names: N
     prefix, suffix = (
         "".join("?" if each in "*?$" else each for each in text) for text in (queue.feed.prefix, queue.feed.suffix)
     )
-    objects = f"arn:${{AWS::Partition}}:s3:::{bucket}"
-    return [
-        policy.allow(["s3:GetObject"], sub(f"{objects}/{prefix}*{suffix}")),
-        policy.allow(["s3:ListBucket"], sub(objects)),
-    ]
+    return policy.reads([bucket], f"{prefix}*{suffix}")
 
 
 def _may_work(job: Job, names: Names) -> list[policy.Statement]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wherry.aws import endings
@@ -12,15 +13,12 @@ from wherry.aws.client import AwsError
 from wherry.aws.names import execution_name
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
-from wherry.causes import is_patient
+from wherry.causes import LARGEST_INPUT, SMALLER, is_patient, queues_of, replayed_run, wants_file
 from wherry.errors import UserError
 from wherry.ids import RunIds
 from wherry.messages import run_id_of
-from wherry.model import Event, Overrides, Status, complete_event
+from wherry.model import Event, Job, JobFile, Overrides, Status, complete_event
 from wherry.target import Wish
-
-#: Step Functions' limit for an execution's input, in bytes.
-_LARGEST_INPUT = 262_144
 
 
 class Starts:
@@ -34,6 +32,8 @@ class Starts:
     def start(self, wish: Wish) -> str | None:
         """Start an execution; gives the run's id, None when the job has a run of that cause already."""
         job = self._site.jobfile.job(wish.job)
+        if wants_file(job if wish.overrides.command is None else replace(job, command=())):
+            raise _needs_message(self._site.jobfile, job, wish)
         now = self._site.clock()
         run_id = run_id_of(job.name, wish.cause) if wish.cause else self._ids.new(now)
         document = input_of(wish, wish.event or self._by_hand(complete_event({}, now=now)))
@@ -61,10 +61,9 @@ class Starts:
     def _execute(self, job: str, name: str, document: Mapping[str, Any]) -> bool:
         """Start an execution of a job's machine; False when somebody else has started it. Raises UserError."""
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        if (size := len(text.encode())) > _LARGEST_INPUT:
+        if (size := len(text.encode())) > LARGEST_INPUT:
             raise UserError(
-                f"the run's input has {size:,} bytes, and Step Functions takes {_LARGEST_INPUT:,} at most",
-                hint="put what is large into a bucket, and its key into the event",
+                f"the run's input has {size:,} bytes, and Step Functions takes {LARGEST_INPUT:,} at most", hint=SMALLER
             )
         arn = self._site.names.machine_arn(job)
         try:
@@ -113,6 +112,28 @@ class Starts:
                 return False
             raise
         return True
+
+
+def _needs_message(jobfile: JobFile, job: Job, wish: Wish) -> UserError:
+    """The machine could only start a run that fails: the file of a message is its worker's."""
+    ways = " or ".join(_ways(jobfile, job))
+    replayed = replayed_run(wish.cause)
+    if not replayed:
+        said = f"job `{job.name}` works on the file of a message (`${{event.file}}`), and a run by hand has no message"
+        return UserError(f"{said} on AWS", hint=f"send one: {ways}")
+    return UserError(
+        f"run {replayed} worked on the file of its message (`${{event.file}}`), and a replay on AWS has no message",
+        hint=f"`wherry retry {replayed}` has its message tried again when it failed, `wherry replay {replayed} --here` "
+        f"runs its event on this machine; a new message is a new run: {ways}",
+    )
+
+
+def _ways(jobfile: JobFile, job: Job) -> Iterator[str]:
+    """How a person makes a message that a job takes."""
+    for queue in (jobfile.queues[name] for name in queues_of(job)):
+        if queue.feed and queue.feed.bucket:
+            yield f"`wherry cp FILE s3://{queue.feed.bucket}/{queue.feed.prefix}NAME{queue.feed.suffix}`"
+        yield f"`wherry queue send {queue.name} {'--group NAME ' if queue.is_fifo else ''}BODY`"
 
 
 def input_of(wish: Wish, event: Event) -> dict[str, Any]:

@@ -6,7 +6,8 @@ also starts the waker, which starts a worker where the service stands at zero. A
 every minute: that finds what others have sent, and keeps the queue from falling asleep. It costs six cents a month.
 
 The waker is an Express machine, for of a burst of thousands of uploads each one starts it: $1 a million. Of these only
-the first ones ask ECS: once a few messages wait, or one is being worked on, somebody has been woken. It writes
+a few ask ECS: the first ten, and where `n` wait each with a chance of ten in `n`, for all of a burst may be counted
+before the first of it is heard; and none once a message is being worked on, for somebody has been woken. It writes
 1 where it has just read 0; what scaling has written between the two calls is lowered by that, which scaling mends when
 its cooldown ends.
 """
@@ -27,8 +28,8 @@ from wherry.model import JobFile, Queue
 
 #: How often the waker looks at a queue by itself.
 LOOK = "rate(1 minute)"
-#: Where more messages wait than this, those before have woken a worker.
-_FIRST = 10
+#: So many of those that wait ask ECS, by chance. One too many does no harm.
+_ASKING = 10
 #: A wake that comes later than this, in seconds, is of no use: the next look is as near (the least there is).
 _LATE = 60
 #: A role has 10,240 characters of policies (IAM quotas); a queue and a service take up to 400 of them.
@@ -137,11 +138,11 @@ def waker() -> State:
             },
             "Sleeps": {
                 "Type": "Choice",
-                "Comment": "A message that has just come may not be counted yet; of a burst the first ones suffice",
+                "Comment": "A message that has just come may not be counted yet; of a burst a few ask, by chance",
                 "Choices": [
                     {
                         "Condition": expression(
-                            f'$asked = "message" ? $working = 0 and $waiting <= {_FIRST} : $waiting > 0'
+                            f'$asked = "message" ? $working = 0 and $random() * $waiting < {_ASKING} : $waiting > 0'
                         ),
                         "Next": "Look",
                     }

@@ -6,6 +6,7 @@ import argparse
 
 from wherry.cli import output
 from wherry.cli.context import jobfile_path, load_jobfile
+from wherry.jobfile.doubts import doubts
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Exit code 0 when the file is right, 2 with every problem when it is not."""
+    """Exit code 0 when the file is right, 2 with every problem when it is not; doubts change neither."""
     arguments.file = arguments.path or arguments.file
     path = jobfile_path(arguments)
     jobfile = load_jobfile(path)
@@ -22,6 +23,7 @@ def execute(arguments: argparse.Namespace) -> int:
         from wherry.aws.refusals import refuse_impossible
 
         refuse_impossible(jobfile)
+    output.doubts(doubts(jobfile))
     counts = [
         output.count(len(jobfile.jobs), "job"),
         output.count(len(jobfile.buckets), "bucket"),

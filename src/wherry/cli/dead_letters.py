@@ -100,14 +100,11 @@ def _redrive(target: Target, letters: list[Run]) -> int:
     """Oldest first, as they came. With an engine they go on by themselves, else we wait for them."""
     letters.reverse()
     has_engine = target.has_engine()
-    refused = 0
-    for run in list(letters):
-        try:
-            target.retry(run.id)
-        except UserError as error:  # its job is not in the file any more: the others go on
-            output.error(UserError(f"{run.id}: {error.message}", hint=error.hint))
-            letters.remove(run)
-            refused += 1
+    # of one its job is not in the file any more: the others go on
+    refused = target.retry_all([run.id for run in letters])
+    for run_id, error in refused.items():
+        output.error(UserError(f"{run_id}: {error.message}", hint=error.hint))
+    letters = [run for run in letters if run.id not in refused]
     if has_engine:
         output.note(f"{output.count(len(letters), 'run')} queued once more; `wherry runs` shows them")
         return 1 if refused else 0

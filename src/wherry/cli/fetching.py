@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from wherry import causes
 from wherry.cli import output
 from wherry.cli.cloud import ask
-from wherry.cli.context import open_remote, open_workspace
+from wherry.cli.context import LOCAL, open_remote, open_workspace
 from wherry.cli.cp import bucket_and_key
-from wherry.cli.relocation import named, renamed
+from wherry.cli.relocation import Names, kept, named, renamed
 from wherry.errors import NotFound, UserError
 from wherry.model import Event, Job, Overrides, Run
 
@@ -71,11 +72,19 @@ class _Move:
         }
 
     def translated(self, run: Run) -> Run:
-        """The run with its buckets called as they are here, and with the values that it had there."""
-        names = {name: self._here(bucket) for bucket, name in self._names.items()}
+        """The run with its buckets and queues called as they are here, and with the values that it had there."""
+        from wherry.local.wake import engine_info
+
+        jobfile = self._workspace.jobfile
+        queues = {there: name for name, there in self._remote.queue_names().items()}
+        names = Names({name: self._here(bucket) for bucket, name in self._names.items()}, queues)
+        if engine := engine_info(self._workspace.home):
+            names = names._replace(endpoint=engine.endpoint)
+        if (local := jobfile.environments.get(LOCAL)) and local.region:
+            names = names._replace(region=local.region)
         overrides = run.overrides
         command = None if overrides.command is None else tuple(renamed(overrides.command, names))
-        env = renamed({**run.env, **overrides.env}, names)
+        env = renamed({**kept(run.env, jobfile.job(run.job)), **overrides.env}, names)
         return dataclasses.replace(
             run,
             event=Event(document=renamed(run.event.document, names)),
@@ -129,7 +138,10 @@ class _Move:
 
     def _wanted(self, job: Job, run: Run) -> Iterator[tuple[str, list[str]]]:
         """Buckets and keys, whether they are there or not."""
-        yield from named(run, {bucket: self._names[bucket] for bucket in job.reads if bucket in self._names}).items()
+        jobfile = self._workspace.jobfile
+        # what feeds its queue a job reads without saying so
+        readable = [name for name in self._names if name in job.reads or causes.is_fed(jobfile, job, name)]
+        yield from named(run, {bucket: self._names[bucket] for bucket in readable}).items()
         for url in self._more:
             name, key = bucket_and_key(url)
             bucket = next((bucket for bucket, there in self._names.items() if name in (bucket, there)), None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from wherry.cli import output
-from wherry.cli.context import add_environment, open_target
+from wherry.cli.context import add_environment, jobfile_path, load_jobfile, open_target
 from wherry.errors import NotFound
+from wherry.model import Run, did_you_mean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,18 @@ def execute(arguments: argparse.Namespace) -> int:
         for chunk in chunks:
             output.write(chunk)
             is_empty = False
+        if is_empty and arguments.helper:
+            _check_helper(arguments, run)
         if is_empty and run.status.ended and run.attempts:
-            output.note(f"run {run.id} has written nothing, or its log was pruned (`keep:` in the job file)")
+            who = f"helper `{arguments.helper}` of run" if arguments.helper else "run"
+            output.note(f"{who} {run.id} has written nothing, or its log was pruned (`keep:` in the job file)")
     return 0
+
+
+def _check_helper(arguments: argparse.Namespace, run: Run) -> None:
+    """Raise NotFound for a helper that the job does not have: where nothing is, a name may be mistyped."""
+    job = load_jobfile(jobfile_path(arguments)).jobs.get(run.job)
+    helpers = [helper.name for helper in job.helpers] if job else []
+    if arguments.helper not in helpers:
+        said = f"job `{run.job}` has no helper `{arguments.helper}`"
+        raise NotFound(said, hint=did_you_mean(arguments.helper, helpers))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from wherry.errors import JobFileError, WherryError
+from wherry.errors import JobFileError, Problem, WherryError
 
 if TYPE_CHECKING:
     from wherry.model import Run, Status
@@ -81,6 +81,12 @@ def error(failure: WherryError) -> None:
         note(f"{paint('error', 'red', sys.stderr)}: {failure.message}")
     if failure.hint:
         note(f"  {failure.hint}")
+
+
+def doubts(found: Iterable[Problem]) -> None:
+    """Tell what is right and may yet be meant otherwise."""
+    for doubt in found:
+        note(str(doubt._replace(message=f"{paint('note', 'yellow', sys.stderr)}: {doubt.message}")))
 
 
 def paint(text: str, colour: str, stream: Any = None) -> str:

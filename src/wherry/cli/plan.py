@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wherry.cli import output
 from wherry.cli.cloud import add_options, open_site
 from wherry.cli.context import add_json
+from wherry.jobfile.doubts import doubts
 
 if TYPE_CHECKING:
     from wherry.aws.changes import Change
@@ -62,6 +63,7 @@ def show(plan: Plan) -> None:
 
         output.note("the bus is another account's, and needs this statement in its policy:")
         output.note(leave_for(site.environment.bus, site.names.account))
+    output.doubts(doubts(site.jobfile))
     for image in plan.survey.images:
         if image.doubt:
             output.note(f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}")

@@ -10,8 +10,9 @@ from typing import Any
 from wherry.cli import output, sending
 from wherry.cli.cloud import add_yes, ask
 from wherry.cli.context import add_environment, add_json, open_target
-from wherry.errors import NotFound, UserError, WherryError
-from wherry.model import did_you_mean
+from wherry.cli.queues import not_deployed
+from wherry.errors import UserError, WherryError
+from wherry.model import no_such_queue
 from wherry.target import Message, QueueState, Target
 
 #: Characters of a body that a table shows.
@@ -86,7 +87,7 @@ def _peek(arguments: argparse.Namespace) -> int:
 def _redrive(arguments: argparse.Namespace) -> int:
     arguments.dead = True
     with open_target(arguments) as target:
-        state = _state(target, arguments.queue)
+        state = _state(target, arguments)
         if not state.dead:
             output.note(f"no {_what(arguments)}")
             return 0
@@ -100,7 +101,7 @@ def _redrive(arguments: argparse.Namespace) -> int:
 
 def _purge(arguments: argparse.Namespace) -> int:
     with open_target(arguments) as target:
-        state = _state(target, arguments.queue)
+        state = _state(target, arguments)
         number = state.dead if arguments.dead else state.waiting + state.in_flight + state.delayed
         if not number:
             output.note(f"no {_what(arguments)}")
@@ -122,11 +123,14 @@ _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _state(target: Target, queue: str) -> QueueState:
-    """How a queue stands; raises NotFound with the nearest name."""
+def _state(target: Target, arguments: argparse.Namespace) -> QueueState:
+    """How a queue stands; raises UserError where it is not deployed, and NotFound with the nearest name."""
+    queue = arguments.queue
     states = {state.name: state for state in target.queues()}
     if queue not in states:
-        raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, states))
+        raise no_such_queue(queue, states)
+    if not states[queue].is_there:
+        raise not_deployed(f"queue `{queue}` is", arguments)
     return states[queue]
 
 

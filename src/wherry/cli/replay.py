@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from wherry.causes import replay_of, replayed_run
 from wherry.cli import output
 from wherry.cli.context import LOCAL, add_environment, add_executor, open_target
 from wherry.cli.run import follow
@@ -54,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
         arguments.env = LOCAL
     with open_target(arguments) as target:
         run_id = str(target.start(wish))
-        output.note(f"run {run_id} replays {wish.cause.split(':')[1]} of {wish.job}")
+        output.note(f"run {run_id} replays {replayed_run(wish.cause)} of {wish.job}")
         return follow(target, run_id)
 
 
@@ -66,7 +67,7 @@ def _wish_of(run: Mapping[str, Any]) -> Wish:
         return Wish(
             job=run["job"],
             trigger=run["trigger"],
-            cause=f"replay:{run['id']}:{uuid.uuid4().hex[:8]}",
+            cause=replay_of(run["id"], uuid.uuid4().hex[:8]),
             event=Event(document=dict(run["event"])),
             overrides=Overrides(
                 command=None if command is None else tuple(command),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wherry.cli import output
 from wherry.cli.context import add_environment, add_json, open_target
-from wherry.cli.queues import queue_as_json
+from wherry.cli.queues import queue_as_json, stumble_of
 from wherry.cli.runs import row
 from wherry.target import EnvironmentStatus, QueueState
 
@@ -46,6 +46,9 @@ def _show(status: EnvironmentStatus, queues: Sequence[QueueState]) -> None:
         output.say(f"{output.paint('dead letters', 'yellow')}  {status.dead_letters}: {hint}")
     if queues:
         output.say(f"{output.paint('queues', 'grey')}    {_of_queues(queues)}")
+        for state in queues:
+            if state.stumble:
+                output.say(f"  {output.addressed(stumble_of(state, state.stumble))}")
     if status.disk:
         parts = {"logs": status.disk.logs, "objects": status.disk.objects, "store": status.disk.store}
         total = output.bytes_of(sum(parts.values()))
@@ -61,6 +64,8 @@ def _of_queues(queues: Sequence[QueueState]) -> str:
         f"{sum(state.in_flight for state in queues)} in flight",
         output.paint(f"{dead} dead", "yellow") if dead else "0 dead",
     ]
+    if missing := sum(not state.is_there for state in queues):
+        counts.append(f"{missing} not deployed")
     return f"{', '.join(counts)}: {output.addressed('`wherry queues` lists them')}"
 
 

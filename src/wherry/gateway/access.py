@@ -21,6 +21,7 @@ OWNER = "WHERRYOWNER000000000"
 _RUN = "WRUN"
 #: What SQS calls a denial.
 _DENIED = "AccessDeniedException"
+_BY_PEOPLE = "only the folder's owner may, as `wherry env` makes you"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +111,15 @@ class Guard:
         """Raise AccessDenied unless the caller may write the bucket."""
         self._check(caller, "writes", bucket, caller.job.writes if caller.job else ())
 
-    def may_see(self, caller: Caller, bucket: str) -> None:
-        """Raise AccessDenied unless the caller may know that the bucket exists."""
-        job = caller.job
-        if job and self.name(bucket) not in (*job.reads, *job.writes) and not self._is_fed(job, bucket):
+    def may_list(self, caller: Caller, bucket: str) -> None:
+        """Raise AccessDenied unless the caller may list the bucket, and so learn whether an object is there."""
+        if not (caller.job and self._is_fed(caller.job, bucket)):
             self.may_read(caller, bucket)
+
+    def may_locate(self, caller: Caller, bucket: str) -> None:
+        """Raise AccessDenied unless the caller may know where the bucket is."""
+        if not (caller.job and self.name(bucket) in caller.job.writes):
+            self.may_list(caller, bucket)
 
     def may_get_secret(self, caller: Caller, name: str) -> None:
         """Raise AccessDenied unless the secret is one of the caller's job."""
@@ -131,16 +136,12 @@ class Guard:
             400,
         )
 
-    def may_invoke(self, caller: Caller, name: str) -> None:
-        """Raise AccessDenied for runs: on AWS their roles may not invoke functions either."""
+    def may_emit(self, caller: Caller) -> None:
+        """Raise AccessDenied unless the caller may put events on the bus."""
         job = caller.job
-        if job is None:
-            return
-        message = (
-            f"job `{job.name}` may not invoke `{name}`: let that job run `after` this one, or put an event on the bus"
-        )
-        self.note(caller, message)
-        raise AwsError("AccessDeniedException", message, 403)
+        if job is not None and not job.emits:
+            what = f"job `{job.name}` may not put events on the bus"
+            self._deny(caller, "AccessDeniedException", what, "add `emits: true`", "emits", 400)
 
     def may_send(self, caller: Caller, queue: str) -> None:
         """Raise AccessDenied unless the caller may send to the queue."""
@@ -167,22 +168,17 @@ class Guard:
         self._deny(caller, _DENIED, f"job `{job.name}` may not take messages of queue `{queue}`", advice, "on")
 
     def may_see_queue(self, caller: Caller, queue: str) -> None:
-        """Raise AccessDenied unless the caller may know of the queue."""
-        if not self.sees(caller, queue):
+        """Raise AccessDenied unless the caller may know of the queue: it sends to it, or takes from it."""
+        if not (caller.job and queue in causes.queues_of(caller.job)):
             self.may_send(caller, queue)
 
-    def sees(self, caller: Caller, queue: str) -> bool:
-        """True when the caller may know of the queue: it sends to it, or takes from it."""
-        job = caller.job
-        return job is None or queue in job.sends or queue in causes.queues_of(job)
-
-    def is_owner(self, caller: Caller, what: str) -> None:
-        """Raise AccessDenied for runs: this is for people, who use `wherry env`."""
+    def is_owner(self, caller: Caller, what: str, instead: str = _BY_PEOPLE, code: str = _DENIED) -> None:
+        """Raise AccessDenied for runs: this is for people, who use `wherry env`; on AWS no job's role may it either."""
         if caller.job is None:
             return
-        message = f"job `{caller.job.name}` may not {what}: only the folder's owner may, as `wherry env` makes you"
+        message = f"job `{caller.job.name}` may not {what}: {instead}"
         self.note(caller, message)
-        raise AwsError(_DENIED, message, 403)
+        raise AwsError(code, message, 403)
 
     def place(self, path: str) -> Place:
         """Where the job file says something."""

@@ -10,6 +10,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from wherry.errors import UserError
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.model import Event, new_event
@@ -21,6 +22,7 @@ LARGEST_CALL = 1_048_576
 
 def put_events(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """PutEvents: each entry is taken or refused by itself."""
+    call.services.guard.may_emit(call.caller)
     entries = parameters.get("Entries")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_ENTRIES:
         raise AwsError("ValidationException", "Entries must have from 1 to 10 members", 400)
@@ -37,8 +39,17 @@ def put_events(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
             events.append(event)
             results.append({"EventId": event.id})
     if events:
-        call.services.put_events(*events)
+        _put(call, events)
     return {"FailedEntryCount": len(entries) - len(events), "Entries": results}
+
+
+def _put(call: Call, events: list[Event]) -> None:
+    try:
+        call.services.put_events(*events)
+    except UserError as error:  # too large for a job: on AWS nobody would say so
+        message = f"{error.message}: {error.hint}"
+        call.services.guard.note(call.caller, message)
+        raise AwsError("ValidationException", message, 400) from None
 
 
 def _event(entry: Any, call: Call) -> Event:

@@ -85,7 +85,8 @@ def _function(call: Call, name: str) -> Job:
             f"there is no function `{name}`: a job that is invoked has `- invoke: {{}}` under its `on`",
             404,
         )
-    call.services.guard.may_invoke(call.caller, job.name)
+    instead = "let that job run `after` this one, or put an event on the bus"
+    call.services.guard.is_owner(call.caller, f"invoke `{job.name}`", instead)
     return job
 
 

@@ -1,4 +1,4 @@
-"""Secrets Manager and SSM Parameter Store: both read the folder's secrets.
+"""Secrets Manager and SSM Parameter Store: both read the folder's secrets, this one by a reference alone, as on AWS.
 
 Source: AWS Secrets Manager API Reference, GetSecretValue and DescribeSecret; AWS Systems Manager API Reference,
 GetParameter and GetParameters.
@@ -64,7 +64,7 @@ def get_parameter(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         raise AwsError("ValidationException", "Name is required")
     found = _parameter(call, name, decrypt=parameters.get("WithDecryption") is True)
     if found is None:
-        raise AwsError("ParameterNotFound", f"there is no parameter `{name}`: set it with `wherry secrets set {name}`")
+        raise AwsError("ParameterNotFound", _missing(name))
     return {"Parameter": found}
 
 
@@ -83,6 +83,10 @@ def get_parameters(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _parameter(call: Call, name: str, *, decrypt: bool) -> dict[str, Any] | None:
     asked = name.rpartition(":parameter")[2] if name.startswith("arn:") else name
+    if not asked.startswith(_REFERENCE):
+        said = f"read the parameter `{name}`"
+        call.services.guard.is_owner(call.caller, said, f"name a secret of its job as `{_REFERENCE}NAME`")
+        return None
     secret = asked.removeprefix(_REFERENCE)
     value = _value(call, secret)
     if value is None:
@@ -97,8 +101,16 @@ def _parameter(call: Call, name: str, *, decrypt: bool) -> dict[str, Any] | None
         "Version": 1,
         "DataType": "text",
         "LastModifiedDate": info.changed_at.timestamp() if info else 0,
-        "ARN": f"arn:aws:ssm:{call.services.region}:{LOCAL_ACCOUNT}:parameter/{secret.lstrip('/')}",
+        "ARN": f"arn:aws:ssm:{call.services.region}:{LOCAL_ACCOUNT}:parameter{asked}",
     }
+
+
+def _missing(name: str) -> str:
+    """Why a parameter is not there, and what would be."""
+    secret = name.removeprefix(_REFERENCE)
+    if secret == name:
+        return f"there is no parameter `{name}`, only secrets: `{_REFERENCE}{name.lstrip('/')}`"
+    return f"there is no secret `{secret}`: set it with `wherry secrets set {secret}`"
 
 
 def _value(call: Call, name: str) -> bytes | None:

@@ -117,7 +117,7 @@ def list_objects_v2(call: Call, bucket: str, key: str) -> Response:  # noqa: ARG
 def _page(call: Call, bucket: str, after: str) -> tuple[Page, int]:
     buckets = call.services.buckets
     buckets.folder(bucket)
-    call.services.guard.may_read(call.caller, bucket)
+    call.services.guard.may_list(call.caller, bucket)
     wanted = min(number_in(call.query, "max-keys", MOST_KEYS), MOST_KEYS)
     if call.query.get("encoding-type", "url") != "url":
         raise AwsError("InvalidArgument", "encoding-type must be url", 400)

@@ -20,6 +20,7 @@ from wherry.local.queue_records import QueueError, ms_of
 #: Purging again sooner is refused.
 _BETWEEN_PURGES = timedelta(seconds=60)
 _MOST_NAMES = 1000
+_HAS_URL = "`${queue.NAME.url}` in its `env` tells it where a queue is, and so does GetQueueUrl"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo")
 
 
@@ -35,7 +36,7 @@ def create_queue(call: Call, given: Parameters) -> Parameters:
         raise AwsError(
             "AccessDeniedException", f"queues are declared in the job file: add `{name}: {{}}` to its `queues`", 403
         )
-    call.services.guard.may_see_queue(call.caller, name)
+    call.services.guard.is_owner(call.caller, f"create queue `{name}`", f"it is there; {_HAS_URL}")
     settings = call.services.queues.settings(name)
     wanted = _given_attributes(given)
     check_given(wanted, settings)
@@ -57,17 +58,17 @@ def get_queue_url(call: Call, given: Parameters) -> Parameters:
 
 
 def list_queues(call: Call, given: Parameters) -> Parameters:
-    """ListQueues: to a run, those it may reach."""
+    """ListQueues."""
+    call.services.guard.is_owner(call.caller, "list queues", _HAS_URL)
     prefix = text(given, "QueueNamePrefix")
-    guard = call.services.guard
-    names = [name for name in call.services.queues.names() if name.startswith(prefix) and guard.sees(call.caller, name)]
+    names = [name for name in call.services.queues.names() if name.startswith(prefix)]
     return _page(call, given, names, "QueueUrls")
 
 
 def list_source_queues(call: Call, given: Parameters) -> Parameters:
     """ListDeadLetterSourceQueues."""
     settings = queue_of(call, given)
-    call.services.guard.may_see_queue(call.caller, settings.name)
+    call.services.guard.is_owner(call.caller, f"list the queues whose dead letters `{settings.name}` has")
     answer = _page(call, given, [settings.source] if settings.source else [], "queueUrls")
     return {"queueUrls": [], **answer}
 
@@ -109,7 +110,7 @@ def purge_queue(call: Call, given: Parameters) -> Parameters:
 
 def list_queue_tags(call: Call, given: Parameters) -> Parameters:
     """ListQueueTags: none are kept."""
-    call.services.guard.may_see_queue(call.caller, queue_of(call, given).name)
+    call.services.guard.is_owner(call.caller, f"list the tags of queue `{queue_of(call, given).name}`")
     return {}
 
 

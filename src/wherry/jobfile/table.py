@@ -12,6 +12,7 @@ from wherry.jobfile import names
 from wherry.jobfile.elsewhere import elsewhere
 from wherry.jobfile.environments import ENVIRONMENT
 from wherry.jobfile.kinds import (
+    Boolean,
     Choice,
     Cpu,
     Duration,
@@ -132,6 +133,7 @@ JOB: Final = Record(
             kind=ListOf(Reference("queue", "geojson"), "queue names", "[geojson]"),
             about="the queues it may send messages to; nothing else is permitted",
         ),
+        Key(name="emits", kind=Boolean(), about="whether it may put events on the bus (false)"),
         _CPU,
         _MEMORY,
         _RETRY,

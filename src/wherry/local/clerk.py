@@ -140,6 +140,8 @@ class Clerk:
             deadline_at=lifecycle.deadline_of(job, run.asked_at) if job else None,
         )
         self._runs.decide(transaction, run, finished.outcome, decision, now=now, usage=finished.usage)
+        if finished.apart:
+            self._holding.part(transaction, run.id, finished.apart, now)
         self._holding.settle(transaction, run.id, decision.fate, now)
         run = _decided(run, decision, now)
         self._consequences.of(transaction, run, now)

@@ -115,6 +115,16 @@ class Desk:
         if not by_engine:
             self._make_solo().execute(self._history.get(run.id))
 
+    def retry_all(self, run_ids: Sequence[str]) -> dict[str, UserError]:
+        """The same for several, in order; gives those that cannot have one, with the reason."""
+        refused: dict[str, UserError] = {}
+        for run_id in run_ids:
+            try:
+                self.retry(run_id)
+            except UserError as error:
+                refused[run_id] = error
+        return refused
+
     def follow(self, run_id: str, *, after: int = 0) -> Iterator[bytes]:
         """What the run writes as it is written, all attempts but the first `after`, until it has ended."""
         offsets: dict[int, int] = {}

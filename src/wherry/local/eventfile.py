@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from wherry import causes, mapping, messages
+from wherry import causes, messages
 from wherry.errors import MissingValue
 from wherry.local.buckets import Buckets
 from wherry.local.objects import ObjectError
-from wherry.messages import ObjectName
-from wherry.model import Job, JobFile, QueueTrigger, Run
+from wherry.messages import ObjectName, queue_of
+from wherry.model import JobFile, QueueTrigger, Run
 
 #: The file of one message that tells of no object, and of a batch.
 _BODY, _BATCH = "message", "messages.jsonl"
@@ -30,20 +30,28 @@ _PIECE = 1 << 30
 _NOT_POSSIBLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
+class NotTogether(MissingValue):
+    """Some of the objects that a batch tells of are there, and some are not.
+
+    The run goes on with those messages that fare as the one it is known by (its cause), and gives the others back
+    (`apart`): these get a run of their own, and all find their way in a few rounds.
+    """
+
+    def __init__(self, missing: MissingValue, apart: frozenset[str], *, is_hopeless: bool) -> None:
+        super().__init__(missing.message, hint=missing.hint if is_hopeless else "its batch is tried without it")
+        #: What the first of the missing ones is about.
+        self.missing = missing
+        self.apart = apart
+        #: The message of the cause lacks its object: what the run keeps will never start.
+        self.is_hopeless = is_hopeless
+
+
 class Held(Protocol):
     """Knows the messages that a run holds."""
 
     def documents(self, run_id: str, now: datetime) -> list[dict[str, Any]]:
         """As SQS's ReceiveMessage gives them; none for a run that holds nothing, as a replayed one."""
         ...
-
-
-def wants_file(job: Job) -> bool:
-    """True when something of the job names `${event.file}`."""
-    texts = [*_texts(job.command), *job.env.values()]
-    for helper in job.helpers:
-        texts += [*_texts(helper.command), *helper.env.values()]
-    return any("${event.file}" in text and _names_file(text) for text in texts)
 
 
 class EventFiles:
@@ -62,19 +70,24 @@ class EventFiles:
     def make(self, run: Run, now: datetime, shown: str | None = None) -> str | None:
         """Make the file of an attempt; gives its name in the run's folder, None when the run has no message.
 
-        `shown` is where a container sees that folder. Raises MissingValue when the object is not there, OSError when
-        the copy cannot be made.
+        `shown` is where a container sees that folder. Raises MissingValue when the object is not there (NotTogether
+        when others of a batch are), OSError when the copy cannot be made.
         """
-        documents = self._held.documents(run.id, now)
+        held = self._held.documents(run.id, now)
         is_batch = run.event.source == messages.SOURCE and run.event.detail_type == messages.MANY
-        documents = documents or _told(run)
+        documents = held or _told(run)
         if not documents:
             return None
         folder = self.folder_of(run.id)
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         if is_batch:
-            return self._make_batch(run.job, documents, folder, shown or folder)
+            try:
+                return self._make_batch(run, documents, folder, shown or folder)
+            except NotTogether as error:
+                if held:
+                    raise
+                raise error.missing from None  # a run that holds nothing has nothing to give back
         named = messages.object_in(run.event.document)
         if named is None:
             _write(f"{folder}/{_BODY}", str(documents[0]["Body"]))
@@ -97,15 +110,20 @@ class EventFiles:
             for name in set(os.listdir(self._folder)) - run_ids:
                 self.remove(name)
 
-    def _make_batch(self, job: str, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
-        files = {}
+    def _make_batch(self, run: Run, documents: Sequence[Mapping[str, Any]], folder: str, shown: str) -> str:
+        files, missing = {}, {}
         for number, document in enumerate(documents, start=1):
             named = messages.object_of(document["Body"])
             if named is not None:
                 name = f"{number}/{messages.file_name(named)}"  # two keys may end in the same name
                 os.mkdir(f"{folder}/{number}")
-                self._copy(job, named, f"{folder}/{name}")
+                try:
+                    self._copy(run.job, named, f"{folder}/{name}")
+                except MissingValue as error:
+                    missing[str(document["MessageId"])] = error
                 files[document["MessageId"]] = f"{shown}/{name}"
+        if missing:
+            raise _parted(run, [str(document["MessageId"]) for document in documents], missing)
         _write(f"{folder}/{_BATCH}", messages.lines_of(documents, files))
         return _BATCH
 
@@ -156,6 +174,17 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
         done += copied
 
 
+def _parted(run: Run, message_ids: Sequence[str], missing: Mapping[str, MissingValue]) -> MissingValue:
+    """What to raise about a batch when the objects of some of its messages are missing."""
+    error = next(iter(missing.values()))
+    queue = queue_of(run.cause) or ""
+    # Not the oldest one: which was received first depends on when they became visible.
+    first = next((one for one in message_ids if messages.cause_of(queue, one) == run.cause), message_ids[0])
+    is_hopeless = first in missing
+    apart = frozenset(one for one in message_ids if (one in missing) is not is_hopeless)
+    return NotTogether(error, apart, is_hopeless=is_hopeless) if apart else error
+
+
 def _told(run: Run) -> list[dict[str, Any]]:
     """The messages that an event was made of, as far as it tells: for a run that holds none, as a replayed one."""
     event = run.event
@@ -181,11 +210,3 @@ def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
-
-
-def _texts(command: tuple[str, ...] | str) -> Sequence[str]:
-    return [command] if isinstance(command, str) else command
-
-
-def _names_file(text: str) -> bool:
-    return any(reference.kind == "file" for reference in mapping.parse(text).references)

@@ -90,6 +90,13 @@ class History:
             causes = [row["cause"] for row in connection.execute(self._sql["at_work"])]
         return Counter(queue_of(cause) or queue_of_worker(cause) for cause in causes)
 
+    def stumbled(self) -> dict[str, Run]:
+        """Queue -> the run of a message that waits because it could not start: of several the one tried last."""
+        with self._database.reading() as connection:
+            rows = connection.execute(self._sql["stumbled"]).fetchall()
+        last = {queue_of(row["cause"]) or "": row["id"] for row in rows}
+        return {queue: self.get(run_id) for queue, run_id in last.items()}
+
     def fired(self, since: datetime) -> dict[tuple[str, str], int]:
         """How many runs triggers have made since then: (job, kind of trigger) -> how many."""
         with self._database.reading() as connection:

@@ -12,7 +12,7 @@ has ended. Each step here is a part of the transaction that writes the run's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -137,6 +137,15 @@ class Holding:
             attempts = self._runs.read(transaction, run_id).attempts
             uncount = bool(attempts) and not lifecycle.is_receive(attempts[-1].outcome)
             self._held.release(transaction, self._ids(transaction, run_id), now, uncount=uncount)
+
+    def part(self, transaction: Transaction, run_id: str, message_ids: Container[str], now: datetime) -> None:
+        """The run of a batch, which could not start with these, gives them back, and its event knows them no more."""
+        held = self._ids(transaction, run_id)
+        self._held.release(transaction, [one for one in held if one in message_ids], now, uncount=True)
+        document = dict(self._runs.read(transaction, run_id).event.document)
+        told = [one for one in document["detail"]["messages"] if one["message-id"] not in message_ids]
+        document["detail"] = {**document["detail"], "messages": told}
+        self._runs.retell(transaction, run_id, Event(document=document))
 
     def close(self, transaction: Transaction, run_id: str, status: Status, reason: str, now: datetime) -> Run | None:
         """End a run that waits; None when it does not any more. Its messages are buried, or given back if `skipped`."""

@@ -15,7 +15,7 @@ from wherry.local.database import Database, Transaction
 from wherry.local.feeding import Feeding
 from wherry.local.holding import Holding
 from wherry.local.runs import Runs
-from wherry.model import Bucket, Event, JobFile, QueueTrigger, Run, complete_event
+from wherry.model import Bucket, Event, EventTrigger, JobFile, QueueTrigger, Run, complete_event
 from wherry.target import Wish
 
 
@@ -80,12 +80,22 @@ class Intake:
         self.watches_runs = any(causes.may_watch_runs(document) for _, document in wanted)
 
     def accept(self, *events: Event) -> list[str]:
-        """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine."""
+        """Take events, all or none; gives the ids of the new runs. They are on disk, and offered to the engine.
+
+        Raises UserError for an event that is too large for a job that it starts.
+        """
+        for event in events:
+            causes.check_size(event, self._started_by)
 
         def work(transaction: Transaction) -> list[str]:
             return [run_id for event in events for run_id in self.accept_within(transaction, event)]
 
         return self._database.write(work)
+
+    def _started_by(self, event: Event) -> list[str]:
+        """The jobs with an `event` trigger that an event starts."""
+        found = [name for name in self._rules.match(event.document) if not isinstance(name, _Feeds)]
+        return [job for job, kind in found if kind == EventTrigger.kind]
 
     def accept_within(self, transaction: Transaction, event: Event) -> list[str]:
         """Take an event as a part of a larger transaction, e.g. the one that creates the object it speaks of."""

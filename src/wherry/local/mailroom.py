@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from wherry.errors import NotFound
+from wherry import lifecycle
 from wherry.local.queue_records import NewMessage
 from wherry.local.workspace import Workspace
-from wherry.model import LOCAL_ACCOUNT, Queue, did_you_mean
-from wherry.target import Draft, Message, QueueState
+from wherry.model import LOCAL_ACCOUNT, Queue, Run, no_such_queue
+from wherry.target import Draft, Message, QueueState, Stumble
 
 #: The rate of a queue is that of so many minutes.
 _RATE = timedelta(minutes=5)
@@ -24,8 +24,12 @@ class Mailroom:
 
     def states(self, endpoint: str) -> list[QueueState]:
         """All queues of the job file, in its order; `endpoint`: where the gateway answers, empty while none does."""
-        at_work = self._workspace.history.at_work()
-        return [self._state(queue, endpoint, at_work[name]) for name, queue in self._workspace.jobfile.queues.items()]
+        history = self._workspace.history
+        at_work, stumbled = history.at_work(), history.stumbled()
+        return [
+            self._state(queue, endpoint, at_work[name], None if at_work[name] else stumbled.get(name))
+            for name, queue in self._workspace.jobfile.queues.items()
+        ]
 
     def send(self, queue: str, drafts: Sequence[Draft]) -> list[str]:
         """Send messages, in order; gives their ids."""
@@ -57,7 +61,7 @@ class Mailroom:
         declared = self._named(queue)
         return self._queues.purge(declared.dead_letters if dead else declared.name)
 
-    def _state(self, queue: Queue, endpoint: str, workers: int) -> QueueState:
+    def _state(self, queue: Queue, endpoint: str, workers: int, stumbled: Run | None) -> QueueState:
         counts = self._queues.counts(queue.name)
         letters = self._queues.counts(queue.dead_letters)
         taker = self._workspace.jobfile.taker(queue.name)
@@ -74,10 +78,19 @@ class Mailroom:
             workers=workers,
             max_workers=taker[1].max_workers if taker else 0,
             rate=finished / (_RATE / timedelta(minutes=1)),
+            stumble=_stumble(stumbled) if stumbled and taker else None,
         )
 
     def _named(self, queue: str) -> Queue:
         queues = self._workspace.jobfile.queues
         if queue not in queues:
-            raise NotFound(f"there is no queue `{queue}` in the job file", hint=did_you_mean(queue, queues))
+            raise no_such_queue(queue, queues)
         return queues[queue]
+
+
+def _stumble(run: Run) -> Stumble:
+    """Why a queue rests, by the last run of a message of it that could not start."""
+    last = run.attempts[-1]
+    reason = lifecycle.describe(last.outcome) if last.outcome else run.reason
+    remedy = f"`wherry explain {run.id}` says more"
+    return Stumble(at=last.ended_at or last.started_at, what=reason, remedy=remedy, reason=reason, log="")

@@ -196,6 +196,10 @@ class Runs:
         row = transaction.execute(self._sql["run"], {"id": run_id}).fetchone()
         return run_of(row, transaction.execute(self._sql["attempts"], {"id": run_id}))
 
+    def retell(self, transaction: Transaction, run_id: str, event: Event) -> None:
+        """The run's event, which is its own alone, is this one now."""
+        transaction.execute(self._sql["retell"], {"id": run_id, "document": dump_document(event)})
+
     def started(self, transaction: Transaction, run: Run, process: str) -> None:
         """The run's last attempt has a process; its resolved command and environment are kept for `show`."""
         parameters = {"id": run.id, "number": run.attempts[-1].number, "process": process, **_resolved(run)}

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from wherry import lifecycle
+from wherry.causes import wants_file
 from wherry.errors import MissingValue, WherryError
 from wherry.executors import GRACE, Ended, Executor, Key, Started, Usage
 from wherry.local.clock import Clock
 from wherry.local.environment import AwsAccess, SecretSource, files_folder, prepare
-from wherry.local.eventfile import EventFiles, wants_file
+from wherry.local.eventfile import EventFiles, NotTogether
 from wherry.local.home import Home
 from wherry.messages import queue_of
 from wherry.model import Attempt, Ending, JobFile, Outcome, Run
@@ -69,6 +70,8 @@ class Finished:
     run: Run
     outcome: Outcome
     usage: Usage | None = None
+    #: Messages that the run gives back, whatever becomes of it: its others cannot go with them.
+    apart: frozenset[str] = frozenset()
 
 
 class Worker:
@@ -169,9 +172,10 @@ class Worker:
     def _explain(self, active: Active, error: Exception) -> None:
         """The attempt could not be started."""
         match error:
+            case NotTogether():
+                self._fail(active, _said(error), unfit=True, passing=not error.is_hopeless, apart=error.apart)
             case WherryError():
-                reason = f"{error.message}; {error.hint}" if error.hint else error.message
-                self._fail(active, reason, unfit=isinstance(error, MissingValue))
+                self._fail(active, _said(error), unfit=isinstance(error, MissingValue))
             case OSError():
                 self._fail(active, f"its files cannot be made: {error}", passing=True)
             case _:
@@ -282,9 +286,18 @@ class Worker:
             active.verdict = Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
             self._executor.stop(key, GRACE.total_seconds())
 
-    def _fail(self, active: Active, reason: str, *, passing: bool = False, unfit: bool = False) -> None:
+    def _fail(
+        self,
+        active: Active,
+        reason: str,
+        *,
+        passing: bool = False,
+        unfit: bool = False,
+        apart: frozenset[str] = frozenset(),
+    ) -> None:
         outcome = Outcome(ending=Ending.COULD_NOT_START, reason=reason, passing=passing, unfit=unfit)
-        self._unstarted.append(self._finish(active, Ended(active.key, outcome)))
+        finished = self._finish(active, Ended(active.key, outcome))
+        self._unstarted.append(dataclasses.replace(finished, apart=apart))
 
     def _finish(self, active: Active, end: Ended) -> Finished:
         """What an end means, with all that is known of the attempt."""
@@ -309,6 +322,10 @@ class Worker:
         )
         run = dataclasses.replace(run, attempts=(*run.attempts[:-1], attempt))
         return Finished(run=run, outcome=outcome, usage=end.usage)
+
+
+def _said(error: WherryError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _judged(verdict: Outcome, outcome: Outcome) -> Outcome:

@@ -27,6 +27,7 @@ from wherry.model.file import (
     Trigger,
     UploadTrigger,
     did_you_mean,
+    no_such_queue,
 )
 from wherry.model.runs import Attempt, Ending, Outcome, Overrides, Run, Status, Usage
 
@@ -65,4 +66,5 @@ __all__ = [
     "did_you_mean",
     "iso_seconds",
     "new_event",
+    "no_such_queue",
 ]

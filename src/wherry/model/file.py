@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -235,6 +235,8 @@ class Job:
     writes: tuple[str, ...] = ()
     #: The queues that it may send messages to.
     sends: tuple[str, ...] = ()
+    #: Whether it may put events on the bus.
+    emits: bool = False
     #: vCPUs: 0.25 is a quarter of one, 256 ECS units.
     cpu: float | None = None
     #: Bytes.
@@ -383,6 +385,14 @@ class JobFile:
     def bucket_by_local_name(self, local_name: str) -> Bucket | None:
         """The bucket that S3 clients know by this name here, or None."""
         return next((bucket for bucket in self.buckets.values() if bucket.local_name == local_name), None)
+
+
+def no_such_queue(name: str, known: Iterable[str]) -> NotFound:
+    """The error for a queue that is not one of these; a queue of dead letters is asked for by the other one's name."""
+    names = list(known)
+    whose = next((one for one in names if Queue(name=one).dead_letters == name), None)
+    hint = f"these are the dead letters of `{whose}`: name that, as in `wherry queue peek {whose} --dead`"
+    return NotFound(f"there is no queue `{name}` in the job file", hint=hint if whose else did_you_mean(name, names))
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str | None:

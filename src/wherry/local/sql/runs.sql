@@ -7,6 +7,9 @@ insert or ignore into runs
   (id, job, trigger, cause, event_id, status, admitted, created_ms, asked_ms, due_ms, overrides, owner)
 values (:id, :job, :trigger, :cause, :event_id, :status, :admitted, :now_ms, :now_ms, :now_ms, :overrides, :owner);
 
+-- name: retell
+update events set document = :document where id = (select event_id from runs where id = :id);
+
 -- name: active
 -- Those that work on messages do not count: how many of them there are at once is their queue's affair.
 select count(*) from runs
@@ -80,6 +83,13 @@ order by id;
 
 -- name: at_work
 select cause from runs where status in ('starting', 'running') and (cause like 'worker:%' or cause like 'queue:%');
+
+-- name: stumbled
+-- Runs of messages that wait because they could not start, the one that was tried last at the end.
+select runs.id, cause from runs join attempts on attempts.run_id = runs.id
+where status = 'queued' and cause like 'queue:%' and ending = 'could_not_start'
+  and number = (select max(number) from attempts where run_id = runs.id)
+order by attempts.ended_ms;
 
 -- name: stop_requests
 select id, status from runs where stop_requested = 1 and status in ('queued', 'starting', 'running');
