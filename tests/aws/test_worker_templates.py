@@ -53,7 +53,7 @@ def test_rules_on_every_bus_may_wake():
 def test_a_worker_is_told_of_an_object_that_it_is_gone():
     found = compiled(Queue(name="work", feed=Feed(bucket="inbox", prefix="in/", suffix=".csv")))
     (listing,) = (each for each in statements(found["JobJobTaskRole"]) if "s3:ListBucket" in each["Action"])
-    assert listing["Action"] == ["s3:ListBucket"]
+    assert listing["Action"] == ["s3:GetBucketLocation", "s3:ListBucket"]
     assert "Condition" not in listing
     assert "-inbox-" in listing["Resource"]["Fn::Sub"]
     assert "/" not in listing["Resource"]["Fn::Sub"]
