@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry import reasons
 from wherry.explanation import explain
 from wherry.lifecycle import DROPPED
 from wherry.model import Attempt, Ending, Job, Outcome, Retry, Run, Status, new_event
@@ -15,6 +16,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVENT = new_event("shop", "order placed", {"order": 7}, now=NOW)
 JOB = Job(name="report", command=("true",), memory=256 << 20, retry=Retry(attempts=3))
 MEGABYTE = 1 << 20
+#: What AWS's words for a registry that does not answer mean.
+MEANT = reasons.meaning("failed to resolve ref docker.io/library/x: dial tcp: i/o timeout", "report")
 
 
 def exited(code, reason=""):
@@ -144,6 +147,38 @@ def test_a_deadline_that_left_no_time_for_another_attempt_is_said():
     reason = "exit code 1; the deadline leaves no time for another attempt"
     explanation = explain(a_run(Status.FAILED, exited(1), reason=reason), JOB, [])
     assert "deadline" in " ".join([explanation.what, *explanation.facts])
+
+
+def late(more=""):
+    reason = f"it had not started when `timeout: 1m` was over{more}"
+    return a_run(Status.TIMED_OUT, Outcome(ending=Ending.TIMED_OUT, reason=reason), reason=reason)
+
+
+def test_what_had_not_begun_in_time_was_not_a_job_that_ran_too_long():
+    told = explain(late(), JOB, [], on_aws=True)
+    assert told.what == "the job was never begun: it had not started when `timeout: 1m` was over"
+    assert told.advice[0].startswith("the start is in `timeout`, which counts from the call")
+    assert told.advice[1].startswith("`wherry verify` checks what tasks need: the way out")
+
+    told = explain(late(": failed to resolve ref docker.io/library/x: dial tcp: i/o timeout"), JOB, [], on_aws=True)
+    assert told.what == f"the job was never begun: {MEANT.what}"
+    assert told.advice[0] == MEANT.remedy
+    assert told.advice[1].startswith("`wherry verify` ")
+    assert told.facts == (
+        "it had not started when `timeout: 1m` was over",
+        "AWS says: failed to resolve ref docker.io/library/x: dial tcp: i/o timeout",
+    )
+
+
+def test_what_ecs_has_forgotten_and_what_wrote_nothing_may_never_have_begun():
+    reason = "it ran longer than `timeout: 1m`"
+    run = a_run(Status.TIMED_OUT, Outcome(ending=Ending.TIMED_OUT, reason=reason), reason=reason)
+    told = explain(run, JOB, [], on_aws=True)
+    assert told.facts == ("nothing was written, and the start is in that time: did it ever begin?",)
+    assert told.advice[0].startswith("if it rightly takes that long, raise `timeout`")
+    assert told.advice[1].startswith("`wherry verify` checks")
+    for known in (explain(run, JOB, ["a line"], on_aws=True), explain(run, JOB, [])):
+        assert (known.facts, [each for each in known.advice if "verify" in each]) == ((), [])
 
 
 @pytest.mark.parametrize("code", [200, 255])

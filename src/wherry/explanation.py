@@ -71,16 +71,22 @@ def explain(run: Run, job: Job | None, log: Sequence[str], *, on_aws: bool = Fal
     """
     last = run.attempts[-1] if run.attempts else None
     outcome = last.outcome if last else None
-    meaning = _meaning(run, outcome) if on_aws else None
+    said = _said_by_aws(run, outcome) if on_aws else ""
+    meaning = reasons.meaning(said, run.job) if said else None
     advice = [meaning.remedy] if meaning else _advice(run, job, outcome, log, on_aws=on_aws)
-    if on_aws and outcome is not None and outcome.ending is Ending.COULD_NOT_START:
+    is_unseen = on_aws and _may_not_have_begun(run, last, log)
+    if is_unseen or (on_aws and reasons.never_began(outcome)):
         advice.append("`wherry verify` checks what tasks need: the way out, images, secrets, roles, quotas")
     if run.status in (Status.FAILED, Status.TIMED_OUT, Status.STOPPED):
         advice.append(_again(run, on_aws=on_aws))
     what, facts = _what(run, last), _facts(run, job, last)
+    if is_unseen:
+        facts.append("nothing was written, and the start is in that time: did it ever begin?")
     if meaning and outcome:
         what = f"the job was never begun: {meaning.what}" if outcome.exit_code is None else meaning.what
-        facts.append(f"AWS says: {outcome.reason}")
+        if outcome.ending is Ending.TIMED_OUT:
+            facts.append(outcome.reason.removesuffix(f": {said}"))
+        facts.append(f"AWS says: {said}")
     return Explanation(what=what, facts=tuple(facts), advice=tuple(advice))
 
 
@@ -94,11 +100,22 @@ def _again(run: Run, *, on_aws: bool) -> str:
     return f"its message is gone, but {replay}" if DROPPED in run.reason else f"{retry}, {replay}"
 
 
-def _meaning(run: Run, outcome: Outcome | None) -> reasons.Meaning | None:
-    """What AWS's words mean for a run that failed because it could not start."""
-    if run.status is not Status.FAILED or outcome is None or outcome.ending is not Ending.COULD_NOT_START:
-        return None
-    return reasons.meaning(outcome.reason, run.job)
+def _said_by_aws(run: Run, outcome: Outcome | None) -> str:
+    """AWS's words for a run that failed because it could not start, or not in time."""
+    if outcome is None or not reasons.never_began(outcome):
+        return ""
+    if outcome.ending is Ending.TIMED_OUT:
+        return outcome.reason.partition(reasons.OVER)[2] if run.status is Status.TIMED_OUT else ""
+    return outcome.reason if run.status is Status.FAILED else ""
+
+
+def _may_not_have_begun(run: Run, last: Attempt | None, log: Sequence[str]) -> bool:
+    """Whether a task on AWS ran out of time that nobody has seen begin: the start is in it, and ECS forgets."""
+    if last is None or last.outcome is None or reasons.never_began(last.outcome):
+        return False
+    is_seen = last.usage is not None and last.usage.exact
+    is_silent = not log and messages.queue_of(run.cause) is None
+    return last.outcome.ending is Ending.TIMED_OUT and is_silent and not is_seen
 
 
 def _what(run: Run, last: Attempt | None) -> str:
@@ -127,11 +144,12 @@ def _what_ended(outcome: Outcome) -> str:
     code = outcome.exit_code
     if outcome.ending is Ending.EXITED and code is not None and (name := _signal_name(code - 128)):
         return f"a signal ended the process: {name}, which nobody here sent"
+    if reasons.never_began(outcome):
+        return f"the job was never begun: {outcome.reason}"
     return {
         Ending.EXITED: f"the job itself said that it failed: exit code {code}",
         Ending.TIMED_OUT: f"it was killed, because {outcome.reason}",
         Ending.OUT_OF_MEMORY: f"it was killed for memory: {outcome.reason}",
-        Ending.COULD_NOT_START: f"the job was never begun: {outcome.reason}",
         Ending.LOST: f"nobody knows how it ended: {outcome.reason}",
         Ending.STOPPED: outcome.reason or "somebody stopped it",
         Ending.DISMISSED: outcome.reason or "it was not wanted any more",
@@ -203,6 +221,8 @@ def _by_ending(job: Job | None, outcome: Outcome) -> str:
 def _by_ending_on_aws(run: Run, outcome: Outcome) -> str:
     if outcome.ending is Ending.LOST:
         return reasons.LOST
+    if outcome.ending is Ending.TIMED_OUT and reasons.never_began(outcome):
+        return reasons.LATE.format(job=run.job)
     is_own = outcome.ending is Ending.EXITED and outcome.exit_code is not None
     return reasons.CODES.get(outcome.exit_code or 0, "").format(job=run.job) if is_own else ""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from wherry.model import Ending, Outcome
+
 _SILENCE = (
     r"i/o timeout|timed? ?out|deadline exceeded|request ?cancel|context canceled|connection (?:refused|reset|issue)"
     r"|no route to host|network is unreachable|network configuration|TLS handshake"
@@ -27,6 +29,10 @@ _WAY_OUT = (
     "(`ecr.api`, `ecr.dkr`), S3 (gateway), CloudWatch Logs and Secrets Manager; security groups must let port 443 out. "
     "Other ones: `subnets` of the environment, then `wherry deploy`"
 )
+#: The reason of an attempt whose time was over before it had begun begins so.
+NOT_BEGUN = "it had not started when"
+#: ... and what AWS says of it stands behind this.
+OVER = " was over: "
 _AGAIN = "nothing to change: it passes, and another attempt finds another machine"
 
 
@@ -304,6 +310,11 @@ CODES = {
 }
 #: Of an end that nobody knows.
 LOST = "Step Functions itself ended the run: look whether somebody has changed its machine or role (`wherry plan`)"
+#: Of a task whose time was over before it had begun, where AWS says nothing more.
+LATE = (
+    "the start is in `timeout`, which counts from the call: if it rightly takes that long (a large image, no "
+    "capacity), raise it for job `{job}`"
+)
 
 _SECRET_NAME = re.compile(
     r"secret:(?P<name>[\w/+=.@-]+?)(?:-[A-Za-z0-9]{6})?(?=[\s:,;'\"]|$)|parameter/(?P<parameter>[\w./-]+)"
@@ -316,6 +327,14 @@ class Meaning:
 
     what: str
     remedy: str
+
+
+def never_began(outcome: Outcome | None) -> bool:
+    """True for the outcome of an attempt in which the job itself never ran."""
+    if outcome is None:
+        return False
+    is_late = outcome.ending is Ending.TIMED_OUT and outcome.reason.startswith(NOT_BEGUN)
+    return is_late or outcome.ending is Ending.COULD_NOT_START
 
 
 def meaning(said: str, job: str) -> Meaning | None:

@@ -265,12 +265,12 @@ class Target(Protocol):
         """Delete all messages of a queue, or of its dead letters; gives how many there were, about."""
         ...
 
-    def set_secret(self, name: str, value: bytes) -> None:
-        """Set or replace a secret."""
+    def set_secret(self, name: str, value: bytes, *, is_sure: bool = False) -> None:
+        """Set or replace a secret; raises UserError for one that somebody else has set, unless `is_sure`."""
         ...
 
-    def remove_secret(self, name: str) -> None:
-        """Remove a secret."""
+    def remove_secret(self, name: str, *, is_sure: bool = False) -> None:
+        """Remove a secret; raises NotFound, and UserError as `set_secret` does."""
         ...
 
     def secrets(self) -> list[SecretEntry]:

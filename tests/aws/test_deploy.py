@@ -52,7 +52,10 @@ def test_a_plan_tells_all_and_leaves_nothing(sales):
     assert re.search(r"^  \+ job count: .*its task", shown, re.MULTILINE)
     assert re.search(r"^  \+ job nightly: .*its logs", shown, re.MULTILINE)
     assert "permissions granted\n" in shown
-    assert re.search(r"\+ s3:GetObject  arn:aws:s3:::sales-prod-uploads-\d{12}-eu-west-1/\*\n", shown)
+    assert re.search(
+        r"\+ s3:GetObject, GetObjectAttributes, GetObjectTagging  arn:aws:s3:::sales-prod-uploads-\d{12}-eu-west-1/\*\n",
+        shown,
+    )
     assert "${" not in shown
     assert re.search(r"\n\d+ to make\n$", shown)
     sales.project.jobfile(JOBFILE.replace("bucket: uploads, suffix: .csv", "bucket: results"))
@@ -122,6 +125,27 @@ def test_a_bucket_with_our_name_that_we_have_not_made_is_never_emptied(sales):
     sales.client("s3").put_object(Bucket=name, Key="theirs", Body=b"1")
     sales.wherry("destroy", "--yes", "--with-data", "sales")
     assert sales.client("s3").get_object(Bucket=name, Key="theirs")["Body"].read() == b"1"
+
+
+def test_a_bucket_that_has_left_the_job_file_is_still_its_own_and_one_that_is_read_is_not(cloud):
+    def bucket(name):
+        there = {"LocationConstraint": "eu-west-1"}
+        cloud.client("s3").create_bucket(Bucket=f"{name}-{cloud.account.id}", CreateBucketConfiguration=there)
+        return f"{name}-{cloud.account.id}"
+
+    left, others, read = bucket("left"), bucket("others"), bucket("read")
+    for name, environment in ((left, "prod"), (others, "test")):
+        tags = {"wherry:app": "sales", "wherry:environment": environment}
+        told = {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        cloud.client("s3").put_bucket_tagging(Bucket=name, Tagging=told)
+    cloud.project.jobfile(f"{JOBFILE}\n".replace("  uploads: {}", f"  uploads: {{}}\n  read: {{existing: {read}}}"))
+    told = cloud.wherry("destroy", "--yes").stdout
+    assert f"stays: bucket {left}, because it holds data" in told
+    assert f"stays: bucket {read}, which is somebody else's\n" in told
+    assert others not in told
+    cloud.wherry("destroy", "--yes", "--with-data", "sales")
+    names = {each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]}
+    assert names == {others, read}
 
 
 def test_missing_secrets_are_named_together_and_nothing_is_made(cloud):

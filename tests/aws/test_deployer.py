@@ -5,12 +5,13 @@ import json
 import pytest
 from ministack.core import iam_evaluator
 
-from tests.conftest import wait_for
+from tests.conftest import PYTHON, wait_for
 from wherry.aws import deployer
 
 JOBFILE = """
 app: sales
 buckets: {uploads: {}, results: {}}
+queues: {letters: {}}
 jobs:
   count:
     build: image
@@ -21,8 +22,9 @@ jobs:
     secrets: {TOKEN: api-token}
   broken: {image: wherry-busybox:1, command: [sh, -c, "exit 3"], on: [{invoke: {url: true}}]}
   slow: {image: wherry-busybox:1, command: [sleep, "60"]}
+  answer: {build: answer, command: [echo, answered], on: [{queue: letters, workers: {max: 1}}]}
 environments:
-  prod: {region: eu-west-1, alerts: [a@example.org], network: own}
+  prod: {region: eu-west-1, alerts: [a@example.org], network: own, dashboard: true}
 """
 
 
@@ -57,6 +59,7 @@ def sales(cloud):
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM wherry-busybox:1\nCOPY a.txt /\n")
     (folder / "a.txt").write_text(cloud.account.id)
+    cloud.project.file("answer/Dockerfile", f"FROM {PYTHON}\n")
     return cloud
 
 
@@ -64,6 +67,7 @@ def printed(cloud, *more):
     return json.loads(cloud.wherry("policy", "--account", cloud.account.id, *more).stdout)
 
 
+@pytest.mark.timeout(600)
 def test_whoever_has_the_policies_can_deploy_use_and_destroy(sales):
     before = sales.leftovers()
     files = sales.wherry("policy", "--account", sales.account.id, "--to", "policies").stdout.split()
@@ -171,8 +175,28 @@ def use(me):
     me.wherry("status", *env)
     me.wherry("secrets", "ls", *env)
     me.wherry("secrets", "set", "api-token", *env, stdin="y")
+    use_queues(me, env)
     slow = me.cloud.begin("run", "slow", *env)
     wait_for(lambda: me.wherry("runs", "--job", "slow", "--status", "running", *env).stdout.count("slow"), "the run")
     running = json.loads(me.wherry("runs", "--job", "slow", "--status", "running", "--json", *env).stdout)[0]["id"]
     me.wherry("stop", running, *env)
     slow.communicate(timeout=60)
+
+
+def use_queues(me, env):
+    """The verbs of queues, and those of runs for a run of a message."""
+    me.wherry("queue", "send", "letters", "a letter", *env)
+    answered = ("runs", "--job", "answer", "--status", "succeeded", "--json", *env)
+    (run,) = wait_for(lambda: json.loads(me.wherry(*answered).stdout), "the answer")
+    me.wherry("show", run["id"], *env)
+    assert "answered" in me.wherry("logs", run["id"], *env).stdout
+    me.wherry("explain", run["id"], *env)
+    sqs = me.cloud.client("sqs")
+    (dead,) = sqs.list_queues(QueueNamePrefix="sales-prod-letters-dead")["QueueUrls"]
+    sqs.send_message(QueueUrl=dead, MessageBody="a dead letter")
+    assert "a dead letter" in me.wherry("queue", "peek", "letters", "--dead", *env).stdout
+    me.wherry("queue", "redrive", "letters", "--yes", *env)
+    me.wherry("queue", "peek", "letters", *env)
+    me.wherry("queues", *env)
+    me.wherry("queue", "purge", "letters", "--yes", *env)
+    me.wherry("queue", "purge", "letters", "--dead", "--yes", *env)

@@ -226,6 +226,11 @@ def test_secrets(prod):
     prod.wherry("secrets", "set", "other", stdin="x")
     names = [entry["name"] for entry in json.loads(prod.wherry("secrets", "ls", "--json").stdout)]
     assert names == ["other", "the-key"]
+    for action in ("set", "rm"):  # one for both environments
+        told = prod.wherry("secrets", action, "other", where="staging", stdin="y", code=2).stderr
+        assert "secret `other` is there, and was set for environment `prod`; it is left as it is" in told
+        assert "a secret is one for all of an account and region, of `prod` and `staging`, too" in told
+    prod.wherry("secrets", "set", "other", "--yes", where="staging", stdin="y")
     prod.wherry("secrets", "rm", "other")
     assert "other" not in prod.wherry("secrets", "ls").stdout
     assert "there is no secret `other`" in prod.wherry("secrets", "rm", "other", code=2).stderr

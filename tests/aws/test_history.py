@@ -121,6 +121,49 @@ def test_timeout():
     assert run.attempts[0].ended_at == at(95)
 
 
+def late(number=1):
+    book = Book().scheduled(timeout=90).submitted(number)
+    return book.add("TaskTimedOut", at=95, **ABOUT, error="States.Timeout", cause="").leave("Run")
+
+
+def test_a_timeout_that_was_over_before_the_task_had_begun():
+    """The start is in `timeout`: only ECS tells whether there was more than a start."""
+    book = late().fail("TimedOut", "it ran too long")
+    reading = read(book)
+    assert (reading.run.reason, reading.unsettled) == ("it ran longer than `timeout: 1m30s`", (ARN.format(1),))
+
+    said = "CannotPullContainerError: i/o timeout"
+    found = task(1, container(code=None, Reason=said), started=None, stopped=97, stop_code="UserInitiated")
+    reading = read(book, tasks={ARN.format(1): found})
+    (attempt,) = reading.run.attempts
+    assert reading.run.status is Status.TIMED_OUT
+    assert reading.run.reason == "it had not started when `timeout: 1m30s` was over: i/o timeout"
+    assert (attempt.outcome.reason, attempt.ended_at) == (reading.run.reason, at(97))
+    assert reading.unsettled == ()
+
+    waiting = {"TaskArn": ARN.format(1), "LastStatus": "PROVISIONING", "StoppedReason": "Task stopped by user"}
+    reading = read(book, tasks={ARN.format(1): waiting})
+    assert reading.run.reason == "it had not started when `timeout: 1m30s` was over"
+    assert reading.unsettled == (ARN.format(1),)
+
+    begun = task(1, container(code=137), started=30, stopped=96)
+    reading = read(book, tasks={ARN.format(1): begun})
+    assert (reading.run.reason, reading.unsettled) == ("it ran longer than `timeout: 1m30s`", ())
+
+
+def test_what_had_not_begun_is_asked_for_although_another_attempt_goes_on():
+    reading = read(late().backoff(wait=10).scheduled(timeout=90).submitted(2))
+    assert reading.unsettled == (ARN.format(1), ARN.format(2))
+
+
+@pytest.mark.parametrize(("pulled", "is_billed"), [(None, False), (40, True)])
+def test_what_had_not_begun_is_billed_from_its_pull(pulled, is_billed):
+    size = {"Cpu": "256", "Memory": "512", "PullStartedAt": pulled and ms(pulled)}
+    found = task(1, container(code=None), started=None, stopped=97, **size)
+    (attempt,) = run_of(late().fail("TimedOut"), tasks={ARN.format(1): found}).attempts
+    assert (attempt.usage.began_at if attempt.usage else None) == (at(pulled) if is_billed else None)
+
+
 def test_a_bound_below_the_timeout_is_the_deadlines():
     book = Book().scheduled(timeout=40).submitted().add("TaskTimedOut", **ABOUT, error="States.Timeout")
     assert run_of(book.fail("TimedOut")).reason == "it ran longer than `deadline: 1h`"
@@ -190,11 +233,11 @@ def test_aborted_while_it_ran():
     assert (reading.run.status, reading.run.reason) == (Status.STOPPED, "stopped on request")
     assert endings(reading.run) == ["stopped"]
     assert reading.run.attempts[0].ended_at == at(30)
-    assert reading.unsettled == ARN.format(1)  # its task may have its grace period yet
+    assert reading.unsettled == (ARN.format(1),)  # its task may have its grace period yet
     reading = read(book, tasks={ARN.format(1): task(1, container(code=143), stopped=55)})
     assert reading.run.attempts[0].ended_at == at(55)
     assert reading.run.attempts[0].outcome.exit_code == 143
-    assert reading.unsettled == ""
+    assert reading.unsettled == ()
 
 
 def test_aborted_before_it_ran():
@@ -249,7 +292,7 @@ def test_from_waiting_to_running():
     assert run_of(book.admitted()).status is Status.QUEUED
     assert run_of(book.scheduled()).status is Status.STARTING
     reading = read(book.submitted())
-    assert (reading.run.status, reading.unsettled) == (Status.STARTING, ARN.format(1))
+    assert (reading.run.status, reading.unsettled) == (Status.STARTING, (ARN.format(1),))
     known = {"TaskArn": ARN.format(1), "LastStatus": "PENDING"}
     assert run_of(book, tasks={ARN.format(1): known}).status is Status.STARTING
     known |= {"LastStatus": "RUNNING", "StartedAt": at(7)}

@@ -95,6 +95,21 @@ def schedules(aws_names=("nightly",)):
     return [{**OLD, "Name": asked.names.rule(logical_id(ids[job], JOBFILE.jobs[job].triggers[0]))} for job in aws_names]
 
 
+def test_what_is_next_is_what_is_deployed_and_enabled():
+    """`report` is in the job file alone, and what Scheduler has under another name is not what the file says."""
+    nightly, report = schedules(("nightly", "report"))
+    changed = OLD | {"Name": f"{report['Name'][:-8]}00000000"}
+
+    def upcoming(*listed):
+        answers = {"describe_execution": UNKNOWN, "receive_message": {}, "change_message_visibility_batch": {}}
+        found, _ = look({"list_schedules": list(listed), **answers})
+        return [(each.job, each.at - NOW) for each in found.upcoming]
+
+    assert upcoming(nightly, changed) == [("nightly", timedelta(hours=17))]
+    assert upcoming(nightly, report) == [("report", timedelta(hours=1)), ("nightly", timedelta(hours=17))]
+    assert upcoming(nightly | {"State": "DISABLED"}) == []
+
+
 def test_it_says_why_a_firing_has_no_run():
     due = NOW.replace(hour=5)
     body = {**FIRING, "scheduled-time": iso_seconds(due)}

@@ -3,10 +3,11 @@
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from tests.aws.histories import Book, container, task
+from tests.aws.histories import ARN, START, Book, container, task
 from tests.aws.scripted import JOBFILE, MISSING, NOW, Scripted, execution, site
 from wherry.aws import bus, logs, runs
 from wherry.aws.client import AwsError
@@ -207,6 +208,34 @@ def test_a_retry_is_another_execution_of_the_same_run():
     assert "wherry replay abc" in caught.value.hint
 
 
+def test_a_backfill_takes_what_somebody_else_retries_for_theirs():
+    failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
+    books = {"nightly__abc": failed}
+
+    def start(**_):
+        books["nightly__abc--2"] = Book()
+        books["nightly__abc--2"].events[0]["timestamp"] = START + timedelta(hours=1)
+        books["nightly__abc--2"].scheduled()
+        return AwsError("somebody was quicker", code="ExecutionAlreadyExists")
+
+    def answered(**given):
+        return histories(**books)(**given)
+
+    target, _ = remote(
+        get_execution_history=answered,
+        start_execution=start,
+        describe_execution={"input": json.dumps({"asked": "theirs"})},
+        get_queue_url=AwsError("no", code="AWS.SimpleQueueService.NonExistentQueue"),
+        describe_task_definition=described(),
+    )
+    planned = target.find("abc")
+    with pytest.raises(UserError, match="retried by somebody else just now"):
+        target.retry("abc")
+    run = target.find("abc")
+    assert not run.status.ended
+    assert run.asked_at > planned.asked_at
+
+
 def test_a_run_that_was_retried_is_one_run_of_a_listing():
     failed = Book().scheduled().submitted().failed(task(1, container(code=3))).fail(reason="exit code 3")
     books = {"nightly__abc": failed, "nightly__abc--2": Book().scheduled(), "nightly__other": done()}
@@ -397,6 +426,24 @@ def test_a_log_that_is_elsewhere_is_said_so():
         target.log(target.find("abc"), 1)
 
 
+def test_a_task_that_ran_out_of_time_is_asked_for_while_ecs_knows_it():
+    book = Book().scheduled(timeout=90).submitted().add("TaskTimedOut", error="States.Timeout").fail("TimedOut")
+    waits = {"taskArn": ARN.format(1), "lastStatus": "DEPROVISIONING", "stoppedReason": "ResourceInitializationError"}
+    aws = Scripted(
+        get_execution_history=histories(nightly__abc=book),
+        describe_tasks={"tasks": [waits]},
+        describe_task_definition=described(),
+        get_log_events=AwsError("no stream", code="ResourceNotFoundException"),
+    )
+    soon = Remote(replace(site(aws), clock=lambda: START + timedelta(minutes=59)))
+    assert soon.find("abc").reason == "it had not started when `timeout: 1m30s` was over: ResourceInitializationError"
+    later = Remote(replace(site(aws), clock=lambda: START + timedelta(minutes=62)))
+    assert later.find("abc").reason == "it ran longer than `timeout: 1m30s`"
+    assert len(aws.asked("describe_tasks")) == 1
+    # long after its end nobody waits for its task
+    assert b"".join(later.follow("abc")) == b""
+
+
 def test_following_to_the_end_and_a_little_longer():
     book = Book().scheduled().submitted()
     written = [["one"]]
@@ -529,23 +576,57 @@ def test_secrets_come_and_go_and_come_back():
     )
     target.set_secret("the-key", b"text")
     assert aws.asked("create_secret")[0]["SecretString"] == "text"
-    assert aws.asked("create_secret")[0]["Tags"] == [{"Key": "wherry:app", "Value": "sales"}]
+    ours = {"Tags": aws.asked("create_secret")[0]["Tags"]}
+    assert ours["Tags"] == tagged(app="sales", environment="prod")
     with pytest.raises(NotFound):
         target.remove_secret("the-key")
-    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW}
+    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, **ours}
     target.set_secret("the-key", b"\xff")
     assert aws.asked("put_secret_value")[0]["SecretBinary"] == b"\xff"
     target.remove_secret("the-key")
     assert aws.asked("delete_secret")[0]["RecoveryWindowInDays"] == 7
-    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, "DeletedDate": NOW}
+    aws.answers["describe_secret"] = {"Name": "the-key", "CreatedDate": NOW, "DeletedDate": NOW, **ours}
     target.set_secret("the-key", b"again")
     assert len(aws.asked("restore_secret")) == 1
 
 
+def tagged(**tags):
+    return [{"Key": f"wherry:{key}", "Value": value} for key, value in tags.items()]
+
+
+@pytest.mark.parametrize(
+    ("tags", "whose"),
+    [
+        ([], "was not set by wherry"),
+        (tagged(app="shop", environment="prod"), "was set for app `shop`"),
+        (tagged(app="sales", environment="test"), "was set for environment `test`"),
+    ],
+)
+def test_a_secret_of_somebody_else_is_changed_by_those_who_are_sure_alone(tags, whose):
+    known = {"Name": "the-key", "CreatedDate": NOW, "Tags": tags}
+    target, aws = remote(describe_secret=known, put_secret_value={}, delete_secret={})
+    said = f"secret `the-key` is there, and {whose}; it is left as it is"
+    with pytest.raises(UserError, match=said):
+        target.set_secret("the-key", b"x")
+    with pytest.raises(UserError, match=said):
+        target.remove_secret("the-key")
+    assert not [*aws.asked("put_secret_value"), *aws.asked("delete_secret")]
+    target.set_secret("the-key", b"x", is_sure=True)
+    target.remove_secret("the-key", is_sure=True)
+    assert len(aws.asked("put_secret_value")) == len(aws.asked("delete_secret")) == 1
+
+
+def test_a_secret_that_an_earlier_wherry_has_set_for_the_app_is_its_own():
+    known = {"Name": "the-key", "CreatedDate": NOW, "Tags": tagged(app="sales")}
+    target, aws = remote(describe_secret=known, put_secret_value={})
+    target.set_secret("the-key", b"x")
+    assert len(aws.asked("put_secret_value")) == 1
+
+
 def test_secrets_listed_are_those_of_the_app():
-    tagged = {"Name": "other", "CreatedDate": NOW, "Tags": [{"Key": "wherry:app", "Value": "sales"}]}
-    foreign = {"Name": "foreign", "CreatedDate": NOW, "Tags": [{"Key": "wherry:app", "Value": "shop"}]}
-    target, _ = remote(describe_secret={"Name": "the-key", "CreatedDate": NOW}, list_secrets=[tagged, foreign])
+    ours = {"Name": "other", "CreatedDate": NOW, "Tags": tagged(app="sales")}
+    foreign = {"Name": "foreign", "CreatedDate": NOW, "Tags": tagged(app="shop")}
+    target, _ = remote(describe_secret={"Name": "the-key", "CreatedDate": NOW}, list_secrets=[ours, foreign])
     assert [entry.name for entry in target.secrets()] == ["other", "the-key"]
 
 
@@ -562,10 +643,9 @@ def test_at_a_glance():
         ],
         "report": [execution("e", 1, took=0), execution("f", 2)],
     }
+    made = {"State": "ENABLED", "CreationDate": NOW.replace(hour=1, minute=30), "LastModificationDate": NOW}
     target, aws = remote(
-        describe_stacks={
-            "Stacks": [{"StackStatus": "UPDATE_COMPLETE", "CreationTime": NOW.replace(hour=1, minute=30)}]
-        },
+        describe_stacks={"Stacks": [{"StackStatus": "UPDATE_COMPLETE"}]},
         list_executions=lambda stateMachineArn, **_: next(
             rows for job, rows in listed.items() if stateMachineArn.endswith(job)
         ),
@@ -576,7 +656,10 @@ def test_at_a_glance():
         get_queue_attributes={
             "Attributes": {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
         },
-        list_schedules=[],
+        list_schedules=[
+            {"Name": "sales-prod_JobNightlySchedulef74e5543", **made},
+            {"Name": "sales-prod_JobReportSchedule50a2ef97", **made},
+        ],
         describe_stack_resource=AwsError("Resource does not exist", code="ValidationError"),
         get_metric_data=[],
     )

@@ -104,7 +104,10 @@ def test_a_quota_that_is_too_small(sales):
     )
     assert "request-service-quota-increase --service-code fargate --quota-code L-3032A538 --desired-value 1`" in hint
     sales.project.jobfile(JOBFILE.replace("eu-west-1}", "eu-west-1, capacity: fargate-spot}"))
-    assert verified(sales)["quota Fargate Spot vCPUs"][1].startswith("is 6, ")
+    # where Spot is in vain a run is started on demand
+    _, reason, _ = failed(sales, "quota Fargate On-Demand vCPUs")
+    assert "at most 1 vCPUs at once (count (4 times)) where Spot is in vain: what is over it" in reason
+    assert verified(sales, code=1)["quota Fargate Spot vCPUs"][1].startswith("is 6, ")
 
 
 def network(sales, *, public_ip=False, groups=()):

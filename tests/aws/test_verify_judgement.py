@@ -214,6 +214,26 @@ def test_workers_reach_their_queue(mode, services):
     assert needs_of(site).services == services
 
 
+def test_beside_spot_the_quota_on_demand_counts_for_runs_alone():
+    jobs = {
+        "mail": Job(name="mail", image="i", cpu=1, triggers=(QueueTrigger(queue="q", max_workers=9),)),
+        "hourly": Job(name="hourly", image="i", cpu=1, **at("1-4", concurrency=2)),
+    }
+    jobfile = JobFile(path="/x/w", app="a", queues={"q": Queue(name="q")}, jobs=jobs)
+
+    def checked(capacity):
+        environment = Environment(name="prod", region="eu-west-1", capacity=capacity)
+        site = Site(aws=None, jobfile=jobfile, environment=environment, names=names_of(jobfile, "prod"))
+        return [(check.subject, *check.judge(6.0)) for check in quotas.checks(site, NOW)]
+
+    (spot, too_few), (on_demand, enough) = checked("fargate-spot")
+    assert (spot, on_demand) == ("quota Fargate Spot vCPUs", "quota Fargate On-Demand vCPUs")
+    assert "mail (9 times)" in too_few.reason
+    assert enough.reason == "is 6, and the jobs need at most 2 vCPUs at once (hourly (2 times)) where Spot is in vain"
+    assert [subject for subject, _ in checked("fargate")] == [on_demand]
+    assert checked("mine") == []
+
+
 def test_jobs_without_a_bound_are_named():
     jobfile = JobFile(path="/x/wherry.yaml", app="a", jobs={"b": Job(name="b", **EVENT)})
     need = quotas.need_of(jobfile, {"b": 1.0}, NOW)

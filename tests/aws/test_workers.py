@@ -193,6 +193,9 @@ def test_poison_becomes_a_dead_letter_of_a_run_and_goes_back(cloud):
         f"counting poison.txt poison.txt {n}" for n in (1, 2, 3)
     ]
     assert "exit code 3" in wherry(cloud, "explain", run["id"]).stdout
+    cost = json.loads(wherry(cloud, "cost", "--run", run["id"], "--json").stdout)
+    assert all("s of a worker x " in attempt["parts"][0]["how"] for attempt in cost["attempts"])
+    assert (len(cost["attempts"]), [part["what"] for part in cost["parts"]]) == (3, ["SQS"])
     # mended, it goes on as the same run
     upload_quietly(cloud, "poison.txt", "0.1")
     wherry(cloud, "dead-letters", "redrive", run["id"])

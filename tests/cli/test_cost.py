@@ -1,6 +1,7 @@
 """`wherry cost` from the job file: what people and programs see. `GOLDEN=write` rewrites; then read it as a stranger."""
 
 import json
+import math
 import os
 import shutil
 from decimal import Decimal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUSYBOX
+from tests.conftest import BUSYBOX, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = Path(__file__).parent / "golden/cost-csv-analyzer.txt"
@@ -236,6 +237,25 @@ def test_a_run_here_would_have_cost(project):
     assert cost(project)["jobs"]["two"]["duration"]["from"] == "the median of what ran here"
     measured = cost(project, "--measured", "--env", "local")["jobs"]["two"]
     assert measured["runs_per_month"] == {"number": "1.014583333333", "from": "of the last 30 days in local"}
+
+
+def test_a_message_here_is_a_part_of_a_worker(project):
+    project.jobfile(
+        "app: a\nqueues: {letters: {}}\njobs:\n  read: {command: ['true'], cpu: 1, memory: 2GB, "
+        "on: [{queue: letters}]}\nenvironments: {prod: {region: us-east-1}}\n"
+    )
+    project.wherry("queue", "send", "letters", "hello")
+    project.up()
+    (run,) = wait_for(lambda: json.loads(project.wherry("runs", "--status", "succeeded", "--json").stdout), "the run")
+    found = cost(project, "--run", run["id"])
+    (attempt,) = found["attempts"]
+    assert attempt["billed_seconds"] == math.ceil(attempt["seconds"])
+    assert "s of a worker x " in attempt["parts"][0]["how"]
+    assert [part["what"] for part in found["parts"]] == ["SQS"]
+    # what it would cost, and has cost, by the same rule
+    told = cost(project, "read", "--duration", f"{attempt['billed_seconds']}s")["jobs"]["read"]
+    assert told["parts"][0]["amount"] == attempt["parts"][0]["amount"]
+    assert [part for part in told["parts"] if part["what"] == "SQS"] == found["parts"]
 
 
 def test_nothing_has_run(sums):

@@ -57,6 +57,41 @@ def test_what_is_no_schedule_exits_with_2(project, arguments):
     assert project.wherry("schedule", "next", *arguments, code=2).stderr.startswith("error: ")
 
 
+SCHEDULED = """\
+app: clock
+jobs:
+  daily: {command: [x], on: [{schedule: "0 5 * * *", timezone: Europe/Berlin}]}
+  often: {command: [x], on: [{schedule: rate(8 hours)}]}
+  by-hand: {command: [x]}
+"""
+
+
+def test_the_next_firings_of_the_job_file(project):
+    project.jobfile(SCHEDULED)
+    after = ("--after", "2026-03-01T00:00:00Z")
+    assert project.wherry("schedule", "next", *after, "-n", "2").stdout == (
+        "2026-03-01T04:00:00Z  Sun 2026-03-01 05:00 CET  daily\n"
+        "2026-03-01T08:00:00Z  Sun 2026-03-01 08:00 UTC  often\n"
+        "2026-03-01T16:00:00Z  Sun 2026-03-01 16:00 UTC  often\n"
+        "2026-03-02T04:00:00Z  Mon 2026-03-02 05:00 CET  daily\n"
+    )
+    of_one = project.wherry("schedule", "next", "daily", *after, "-n", "1", "--plain")
+    assert of_one.stdout == "2026-03-01T04:00:00Z\n"
+    assert project.wherry("schedule", "next", "by-hand").stderr == "no schedule fires after that\n"
+    assert "there is no job `nope`" in project.wherry("schedule", "next", "nope", code=2).stderr
+
+
+def test_what_is_next_in_an_environment(project):
+    project.jobfile(SCHEDULED)
+    project.up()
+    jobs = [line.split() for line in project.wherry("schedule", "next", "--env", "local").stdout.splitlines()]
+    assert sorted(job for _, job in jobs) == ["daily", "often"]
+    (only,) = project.wherry("schedule", "next", "daily", "--env", "local", "--plain").stdout.splitlines()
+    assert [only, "daily"] in jobs
+    refused = project.wherry("schedule", "next", "rate(1 day)", "--env", "local", code=2).stderr
+    assert "`--env` shows what comes next there" in refused
+
+
 def test_a_schedule_that_has_ended(project):
     done = project.wherry("schedule", "next", "at(2020-01-01T00:00:00)")
     assert (done.stdout, done.stderr) == ("", "it never fires after that\n")

@@ -26,6 +26,8 @@ _PASSED_TO = {
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::IAM::InstanceProfile": "ec2.amazonaws.com",
 }
+#: Roles that AWS makes for itself, where their service is not called like the type.
+_LINKED = {"applicationautoscaling": "ecs.application-autoscaling"}
 #: IAM is asked for these about all subscriptions of an account.
 _OF_SUBSCRIPTIONS = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
 #: Type -> the property with its name, and how an ARN spells that: `{}` is the name. Without a row: `*`.
@@ -35,6 +37,9 @@ _NAMED = {
     "AWS::ECS::Cluster": ("ClusterName", "ecs:R:A:cluster/{}"),
     "AWS::ECS::ClusterCapacityProviderAssociations": ("Cluster", "ecs:R:A:cluster/{}"),
     "AWS::ECS::TaskDefinition": ("Family", "ecs:R:A:task-definition/{}:1"),
+    "AWS::ECS::Service": ("ServiceName", "ecs:R:A:service/CLUSTER/{}"),
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("", "application-autoscaling:R:A:scalable-target/{}"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("", "application-autoscaling:R:A:scalable-target/{}"),
     "AWS::ECS::CapacityProvider": ("Name", "ecs:R:A:capacity-provider/{}"),
     "AWS::Logs::LogGroup": ("LogGroupName", "logs:R:A:log-group:{}"),
     "AWS::IAM::Role": ("RoleName", "iam::A:role/{}"),
@@ -158,7 +163,8 @@ def _resources(kind: str, action: str, properties: dict, physical_id: str) -> li
     if action == "iam:GetRole" and kind != "AWS::IAM::Role":
         return [(role, {}) for role in sorted(_roles(properties))]
     if action == "iam:CreateServiceLinkedRole":
-        service = f"{kind.split('::')[1].lower()}.amazonaws.com"
+        service = kind.split("::")[1].lower()
+        service = f"{_LINKED.get(service, service)}.amazonaws.com"
         role = f"arn:aws:iam::{account}:role/aws-service-role/{service}/AWSServiceRoleFor"
         return [(role, {"iam:AWSServiceName": service})]
     if action.startswith("ssm:"):  # the image that a group's launch template names
@@ -181,6 +187,7 @@ def _resources(kind: str, action: str, properties: dict, physical_id: str) -> li
         found = [f"{properties['EventBusName']}/{each}" for each in found]
     spelled = arn.replace(":R:", f":{get_region()}:").replace(":A:", f":{account}:")
     spelled = spelled.replace("GROUP", str(properties.get("GroupName", "default")))
+    spelled = spelled.replace("CLUSTER", str(properties.get("Cluster", "default")).rpartition("/")[2])
     return [(f"arn:aws:{spelled.format(each)}" if arn else "*", _tags(properties, each)) for each in found]
 
 

@@ -24,8 +24,10 @@ def install() -> None:
             )
         if service == "ecr" and _parsed(body).get("repositoryNames"):
             return found.replace("*", _arn("repository", _parsed(body)["repositoryNames"][0], "ecr"))
-        if service == "events" and any(_is_about_bus(each) for each in arguments):
-            return _arn("event-bus", _parsed(body)["Name"], "events")
+        if service == "sqs" and _parsed(body).get("SourceArn"):  # moving names a queue so, and MiniStack no queue then
+            return str(_parsed(body)["SourceArn"])
+        if service == "events":
+            return _rule_or_bus(found, _parsed(body), arguments)
         return _resource(_parsed(body), found) if service == "ecs" else found
 
     def request_tag_context(service, action, body, params):
@@ -58,6 +60,13 @@ def _schedule(found: str, asked: dict) -> str:
     """A schedule's ARN names its group, which MiniStack takes for `default`."""
     group = asked.get("groupName", "default")
     return found.replace(":schedule/default/", f":schedule/{group if isinstance(group, str) else group[0]}/")
+
+
+def _rule_or_bus(found: str, asked: dict, arguments: tuple) -> str:
+    """DescribeEventBus names a bus; and the ARN of a rule on the default one does not name that."""
+    if any(_is_about_bus(each) for each in arguments):
+        return _arn("event-bus", asked["Name"], "events")
+    return found.replace(":rule/default/", ":rule/")
 
 
 def _is_about_bus(headers) -> bool:

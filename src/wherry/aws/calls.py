@@ -38,6 +38,7 @@ DEPLOYING: Mapping[str, str] = {
         "ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
     ),
     "ecs:deregister_task_definition": "ecs:DeregisterTaskDefinition",
+    "ecs:describe_task_definition": "ecs:DescribeTaskDefinition",
     "ecs:describe_tasks": "ecs:DescribeTasks",
     "ecs:list_task_definition_families": "ecs:ListTaskDefinitionFamilies",
     "ecs:list_task_definitions": "ecs:ListTaskDefinitions",
@@ -50,6 +51,7 @@ DEPLOYING: Mapping[str, str] = {
     # not granted: it answers about anybody; `verify` does without
     "iam:simulate_principal_policy": "",
     "logs:describe_log_groups": "logs:DescribeLogGroups",
+    "resourcegroupstaggingapi:get_resources": "tag:GetResources",
     "s3:abort_multipart_upload": "s3:AbortMultipartUpload",
     "s3:delete_bucket": "s3:DeleteBucket",
     "s3:delete_objects": "s3:DeleteObject s3:DeleteObjectVersion",

@@ -54,14 +54,15 @@ class Remains:
 
 
 def look(site: Site) -> Remains:
-    """See what there is; raises AwsError."""
+    """See what there is; raises AwsError, and UserError for stacks of somebody else."""
+    state, base_state = site.main.own(), site.base.own()
     template = site.main.template() or {}
     base = site.base.template() or {}
     secrets = found.secret_names(site.jobfile, site.environment)
     arns = found.at_once(lambda name: found.secret_arn(site.aws, name), secrets)
     return Remains(
-        state=site.main.look(),
-        base_state=site.base.look(),
+        state=state,
+        base_state=base_state,
         resources=len(template.get("Resources", {})) + len(base.get("Resources", {})),
         tasks=list(standstill.tasks(site)),
         buckets=own_buckets(site, template),
@@ -101,22 +102,29 @@ def own_buckets(site: Site, template: Template) -> list[str]:
         for resource in template.get("Resources", {}).values()
         if resource["Type"] == "AWS::S3::Bucket" and str(resource.get("DeletionPolicy", "")).startswith("Retain")
     ]
-    candidates = sorted({*derived, *made})
+    candidates = sorted({*derived, *made, *_left(site)})
     ours = found.at_once(
-        lambda name: _is_there(site.aws, name) and (name in made or _is_tagged(site, name)), candidates
+        lambda name: found.is_there(site.aws, name) and (name in made or found.bears(site.aws, name, site.tags)),
+        candidates,
     )
     return [name for name, is_ours in zip(candidates, ours, strict=True) if is_ours]
 
 
-def _is_tagged(site: Site, bucket: str) -> bool:
-    """Whether this app's stack has made it: a name alone is no proof that what is in it may go."""
+def _left(site: Site) -> list[str]:
+    """The buckets that bear the environment's tags: also those that have left the job file since, and stayed."""
+    asked = {
+        "TagFilters": [{"Key": key, "Values": [value]} for key, value in site.tags.items()],
+        "ResourceTypeFilters": ["s3"],
+    }
     try:
-        tags = {tag["Key"]: tag["Value"] for tag in site.aws.call("s3", "get_bucket_tagging", Bucket=bucket)["TagSet"]}
+        tagged = list(site.aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", **asked))
     except AwsError as error:
-        if error.code == "NoSuchTagSet":
-            return False
+        if error.is_denied:  # those of the job file and of the stack are known without it
+            return []
         raise
-    return site.tags.items() <= tags.items()
+    arns = [str(each["ResourceARN"]) for each in tagged]
+    buckets = [arn.rpartition(":::")[2] for arn in arns if ":::" in arn]  # access points have a region
+    return [name for name in buckets if name != site.names.work_bucket]
 
 
 def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
@@ -125,14 +133,14 @@ def destroy(site: Site, report: Report, *, data: Sequence[str] = ()) -> None:
     Raises StackFailed or AwsError; another destroy goes on from there.
     """
     _main(site, report)
-    if _is_there(site.aws, site.names.work_bucket):
+    if found.is_there(site.aws, site.names.work_bucket):
         report.stage("the work bucket is emptied")
         empty(site.aws, site.names.work_bucket)
     if site.base.look().id:
         report.stage("the base goes: image repositories, the work bucket")
         site.base.delete(watching(report, site.base.template() or {}))
     for bucket in data:
-        if _is_there(site.aws, bucket):
+        if found.is_there(site.aws, bucket):
             report.stage(f"bucket {bucket} goes, with all that is in it")
             empty(site.aws, bucket)
             _delete_bucket(site.aws, bucket)
@@ -163,18 +171,7 @@ def _main(site: Site, report: Report) -> None:
         except StackFailed:
             if attempt == _ROUNDS - 1:
                 raise
-    standstill.clear_definitions(site)
-
-
-def _is_there(aws: Aws, bucket: str) -> bool:
-    """Whether a bucket is there and ours; names hold the account, but an `environments.X.buckets` name may not."""
-    try:
-        aws.call("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=aws.account)
-    except AwsError as error:
-        if error.code in ("404", "NoSuchBucket", "403", "AccessDenied"):
-            return False
-        raise
-    return True
+    standstill.clear_definitions(site, template)
 
 
 def empty(aws: Aws, bucket: str) -> None:

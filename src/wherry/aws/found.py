@@ -1,4 +1,4 @@
-"""What a deployment finds in the account: secrets, a network, buckets of somebody else."""
+"""What a deployment finds in the account: secrets, a network, buckets of its own and of somebody else."""
 
 from __future__ import annotations
 
@@ -104,7 +104,29 @@ def _given(aws: Aws, environment: Environment) -> GivenNetwork:
     )
 
 
-# ----------------------------------------------------------------------------------------- buckets of somebody else
+# ------------------------------------------------------------------------------------------------------------ buckets
+
+
+def is_there(aws: Aws, bucket: str) -> bool:
+    """Whether a bucket is there, in this account: `environments.X.buckets` may give it a name without its number."""
+    try:
+        aws.call("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=aws.account)
+    except AwsError as error:
+        if error.code in ("404", "NoSuchBucket", "403", "AccessDenied"):
+            return False
+        raise
+    return True
+
+
+def bears(aws: Aws, bucket: str, tags: Mapping[str, str]) -> bool:
+    """Whether a bucket has these tags: its name alone is no proof of whose it is."""
+    try:
+        known = {tag["Key"]: tag["Value"] for tag in aws.call("s3", "get_bucket_tagging", Bucket=bucket)["TagSet"]}
+    except AwsError as error:
+        if error.code == "NoSuchTagSet":
+            return False
+        raise
+    return tags.items() <= known.items()
 
 
 def existing_buckets(aws: Aws, jobfile: JobFile) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from wherry import schedule
 from wherry.agent.records import OPEN
 from wherry.aws import counts, history, ledger
 from wherry.aws.client import AwsError
@@ -17,8 +16,8 @@ from wherry.aws.rows import Row, rows
 from wherry.aws.runs import Runs
 from wherry.aws.site import Site
 from wherry.errors import UserError
-from wherry.model import Run, ScheduleTrigger, Status
-from wherry.target import EnvironmentStatus, Upcoming
+from wherry.model import Run, Status
+from wherry.target import EnvironmentStatus
 
 _DAY = timedelta(days=1)
 #: So many runs are counted, and of so many of them is asked how they ended in our words.
@@ -54,7 +53,7 @@ def glance(site: Site, runs: Runs, recordings: Recordings) -> EnvironmentStatus:
         engine=f"{where}: {stack['StackStatus']}",
         running=True,
         runs=dict(totals),
-        upcoming=tuple(_upcoming(site, stack["CreationTime"], now)),
+        upcoming=tuple(known.upcoming),
         failures=tuple(failures),
         missed=tuple(known.missed),
         triggers=counts.counts(site, known, since=since, now=now),
@@ -124,18 +123,6 @@ def _is_unclear(site: Site, row: Row) -> bool:
         return row.status != "ABORTED"
     is_short = row.stopped_at is not None and row.stopped_at - row.started_at < _TASKLESS
     return is_short and site.jobfile.jobs[row.job].overlap == "skip"
-
-
-def _upcoming(site: Site, anchor: datetime, now: datetime) -> Iterator[Upcoming]:
-    """The next firing of each schedule, in order. `rate()` counts from about when the stack was made."""
-    found = [
-        Upcoming(job=job.name, at=at)
-        for job in site.jobfile.jobs.values()
-        for trigger in job.triggers
-        if isinstance(trigger, ScheduleTrigger)
-        and (at := schedule.parse(trigger.expression).next_after(now, timezone=trigger.timezone, anchor=anchor))
-    ]
-    return iter(sorted(found, key=lambda upcoming: (upcoming.at, upcoming.job)))
 
 
 def _dead_letters(site: Site) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wherry import lifecycle
 from wherry.aws import endings
-from wherry.aws.outcomes import container_of, loaded, moment, of_failure, outcome_of, task_of
+from wherry.aws.outcomes import container_of, loaded, moment, of_failure, outcome_of, task_of, too_late_to_start
 from wherry.aws.visits import Reading, Visit, attempt_of
 from wherry.model import Ending, Event, Job, Outcome, Overrides, Run, Status, new_event
 
@@ -141,7 +141,8 @@ class _Reader:
     def _timed_out(self, visit: Visit) -> Outcome:
         """What its bound was is known; whether that was `timeout` or `deadline` the job file says.
 
-        Step Functions counts whole seconds: a bound that is rounded up is still the one in the job file.
+        Step Functions counts whole seconds: a bound that is rounded up is still the one in the job file. It counts from
+        the call that starts the task: only ECS tells whether that had begun by then.
         """
         spec = self._spec
         length = timedelta(seconds=visit.bound) if visit.bound else None
@@ -150,6 +151,8 @@ class _Reader:
             said = f"timeout: {lifecycle.duration(spec.timeout)}"
         elif spec and spec.deadline and (length is None or spec.timeout is None or length < spec.timeout):
             said = f"deadline: {lifecycle.duration(spec.deadline)}"
+        if visit.arn in self._tasks and not visit.task.get("StartedAt"):
+            return too_late_to_start(visit.task, visit.main, said)
         return Outcome(ending=Ending.TIMED_OUT, reason=f"it ran longer than `{said}`")
 
     def run(self, run_id: str, job: str) -> Run:

@@ -7,7 +7,7 @@ is in Step Functions. One that is disabled, or that was made or changed after th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -23,7 +23,7 @@ from wherry.aws.site import Site
 from wherry.aws.triggers import logical_id
 from wherry.messages import RUN_ID_LENGTH, run_id_of
 from wherry.model import ScheduleTrigger, Status, iso_seconds
-from wherry.target import Missed
+from wherry.target import Missed, Upcoming
 
 #: Missed firings of one schedule that are looked at one by one; of more only the newest.
 _MOST = 100
@@ -54,11 +54,13 @@ class Firing:
 
 @dataclass(kw_only=True)
 class Ledger:
-    """What was due within a day."""
+    """What was due within a day, and what is next."""
 
     #: How many firings were due and have a run, by job.
     fired: Counter[str] = field(default_factory=Counter)
     missed: list[Missed] = field(default_factory=list)
+    #: The next firing of each schedule that is deployed as it is in the job file, and enabled.
+    upcoming: list[Upcoming] = field(default_factory=list)
 
 
 def ledger(site: Site, runs: Runs, listed: Sequence[Row], *, since: datetime, now: datetime) -> Ledger:
@@ -73,6 +75,7 @@ def ledger(site: Site, runs: Runs, listed: Sequence[Row], *, since: datetime, no
             if not isinstance(trigger, ScheduleTrigger):
                 continue
             name = site.names.rule(logical_id(ids[job.name], trigger))
+            found.upcoming += _upcoming(job.name, trigger, deployed.get(name), now)
             described = deployed.get(name) or _gone(site, logical_id(ids[job.name], trigger))
             due = expected(job.name, trigger, described, since=since, now=now)
             alone = _confirmed(site, trigger, without_run(trigger, due, begun))
@@ -84,6 +87,7 @@ def ledger(site: Site, runs: Runs, listed: Sequence[Row], *, since: datetime, no
         Missed(job=firing.job, fires_at=firing.at, reason=why.get((firing.job, firing.cause), firing.otherwise))
         for firing in absent
     ]
+    found.upcoming.sort(key=lambda each: (each.at, each.job))
     found.missed.sort(key=lambda missed: (missed.fires_at, missed.job), reverse=True)
     return found
 
@@ -101,6 +105,18 @@ def expected(
     due = takewhile(lambda firing: firing.at <= latest, firings)
     more = {"otherwise": deployed["Reason"]} if "Reason" in deployed else {}
     return [Firing(job=job, label=trigger.label, at=firing.at, **more) for firing in due]
+
+
+def _upcoming(
+    job: str, trigger: ScheduleTrigger, deployed: Mapping[str, Any] | None, now: datetime
+) -> Iterator[Upcoming]:
+    """The next firing; its name says that a schedule has this expression and zone. `rate()` counts from its making."""
+    if deployed is None or deployed["State"] != "ENABLED":
+        return
+    anchor = deployed["CreationDate"].astimezone(UTC)
+    at = schedule.parse(trigger.expression).next_after(now, timezone=trigger.timezone, anchor=anchor)
+    if at is not None:
+        yield Upcoming(job=job, at=at)
 
 
 def without_run(trigger: ScheduleTrigger, due: Iterable[Firing], begun: Sequence[Row]) -> list[Firing]:

@@ -50,7 +50,7 @@ class Logs:
             has_ended = reading.run.status.ended
             if has_ended and reading.unsettled:
                 self._runs.remember(run_id, reading.run.job)  # its task has not stopped: look again
-                stopping_until = stopping_until or time.monotonic() + _STOPPING
+                stopping_until = stopping_until or time.monotonic() + _STOPPING - self._age(reading.run)
                 has_ended = time.monotonic() > stopping_until
             for number, visit in list(enumerate(reading.visits, 1))[after:]:
                 if number not in listeners and (stream := self._stream(visit)):
@@ -62,6 +62,10 @@ class Logs:
                 return
             yield b""
             time.sleep(_PULSE)
+
+    def _age(self, run: Run) -> float:
+        """How long ago a run has ended, in seconds."""
+        return (self._site.clock() - run.ended_at).total_seconds() if run.ended_at else 0.0
 
     def _stream(self, visit: Visit, helper: str = "") -> Stream | None:
         """The stream of a container; None when there is no task, or no such container in it. Raises UserError."""

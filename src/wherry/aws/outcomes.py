@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from wherry import reasons
 from wherry.model import Ending, Outcome
 
 #: A task of wherry's own making calls its main container so.
@@ -34,6 +35,8 @@ _PASSING = re.compile(
     r"|temporarily|AmazonECSException|ServerException|service linked role|unable to assume",
     re.IGNORECASE,
 )
+#: What ECS says where whoever stops a task gives no reason.
+_BY_HAND = "Task stopped by user"
 _PREFIX = re.compile(r"^(?:[A-Za-z]+Error|[A-Za-z]+Exception): ?")
 
 
@@ -60,6 +63,13 @@ def not_started(reason: str) -> Outcome:
     """A start that was refused, for a reason in AWS's words."""
     passing = bool(_PASSING.search(reason)) or not _LASTING.search(reason)
     return Outcome(ending=Ending.COULD_NOT_START, reason=_plain(reason), passing=passing)
+
+
+def too_late_to_start(task: Mapping[str, Any], main: str, limit: str) -> Outcome:
+    """The outcome of a task that had not begun when its time was over, with what ECS says of it."""
+    said = _plain(str(container_of(task, main).get("Reason") or task.get("StoppedReason") or ""))
+    over = f"{reasons.OVER}{said}" if said and _BY_HAND not in said else " was over"
+    return Outcome(ending=Ending.TIMED_OUT, reason=f"{reasons.NOT_BEGUN} `{limit}`{over}")
 
 
 def of_failure(error: str, cause: str, main: str) -> Outcome:
@@ -133,4 +143,4 @@ def _plain(reason: str) -> str:
 
 def _stopped(task: Mapping[str, Any]) -> str:
     said = str(task.get("StoppedReason") or "")
-    return "stopped on request" if not said or "Task stopped by user" in said else f"stopped on request: {said}"
+    return "stopped on request" if not said or _BY_HAND in said else f"stopped on request: {said}"

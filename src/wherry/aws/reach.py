@@ -29,7 +29,7 @@ NO_RESOURCE = frozenset(
         "ecs:ListTaskDefinitionFamilies", "ecs:ListTaskDefinitions", "events:PutPermission", "events:RemovePermission",
         "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
         "scheduler:ListSchedules", "secretsmanager:ListSecrets", "servicequotas:GetAWSDefaultServiceQuota",
-        "servicequotas:ListServiceQuotas",
+        "servicequotas:ListServiceQuotas", "tag:GetResources",
     )
 )  # fmt: skip
 #: CloudFormation shortens a stack's name in the names that it makes; roles have 64 characters at most.

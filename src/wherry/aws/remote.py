@@ -181,13 +181,13 @@ class Remote:
         """Delete all messages of a queue, or of its dead letters; gives how many there were, about."""
         return self._mail.purge(queue, dead=dead)
 
-    def set_secret(self, name: str, value: bytes) -> None:
-        """Set or replace a secret."""
-        self._secrets.set(name, value)
+    def set_secret(self, name: str, value: bytes, *, is_sure: bool = False) -> None:
+        """Set or replace a secret; `is_sure`: also one that was set for somebody else."""
+        self._secrets.set(name, value, is_sure=is_sure)
 
-    def remove_secret(self, name: str) -> None:
+    def remove_secret(self, name: str, *, is_sure: bool = False) -> None:
         """Remove a secret; for a week it can be brought back."""
-        self._secrets.remove(name)
+        self._secrets.remove(name, is_sure=is_sure)
 
     def secrets(self) -> list[SecretEntry]:
         """The app's secrets, by name."""

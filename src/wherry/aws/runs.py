@@ -32,6 +32,8 @@ _PULSE = 0.5
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
 #: ECS knows a task so long after its end.
 _REMEMBERED = timedelta(hours=1)
+#: ... and describes so many at once.
+_DESCRIBED = 100
 #: The beginning of an id is looked for among so many of the latest runs of each job.
 _LOOKED_THROUGH = 2_000
 #: Step Functions lists by end, we by beginning: so many more are looked at.
@@ -156,7 +158,7 @@ class Runs:
             time.sleep(_PULSE)
 
     def look_up(self, job: str, run_id: str) -> Reading | None:
-        """Read a run's history, a call a round; where it stands in the middle of an attempt, ask ECS, too.
+        """Read a run's history, a call a round; where that leaves something open, ask ECS, too.
 
         None: there is no such run. A round that has ended badly costs one more call: is there another?
         """
@@ -172,7 +174,7 @@ class Runs:
         reading = history.read(events, run_id=run_id, job=job, spec=spec)
         ended_at = reading.run.ended_at
         if reading.unsettled and (ended_at is None or self._site.clock() - ended_at < _REMEMBERED):
-            tasks = {reading.unsettled: self._task(reading.unsettled)}
+            tasks = self._tasks(reading.unsettled[-_DESCRIBED:])
             reading = history.read(events, run_id=run_id, job=job, spec=spec, tasks=tasks)
         self._jobs[run_id] = job
         self._seen[run_id] = time.monotonic(), reading
@@ -195,12 +197,11 @@ class Runs:
                 return []
             raise
 
-    def _task(self, arn: str) -> Mapping[str, Any]:
-        """What ECS knows of a task; empty when it has forgotten it, an hour after its end."""
+    def _tasks(self, arns: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What ECS knows of tasks, without those that it has forgotten, an hour after their end."""
         cluster = self._site.names.cluster
-        answer = self._site.aws.call("ecs", "describe_tasks", cluster=cluster, tasks=[arn])
-        found: Mapping[str, Any] = pascal(next(iter(answer["tasks"]), {}))
-        return found
+        answer = self._site.aws.call("ecs", "describe_tasks", cluster=cluster, tasks=list(arns))
+        return {task["taskArn"]: pascal(task) for task in answer["tasks"]}
 
 
 def _runs_in(listed: Iterable[Row], statuses: Sequence[Status] | None) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from wherry.errors import NotFound, UserError
 from wherry.target import SecretEntry
 
 TAG = "wherry:app"
+_ENVIRONMENT = "wherry:environment"
 #: A removed secret can be brought back so long: Secrets Manager's shortest time.
 RECOVERY_DAYS = 7
 _EXISTS = "ResourceExistsException"
@@ -24,12 +25,16 @@ class Secrets:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def set(self, name: str, value: bytes) -> None:
-        """Set or replace a secret; one that was removed lately comes back with the new value."""
+    def set(self, name: str, value: bytes, *, is_sure: bool = False) -> None:
+        """Set or replace a secret; one that was removed lately comes back with the new value.
+
+        Raises UserError for one that was set for somebody else, unless `is_sure`.
+        """
         filled = _filled(value)
         known = self._describe(name)
         if known is None:
-            tags = [{"Key": TAG, "Value": self._site.jobfile.app}]
+            own = {TAG: self._site.jobfile.app, _ENVIRONMENT: self._site.environment.name}
+            tags = [{"Key": key, "Value": text} for key, text in own.items()]
             try:
                 self._call("create_secret", Name=name, Tags=tags, **filled)
             except AwsError as error:
@@ -37,7 +42,9 @@ class Secrets:
                     raise
             else:
                 return
-        elif known.get("DeletedDate"):
+        elif not is_sure:
+            self._refuse_others(known)
+        if known and known.get("DeletedDate"):
             self._call("restore_secret", SecretId=name)
         self._call("put_secret_value", SecretId=name, **filled)
 
@@ -52,11 +59,16 @@ class Secrets:
         binary: bytes | None = answer.get("SecretBinary")
         return str(answer["SecretString"]).encode() if binary is None else binary
 
-    def remove(self, name: str) -> None:
-        """Remove a secret; for a week it can be brought back. Raises NotFound."""
+    def remove(self, name: str, *, is_sure: bool = False) -> None:
+        """Remove a secret; for a week it can be brought back.
+
+        Raises NotFound, and UserError for one that was set for somebody else, unless `is_sure`.
+        """
         known = self._describe(name)
         if known is None or known.get("DeletedDate"):
             raise NotFound(f"there is no secret `{name}`", hint="`wherry secrets ls` lists them")
+        if not is_sure:
+            self._refuse_others(known)
         self._call("delete_secret", SecretId=name, RecoveryWindowInDays=RECOVERY_DAYS)
 
     def listing(self) -> list[SecretEntry]:
@@ -73,6 +85,25 @@ class Secrets:
             for name, one in sorted(found.items())
             if not one.get("DeletedDate")
         ]
+
+    def _refuse_others(self, known: Mapping[str, Any]) -> None:
+        """Raise UserError for a secret that another app or environment has, or that wherry did not set."""
+        tags = {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}
+        app, here = self._site.jobfile.app, self._site.environment
+        if TAG not in tags:
+            whose = "was not set by wherry"
+        elif tags[TAG] != app:
+            whose = f"was set for app `{tags[TAG]}`"
+        elif tags.get(_ENVIRONMENT, here.name) != here.name:
+            whose = f"was set for environment `{tags[_ENVIRONMENT]}`"
+        else:
+            return
+        sharing = [f"`{each.name}`" for each in self._site.jobfile.environments.values() if each.region == here.region]
+        among = f", of {' and '.join(sharing)}, too" if len(sharing) > 1 else ""
+        raise UserError(
+            f"secret `{known['Name']}` is there, and {whose}; it is left as it is",
+            hint=f"a secret is one for all of an account and region{among}: another name, or `--yes` if it is meant",
+        )
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:
         try:

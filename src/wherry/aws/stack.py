@@ -22,7 +22,7 @@ from wherry.aws.events import Follower, Watch, nobody
 from wherry.aws.failures import StackEvent, first_failure, plain_reason, remedy
 from wherry.aws.states import WELL, Need, State
 from wherry.aws.words import about
-from wherry.errors import WherryError
+from wherry.errors import UserError, WherryError
 
 #: A template that travels in the request itself has at most so many bytes; larger ones go through a bucket.
 MOST_INLINE = 51_200
@@ -62,7 +62,7 @@ class Stack:
     ) -> None:
         self.name = name
         self.aws = aws
-        self._tags = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        self._tags = tags or {}
         self._put_away = put_away
 
     def look(self, reference: str | None = None) -> State:
@@ -79,11 +79,28 @@ class Stack:
             status=stack["StackStatus"],
             reason=stack.get("StackStatusReason", ""),
             outputs={output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())},
+            tags={tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())},
             is_protected=bool(stack.get("EnableTerminationProtection")),
         )
 
+    def own(self) -> State:
+        """The stack as it is; raises UserError for one of somebody else, which merely has the name.
+
+        Whose it is its tags say: they come with its first change set, and stay whatever becomes of it. The shell of a
+        change set that was never executed holds nothing, and is nobody's.
+        """
+        state = self.look()
+        if state.exists and not self._tags.items() <= state.tags.items():
+            app, environment = (state.tags.get(key) for key in ("wherry:app", "wherry:environment"))
+            whose = f"belongs to app `{app}` in environment `{environment}`" if app else "was not made by wherry"
+            raise UserError(
+                f"the name is taken: stack `{self.name}` is there, and {whose}; it is left as it is",
+                hint="another `app`, or another name of the environment, gives this one other stacks",
+            )
+        return state
+
     def template(self) -> Template | None:
-        """The template that it has; None when there is no stack, or one that was not made by wherry."""
+        """The template that it has; None when there is no stack, or its template is not JSON as ours are."""
         try:
             body = self._call("get_template", StackName=self.name, TemplateStage="Original")["TemplateBody"]
         except AwsError as error:
@@ -106,7 +123,7 @@ class Stack:
             ClientToken=name,  # by which CloudFormation knows a repetition
             ChangeSetType="CREATE" if is_new else "UPDATE",
             Capabilities=_CAPABILITIES,
-            Tags=self._tags,
+            Tags=[{"Key": key, "Value": value} for key, value in self._tags.items()],
             # a bucket that a destroyed stack has left becomes the new stack's own
             ImportExistingResources=True,
             **self._body(template),
@@ -170,10 +187,10 @@ class Stack:
     def settle(self, watch: Watch = nobody) -> State:
         """Bring the stack to where it can be changed: wait for what is under way, take away what failed at first.
 
-        Raises StackFailed when it cannot be brought there.
+        Raises StackFailed when it cannot be brought there, UserError when it is somebody else's.
         """
         while True:
-            state = self.look()
+            state = self.own()
             match state.need:
                 case Need.CREATE | Need.UPDATE:
                     return state
@@ -190,8 +207,11 @@ class Stack:
                         raise self._failure(follower, ended, self.template() or {})
 
     def delete(self, watch: Watch = nobody) -> None:
-        """Delete it, whatever its state, and follow that; raises StackFailed when a resource cannot be deleted."""
-        state = self.look()
+        """Delete it, whatever its state, and follow that.
+
+        Raises StackFailed when a resource cannot be deleted, UserError when it is somebody else's.
+        """
+        state = self.own()
         while state.need is Need.WAIT and state.status != "DELETE_IN_PROGRESS":
             Follower(self.aws, self.name, state.id).join(watch)
             state = self.look()

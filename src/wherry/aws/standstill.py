@@ -51,16 +51,28 @@ def tasks(site: Site, status: str = "RUNNING") -> Iterator[str]:
             raise
 
 
-def clear_definitions(site: Site) -> None:
-    """Deregister the task definitions that earlier deployments have left for runs that were under way."""
+def clear_definitions(site: Site, template: Template) -> None:
+    """Deregister the task definitions that earlier deployments have left for runs that were under way.
+
+    In families that users have named themselves only those with the stack's tags: others may be anybody's.
+    """
     prefix = f"{site.names.stem}_"  # no name of an app or a job has an underscore
-    for family in site.aws.pages(
-        "ecs", "list_task_definition_families", "families", familyPrefix=prefix, status="ACTIVE"
-    ):
+    ours = list(
+        site.aws.pages("ecs", "list_task_definition_families", "families", familyPrefix=prefix, status="ACTIVE")
+    )
+    resources = template.get("Resources", {}).values()
+    named = {str(each["Properties"]["Family"]) for each in resources if each["Type"] == "AWS::ECS::TaskDefinition"}
+    for family in [*ours, *sorted(named.difference(ours))]:
         for definition in site.aws.pages(
             "ecs", "list_task_definitions", "taskDefinitionArns", familyPrefix=family, status="ACTIVE"
         ):
-            site.aws.call("ecs", "deregister_task_definition", taskDefinition=definition)
+            if family.startswith(prefix) or _is_tagged(site, definition):
+                site.aws.call("ecs", "deregister_task_definition", taskDefinition=definition)
+
+
+def _is_tagged(site: Site, definition: str) -> bool:
+    described = site.aws.call("ecs", "describe_task_definition", taskDefinition=definition, include=["TAGS"])
+    return site.tags.items() <= {tag["key"]: tag["value"] for tag in described.get("tags", ())}.items()
 
 
 def _runs(site: Site, template: Template) -> Iterator[str]:

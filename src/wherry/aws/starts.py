@@ -54,9 +54,10 @@ class Starts:
         if run.status is Status.SUCCEEDED:
             raise UserError(f"run {run_id} has succeeded", hint=f"to run its event once more: `wherry replay {run_id}`")
         document = {**reading.given, "asked": str(uuid.uuid4()), "run": run_id, "earlier": len(run.attempts)}
-        if not self._execute(job, execution_name(run_id, reading.rounds + 1), document):
-            raise UserError(f"run {run_id} was retried by somebody else just now", hint=f"`wherry show {run_id}`")
+        is_ours = self._execute(job, execution_name(run_id, reading.rounds + 1), document)
         self._runs.remember(run_id, job, rounds=reading.rounds + 1)
+        if not is_ours:
+            raise UserError(f"run {run_id} was retried by somebody else just now", hint=f"`wherry show {run_id}`")
 
     def _execute(self, job: str, name: str, document: Mapping[str, Any]) -> bool:
         """Start an execution of a job's machine; False when somebody else has started it. Raises UserError."""

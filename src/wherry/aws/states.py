@@ -38,6 +38,7 @@ class State:
     status: str = ""
     reason: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     is_protected: bool = False
 
     @property

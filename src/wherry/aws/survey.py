@@ -16,8 +16,9 @@ from wherry.aws.given import Given
 from wherry.aws.names import Names, names_of
 from wherry.aws.shipment import Image
 from wherry.aws.stack import MOST_INLINE, Stack
-from wherry.aws.states import State
+from wherry.aws.states import Need, State
 from wherry.aws.telling import Notices
+from wherry.errors import UserError
 from wherry.model import Environment, JobFile
 
 #: Questions that wait for no other one.
@@ -126,8 +127,8 @@ def survey(site: Site) -> Survey:
         "notices": partial(telling.look, aws, jobfile, site.names),
         "network": partial(found.network_of, aws, environment),
         "images": partial(shipment.survey, aws, jobfile, environment, site.names),
-        "state": site.main.look,
-        "base_state": site.base.look,
+        "state": site.main.own,
+        "base_state": site.base.own,
         "deployed": site.main.template,
         "base_deployed": site.base.template,
         "groups": partial(_log_groups, site),
@@ -140,6 +141,7 @@ def survey(site: Site) -> Survey:
     deployed = answers["deployed"] if answers["state"].exists and answers["deployed"] else {}
     base_deployed = answers["base_deployed"] if answers["base_state"].exists and answers["base_deployed"] else {}
     ground.refuse_bus(site.names, environment, deployed, is_there=answers["bus"])
+    _refuse_to_adopt(site, {} if answers["state"].need is Need.REMOVE else deployed)
     own = {resource.get("Properties", {}).get("LogGroupName") for resource in deployed.get("Resources", {}).values()}
     given = Given(
         secrets=answers["secrets"],
@@ -158,6 +160,33 @@ def survey(site: Site) -> Survey:
         to_switch_on=answers["to_switch_on"],
         notices=answers["notices"],
     )
+
+
+def _refuse_to_adopt(site: Site, deployed: Template) -> None:
+    """Raise UserError for a bucket that is there, and that no stack of this environment has left.
+
+    CloudFormation would take it up by its name: what it tells others would be lost, and `destroy --with-data` empty it.
+    """
+    properties = [each.get("Properties", {}) for each in deployed.get("Resources", {}).values()]
+    known = {str(each.get("BucketName")) for each in properties}
+    own = {
+        site.names.bucket(each, site.environment): each.name
+        for each in site.jobfile.buckets.values()
+        if not each.existing
+    }
+    new = sorted(own.keys() - known)
+
+    def is_theirs(name: str) -> bool:
+        return found.is_there(site.aws, name) and not found.bears(site.aws, name, site.tags)
+
+    theirs = [name for name, is_so in zip(new, found.at_once(is_theirs, new), strict=True) if is_so]
+    if theirs:
+        name = theirs[0]
+        raise UserError(
+            f"bucket `{own[name]}`: `{name}` is there already, and was not made for {site.names.app} in "
+            f"{site.environment.name}",
+            hint=f"`{own[name]}: {{existing: {name}}}` uses it, and leaves it what it is; or give it another name",
+        )
 
 
 def is_large(template: Template) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from wherry import lifecycle
+from wherry import reasons
 from wherry.aws.outcomes import main_of, moment
 from wherry.aws.usage import usage_of
-from wherry.model import Attempt, Job, Outcome, Run, Status
+from wherry.model import Attempt, Ending, Job, Outcome, Run, Status
 
 #: A task that ECS says to be here has begun.
 _BEGUN = frozenset({"RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"})
@@ -51,6 +51,12 @@ class Visit:
         return str(self.task.get("TaskDefinitionArn") or self.parameters.get("TaskDefinition") or "")
 
     @property
+    def may_not_have_begun(self) -> bool:
+        """Its time was over, and nothing says that it had begun: the start is in it."""
+        is_late = self.outcome is not None and self.outcome.ending is Ending.TIMED_OUT
+        return is_late and not self.task.get("StartedAt")
+
+    @property
     def status(self) -> Status:
         """Where an attempt that has not ended stands."""
         begun = self.task.get("LastStatus") in _BEGUN
@@ -69,17 +75,21 @@ class Reading:
     rounds: int = 1
 
     @property
-    def unsettled(self) -> str:
-        """The ARN of a task that ECS knows more about than the history: under way, or stopped with its run."""
+    def unsettled(self) -> tuple[str, ...]:
+        """The ARNs of tasks that ECS knows more about than the history.
+
+        They are under way, were stopped with their run, or ran out of time: who knows whether they had begun?
+        """
         last = self.visits[-1] if self.visits else None
         is_open = last is not None and (last.ended_at is None or self.run.status is Status.STOPPED)
-        return last.arn if last is not None and is_open and not last.task.get("StoppedAt") else ""
+        found = [visit for visit in self.visits if visit.may_not_have_begun or (is_open and visit is last)]
+        return tuple(visit.arn for visit in found if visit.arn and not visit.task.get("StoppedAt"))
 
 
 def attempt_of(number: int, visit: Visit) -> Attempt:
     """The attempt of that number."""
     started = moment(visit.task.get("StartedAt")) or visit.scheduled_at
-    ran = not lifecycle.could_not_start(visit.outcome)
+    ran = not reasons.never_began(visit.outcome)
     return Attempt(
         number=number,
         started_at=started,

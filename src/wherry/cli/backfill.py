@@ -199,9 +199,17 @@ class _Backfill:
         else:
             run_id = plan.run.id
             if plan.run.status.ended:
-                self._target.retry(run_id)
+                self._try_again(plan.run)
         self._under_way[run_id] = plan
         self._target.go_on(run_id)
+
+    def _try_again(self, planned: Run) -> None:
+        """Give a run another round, unless somebody else has done so since the plan was made: then it is theirs."""
+        try:
+            self._target.retry(planned.id)
+        except UserError:
+            if self._target.find(planned.id).asked_at == planned.asked_at:
+                raise
 
     def _collect(self) -> None:
         is_time = time.monotonic() >= self._look_at

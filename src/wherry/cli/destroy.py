@@ -86,13 +86,17 @@ def _goes(site: Site, remains: Remains, *, with_data: bool) -> None:
 
 
 def _stays(site: Site, remains: Remains, *, with_data: bool) -> None:
+    from wherry.aws import feeding
+
     stays = output.paint("stays:", "yellow")
     if not with_data:
         for bucket in remains.buckets:
             output.say(f"  {stays} bucket {bucket}, because it holds data; `--with-data` deletes it")
+    watched = feeding.watched(site.jobfile)
     for other in site.jobfile.buckets.values():
         if other.existing:
-            output.say(f"  {stays} bucket {other.existing}, which is somebody else's; it goes on telling EventBridge")
+            tells = "; it goes on telling EventBridge" if other.name in watched else ""
+            output.say(f"  {stays} bucket {other.existing}, which is somebody else's{tells}")
     for secret in remains.secrets:
         remove = f"`wherry secrets rm {secret} --env {site.environment.name}`"
         output.say(f"  {stays} secret {secret}, because people have set it (about $0.40 a month): {remove}")

@@ -72,14 +72,10 @@ def run() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; gives the exit code."""
-    # What stands behind `--` belongs to the job, whatever it looks like.
-    own, rest = _split(list(argv))
-    if not own:
+    if not argv or argv[0] == "--":
         _parser(None).print_help()
         return 2
-    name = next((word for word in own if word in VERBS), None)
-    arguments = _parser(name).parse_args(own)
-    arguments.rest = rest
+    arguments = parse(argv)
     try:
         return load_verb(arguments.verb).execute(arguments)
     except WherryError as failure:
@@ -94,6 +90,15 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except Exception as failure:  # noqa: BLE001 - the edge
         return _report_trouble(failure)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line; exits where it is none. What stands behind `--` belongs to the job."""
+    own, rest = _split(list(argv))
+    name = next((word for word in own if word in VERBS), None)
+    arguments = _parser(name).parse_args(own)
+    arguments.rest = rest
+    return arguments
 
 
 def load_verb(name: str) -> Verb:

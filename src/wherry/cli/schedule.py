@@ -1,38 +1,47 @@
-"""`wherry schedule next EXPR`."""
+"""`wherry schedule next`: of an expression, of the job file, of an environment."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wherry.cli import output
+from wherry.cli.context import jobfile_path, load_jobfile, open_target
 from wherry.errors import UserError
-from wherry.model import iso_seconds
+from wherry.model import ScheduleTrigger, iso_seconds
 
 if TYPE_CHECKING:
     from wherry.schedule import Firing
 
 _DEFAULT_COUNT = 3
 _MOST = 100_000
+#: A job's name; every expression has a blank or a parenthesis in it.
+_NAME = re.compile(r"[\w-]+")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    following = actions.add_parser("next", help="print the next firings of an expression")
+    following = actions.add_parser("next", help="print the next firings of an expression, or of jobs")
     following.add_argument(
-        "expression", nargs="?", metavar="EXPR", help="cron(...), rate(...), at(...) or five-field cron"
+        "what",
+        nargs="?",
+        metavar="JOB|EXPR",
+        help="a job (default: all of them), or cron(...), rate(...), at(...), five-field cron",
     )
+    following.add_argument("--env", metavar="ENV", help="what comes next in an environment: deployed and enabled there")
+    following.add_argument("--region", metavar="REGION", help="on AWS: another region than the job file's")
     following.add_argument("--after", metavar="ISO", help="strictly after this instant (default: now)")
     following.add_argument(
         "--timezone", metavar="ZONE", default="UTC", help="IANA zone of the expression (default: UTC)"
     )
     following.add_argument(
-        "-n", dest="count", type=int, default=_DEFAULT_COUNT, metavar="N", help="how many (default: 3)"
+        "-n", dest="count", type=int, default=_DEFAULT_COUNT, metavar="N", help="how many of each (default: 3)"
     )
     following.add_argument("--plain", action="store_true", help="print the instants alone")
     following.add_argument(
@@ -50,14 +59,47 @@ def execute(arguments: argparse.Namespace) -> int:
             if line.strip():
                 output.say(json.dumps(_answer(line, now)))
         return 0
-    if arguments.expression is None:
-        raise UserError("an expression is missing", hint="e.g. wherry schedule next 'cron(0 5 * * ? *)'")
+    is_expression = arguments.what is not None and not _NAME.fullmatch(arguments.what)
+    if arguments.env and (is_expression or arguments.after):
+        raise UserError("`--env` shows what comes next there, of all jobs or one", hint="leave out one or the other")
+    if arguments.env:
+        return _show_upcoming(arguments)
     after = _instant(arguments.after) if arguments.after else now
-    firings = _firings(arguments.expression, after, arguments.timezone, arguments.count)
-    for firing in firings:
-        output.say(iso_seconds(firing.at) if arguments.plain else _line(firing))
+    if is_expression:
+        firings = [("", each) for each in _firings(arguments.what, after, arguments.timezone, arguments.count)]
+    else:
+        firings = _of_jobs(arguments, after)
+    for job, firing in firings:
+        output.say(iso_seconds(firing.at) if arguments.plain else _line(firing, job))
     if not firings:
-        output.note("it never fires after that")
+        output.note("it never fires after that" if is_expression else "no schedule fires after that")
+    return 0
+
+
+def _of_jobs(arguments: argparse.Namespace, after: datetime) -> list[tuple[str, Firing]]:
+    """The next firings of each schedule of the job file, in order."""
+    jobfile = load_jobfile(jobfile_path(arguments))
+    jobs = [jobfile.job(arguments.what)] if arguments.what else list(jobfile.jobs.values())
+    found = [
+        (job.name, firing)
+        for job in jobs
+        for trigger in job.triggers
+        if isinstance(trigger, ScheduleTrigger)
+        for firing in _firings(trigger.expression, after, trigger.timezone, arguments.count)
+    ]
+    return sorted(found, key=lambda each: (each[1].at, each[0]))
+
+
+def _show_upcoming(arguments: argparse.Namespace) -> int:
+    """The next firing of each schedule that is at work in an environment."""
+    if arguments.what:
+        load_jobfile(jobfile_path(arguments)).job(arguments.what)
+    with open_target(arguments) as target:
+        upcoming = [each for each in target.status().upcoming if arguments.what in (None, each.job)]
+    for each in upcoming:
+        output.say(iso_seconds(each.at) if arguments.plain else f"{iso_seconds(each.at)}  {each.job}")
+    if not upcoming:
+        output.note("no schedule is at work there")
     return 0
 
 
@@ -70,10 +112,10 @@ def _firings(expression: str, after: datetime, timezone: str, count: int) -> lis
     return list(itertools.islice(parsed.firings(after, timezone=timezone), count))
 
 
-def _line(firing: Firing) -> str:
+def _line(firing: Firing, job: str) -> str:
     local = firing.local
-    text = f"{iso_seconds(firing.at)}  {local:%a %Y-%m-%d %H:%M} {local.tzname()}"
-    return f"{text}  {firing.note}" if firing.note else text
+    words = [iso_seconds(firing.at), f"{local:%a %Y-%m-%d %H:%M} {local.tzname()}", job, firing.note]
+    return "  ".join(word for word in words if word)
 
 
 def _answer(line: str, now: datetime) -> Any:

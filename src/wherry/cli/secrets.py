@@ -20,6 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(list_parser)
     remove_parser = actions.add_parser("rm", help="remove a secret")
     remove_parser.add_argument("name", metavar="NAME")
+    for changing in (set_parser, remove_parser):
+        changing.add_argument("--yes", action="store_true", help="also one that was set for somebody else")
     for action in (set_parser, list_parser, remove_parser):
         add_environment(action)
 
@@ -28,9 +30,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Do one of the three."""
     with open_target(arguments) as target:
         if arguments.action == "set":
-            target.set_secret(arguments.name, _value(arguments.from_file))
+            target.set_secret(arguments.name, _value(arguments.from_file), is_sure=arguments.yes)
         elif arguments.action == "rm":
-            target.remove_secret(arguments.name)
+            target.remove_secret(arguments.name, is_sure=arguments.yes)
         else:
             entries = target.secrets()
             if arguments.json:

@@ -9,7 +9,6 @@ from typing import Any
 from wherry.cli import lines, output
 from wherry.cli.context import LOCAL
 from wherry.cost.actual import AttemptCost, JobCost, RunCost
-from wherry.cost.fargate import billed
 from wherry.cost.parts import dollars, exact, plain
 from wherry.cost.table import Tariff
 
@@ -37,7 +36,7 @@ def show_run(cost: RunCost, tariff: Tariff, environment: str) -> None:
 
 def _attempt(attempt: AttemptCost) -> str:
     if attempt.task is None:
-        return "nothing is billed of it, as far as is known: its task did not start"
+        return attempt.why
     size = f"{plain(attempt.task.cpu)} vCPU, {plain(attempt.task.memory)} GB, {attempt.task.capacity}"
     return f"{output.length(attempt.took)} on {size}"
 
@@ -54,7 +53,7 @@ def run_as_json(cost: RunCost, tariff: Tariff, environment: str) -> dict[str, An
             {
                 "number": attempt.number,
                 "seconds": attempt.took.total_seconds(),
-                "billed_seconds": billed(attempt.took) if attempt.task else 0,
+                "billed_seconds": attempt.billed_seconds,
                 "parts": [lines.part_as_json(part) for part in attempt.parts],
                 "amount": exact(attempt.amount),
             }

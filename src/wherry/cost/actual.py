@@ -1,19 +1,23 @@
-"""What runs have cost, by what was set aside for their attempts."""
+"""What runs have cost, by what was set aside for their attempts; those of messages are parts of a worker's time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from wherry.cost import fargate
-from wherry.cost.bill import TRANSITIONS_DOUBT
+from wherry.cost.bill import REQUESTS, REQUESTS_WHY, TRANSITIONS_DOUBT
 from wherry.cost.deployment import Task, Work
 from wherry.cost.parts import Part, part, total
 from wherry.cost.table import Tariff
-from wherry.lifecycle import could_not_start
+from wherry.messages import queue_of
 from wherry.model import Attempt, Run, Usage
+from wherry.reasons import never_began
+
+_NOT_STARTED = "nothing is billed of it, as far as is known: it did not start"
+_UNKNOWN = "nobody knows what was billed of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +25,19 @@ class AttemptCost:
     """One attempt."""
 
     number: int
-    #: None where nothing was billed: it did not come so far.
-    task: Task | None
-    #: From the beginning of the pull to the stop; here from its start to its end.
-    took: timedelta
-    parts: list[Part]
+    #: None where nothing was billed, or nobody knows what: `why`.
+    task: Task | None = None
+    why: str = ""
+    #: From the beginning of the pull to the stop; here, and of a message, from its start to its end.
+    took: timedelta = timedelta(0)
+    #: It is a part of a worker that does more.
+    shared: bool = False
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def billed_seconds(self) -> int:
+        """The seconds that are billed."""
+        return fargate.billed(self.took, shared=self.shared) if self.task else 0
 
     @property
     def amount(self) -> Decimal:
@@ -39,7 +51,7 @@ class RunCost:
 
     run: Run
     attempts: list[AttemptCost]
-    #: Beyond the attempts: the state transitions of all of it.
+    #: Beyond the attempts: the state transitions of all of it, or its requests of SQS.
     rest: list[Part]
 
     @property
@@ -64,10 +76,13 @@ def run_cost(tariff: Tariff, run: Run, work: Work | None, now: datetime) -> RunC
 
     `work` is the job as it would be deployed; without it a run here has no size, and transitions are not counted.
     """
-    attempts = [_attempt(tariff, attempt, work, now) for attempt in run.attempts]
+    is_message = queue_of(run.cause) is not None
+    attempts = [_attempt(tariff, attempt, work, now, shared=is_message) for attempt in run.attempts]
+    further = max(0, len(run.attempts) - 1)
     rest = []
-    if work is not None and work.transitions:
-        further = max(0, len(run.attempts) - 1)
+    if is_message:
+        rest = [part(tariff, "SQS", {"sqs-1000000": REQUESTS + further}, why=REQUESTS_WHY)]
+    elif run.trigger != "queue" and work is not None and work.transitions:
         states = work.transitions + further * work.again + work.dispatched.get(run.trigger, 0)
         rest = [part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT)]
     return RunCost(run=run, attempts=attempts, rest=rest)
@@ -91,16 +106,24 @@ def by_job(costs: Iterable[RunCost]) -> list[JobCost]:
     return sorted(found, key=lambda each: (-each.amount, each.job))
 
 
-def _attempt(tariff: Tariff, attempt: Attempt, work: Work | None, now: datetime) -> AttemptCost:
+def _attempt(tariff: Tariff, attempt: Attempt, work: Work | None, now: datetime, *, shared: bool) -> AttemptCost:
     usage = attempt.usage
-    # a task on AWS that nothing is known of is not priced as if it had run here
     if usage is not None:
         task, took = _task(usage, work), (usage.ended_at or attempt.ended_at or now) - usage.began_at
-    elif work is not None and not attempt.process.startswith("arn:") and not could_not_start(attempt.outcome):
-        task, took = work.task, (attempt.ended_at or now) - attempt.started_at
+    elif never_began(attempt.outcome):
+        return AttemptCost(number=attempt.number, why=_NOT_STARTED)
+    elif work is None or not _is_timed(attempt, shared=shared):
+        return AttemptCost(number=attempt.number, why=_UNKNOWN)
     else:
-        return AttemptCost(number=attempt.number, task=None, took=timedelta(0), parts=[])
-    return AttemptCost(number=attempt.number, task=task, took=took, parts=fargate.attempt(tariff, task, took))
+        task, took = work.task, (attempt.ended_at or now) - attempt.started_at
+    parts = fargate.attempt(tariff, task, took, shared=shared)
+    return AttemptCost(number=attempt.number, task=task, took=took, shared=shared, parts=parts)
+
+
+def _is_timed(attempt: Attempt, *, shared: bool) -> bool:
+    """Whether its times say what it has taken: a worker's word, or a process here; not when its end is unknown."""
+    has_times = shared or not attempt.process.startswith("arn:")
+    return has_times and (attempt.outcome is None or attempt.ended_at is not None)
 
 
 def _task(usage: Usage, work: Work | None) -> Task:

@@ -23,8 +23,9 @@ _LOG_WORDS = "1 MB, assumed"
 _MEAN_DAYS = Decimal("30.4375")
 #: AWS's own example counts them; nobody here has seen it on a bill.
 TRANSITIONS_DOUBT = "with start and end"
-#: Of SQS, for a message that is done at the first attempt.
-_REQUESTS = 3
+#: Of SQS, for a message that is done at the first attempt; each further one receives it once more.
+REQUESTS = 3
+REQUESTS_WHY = "sent, received, deleted"
 #: Once a month for every account: shared by all that is in it, and so not counted in.
 FREE = (
     "4,000 state transitions",
@@ -120,7 +121,7 @@ def job_bill(work: Work, tariff: Tariff, length: Length, count: Count) -> JobBil
     logs = part(tariff, "logs", {"logs-gb": LOG_GB}, why=_LOG_WORDS)
     run = [*once, logs]
     if is_message:
-        run.append(part(tariff, "SQS", {"sqs-1000000": _REQUESTS}, why="sent, received, deleted"))
+        run.append(part(tariff, "SQS", {"sqs-1000000": REQUESTS}, why=REQUESTS_WHY))
     else:
         states = work.transitions + work.dispatched.get(kind, 0)
         run.append(part(tariff, "Step Functions", {"transitions-1000": states}, doubt=TRANSITIONS_DOUBT))

@@ -21,9 +21,10 @@ SPOT = Decimal("0.35")
 _HOUR = 3600
 
 
-def billed(took: timedelta) -> int:
-    """The seconds that are billed for a task of that length."""
-    return max(LEAST_SECONDS, math.ceil(took.total_seconds()))
+def billed(took: timedelta, *, shared: bool = False) -> int:
+    """The seconds that are billed for a task of that length; `shared`: for so long a part of a worker."""
+    seconds = math.ceil(took.total_seconds())
+    return seconds if shared else max(LEAST_SECONDS, seconds)
 
 
 def task_hour(tariff: Tariff, task: Task) -> Part:
@@ -38,7 +39,7 @@ def attempt(tariff: Tariff, task: Task, took: timedelta, *, shared: bool = False
     """
     found = [compute(tariff, task, took, shared=shared)]
     if task.public_ip and task.capacity != "ec2":
-        seconds = math.ceil(took.total_seconds()) if shared else billed(took)
+        seconds = billed(took, shared=shared)
         hours = {"ipv4-hour": Decimal(seconds) / _HOUR}
         how = f"{seconds:,} s x {rate(tariff, 'ipv4-hour')} an hour"
         # AWS does not say whether part of an hour is billed as a whole one
@@ -54,7 +55,7 @@ def compute(tariff: Tariff, task: Task, took: timedelta, *, shared: bool = False
     """CPU, memory and storage of an attempt; not known on EC2, whose instances are billed whether they work or not."""
     if task.capacity == "ec2":
         return Part(what="compute", amount=None, how="EC2 instances are billed by EC2, not by the run")
-    seconds, spot = math.ceil(took.total_seconds()) if shared else billed(took), task.capacity == "fargate-spot"
+    seconds, spot = billed(took, shared=shared), task.capacity == "fargate-spot"
     length = f"{seconds:,} s of a worker" if shared else said(took)
     return part(
         tariff,

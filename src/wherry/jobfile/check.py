@@ -34,6 +34,7 @@ def check(values: Values, root: Spot) -> None:
     _check_circles(values, root)
     for name, environment in values.get("environments", {}).items():
         _check_environment(name, environment, root.at(f"environments.{name}"))
+    _check_stacks(values.get("environments", {}), root)
 
 
 def _check_buckets(values: Values, root: Spot) -> None:
@@ -232,6 +233,17 @@ def _afters(job: Values) -> Iterator[tuple[int, str]]:
             yield number, value["after"]
 
 
+def _check_stacks(environments: Values, root: Spot) -> None:
+    """An environment's stack must not be what another one's base is called."""
+    for name in environments:
+        other = name.removesuffix(_BASE)
+        if other != name and other in environments and other != "local":
+            place = root.at(f"environments.{name}").place
+            root.problem(place, f"the base of environment `{other}` is called `{name}` on AWS", "rename one of them")
+
+
+#: Ends the name of the stack that an environment on AWS begins with.
+_BASE = "-base"
 #: Keys of environments on AWS that this machine has nothing of.
 _AWS_ONLY = ("capacity", "instances", "platform", "network", "registry", "bus", "buckets", "dashboard")
 

@@ -233,11 +233,11 @@ class Desk:
         """Delete all messages of a queue, or of its dead letters."""
         return self._mailroom.purge(queue, dead=dead)
 
-    def set_secret(self, name: str, value: bytes) -> None:
+    def set_secret(self, name: str, value: bytes, *, is_sure: bool = False) -> None:  # noqa: ARG002 - all are ours
         """Set or replace a secret."""
         self._workspace.secrets.set(name, value)
 
-    def remove_secret(self, name: str) -> None:
+    def remove_secret(self, name: str, *, is_sure: bool = False) -> None:  # noqa: ARG002 - all are ours
         """Remove a secret."""
         self._workspace.secrets.remove(name)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from wherry.aws import feeding, found
 from wherry.aws.client import AwsError
@@ -14,16 +12,6 @@ from wherry.aws.states import Need, State
 from wherry.aws.survey import Site
 from wherry.aws.verify.findings import Check, Finding, ng, ok, skip
 from wherry.model import Bucket
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stacks:
-    """The two stacks, and what the main one's template says of its maker."""
-
-    state: State
-    base_state: State
-    #: `Metadata.Wherry` of the template; empty where there is none.
-    maker: Mapping[str, Any]
 
 
 def checks(site: Site) -> list[Check]:
@@ -35,8 +23,8 @@ def checks(site: Site) -> list[Check]:
     listing = [
         Check(
             subject=f"stack {names.stack}",
-            look=partial(_stacks, site),
-            judge=partial(_stack, site.names.stack, site.tags),
+            look=partial(_own_stacks, site),
+            judge=partial(_stack, names.stack),
         ),
         *(
             Check(subject=about, look=partial(_own_bucket, site, name), judge=partial(bucket, about, name))
@@ -60,33 +48,29 @@ def checks(site: Site) -> list[Check]:
     return listing
 
 
-def _stacks(site: Site) -> Stacks:
-    template = site.main.template() or {}
-    return Stacks(
-        state=site.main.look(), base_state=site.base.look(), maker=template.get("Metadata", {}).get("Wherry", {})
-    )
+def _own_stacks(site: Site) -> State:
+    """The main stack as it is; raises UserError where one of the two is somebody else's."""
+    site.base.own()
+    return site.main.own()
 
 
-def _stack(name: str, tags: Mapping[str, str], stacks: Stacks) -> Iterator[Finding]:
+def _stack(name: str, state: State) -> Iterator[Finding]:
     about = f"stack {name}"
-    ours = {"app": tags["wherry:app"], "environment": tags["wherry:environment"]}
-    if not stacks.state.exists:
+    if not state.exists:
         yield ok(about, "is not there yet: `wherry deploy` makes it")
-    elif not ours.items() <= stacks.maker.items():
-        yield ng(about, "was not made by wherry for this app: the name is taken", "choose another `app`")
-    elif stacks.state.need is Need.UPDATE:
-        yield ok(about, f"is there: {stacks.state.status}")
-    elif stacks.state.need is Need.WAIT:
-        yield ok(about, f"is being changed: {stacks.state.status}")
+    elif state.need is Need.UPDATE:
+        yield ok(about, f"is there: {state.status}")
+    elif state.need is Need.WAIT:
+        yield ok(about, f"is being changed: {state.status}")
     else:
-        yield ng(about, f"is {stacks.state.status}", "`wherry deploy` mends it")
+        yield ng(about, f"is {state.status}", "`wherry deploy` mends it")
 
 
 # ------------------------------------------------------------------------------------------------------------ buckets
 
 
 def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
-    """How a name stands (`free`, `ours`, `taken`), and whether the environment is deployed."""
+    """How a name stands (`free`, `ours`, `theirs`, `taken`), and whether the environment is deployed."""
     is_deployed = site.base.look().exists
     try:
         site.aws.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=site.names.account)
@@ -96,7 +80,8 @@ def _own_bucket(site: Site, name: str) -> tuple[str, bool]:
         if error.code in ("403", "AccessDenied", "301"):
             return "taken", is_deployed
         raise
-    return "ours", is_deployed
+    is_ours = is_deployed or found.bears(site.aws, name, site.tags)
+    return "ours" if is_ours else "theirs", is_deployed
 
 
 def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
@@ -109,6 +94,12 @@ def bucket(about: str, name: str, seen: tuple[str, bool]) -> Iterator[Finding]:
             about,
             f"`{name}` is another account's, or closed to you",
             "`buckets: {NAME: OTHER}` under the environment gives it another name",
+        )
+    elif how == "theirs":
+        yield ng(
+            about,
+            f"`{name}` is there already, and was not made for this app",
+            "`buckets: {NAME: {existing: BUCKET}}` uses it as it is",
         )
     elif how == "ours":
         yield ok(about, f"`{name}` is there")

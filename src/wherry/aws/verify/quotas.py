@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -45,14 +45,30 @@ class Need:
 
 
 def checks(site: Site, now: datetime) -> list[Check]:
-    """One: for the capacity that the environment uses."""
+    """One for the capacity that the environment uses; beside Spot also on demand, where the last attempts are made."""
     kind = site.environment.capacity or "fargate"
     if kind not in _QUOTAS:
         return []
+    found = [_check(site, site.jobfile, kind, now)]
+    if kind == "fargate-spot":
+        found.append(_check(site, _without_workers(site.jobfile), "fargate", now, where=" where Spot is in vain"))
+    return found
+
+
+def _check(site: Site, jobfile: JobFile, kind: str, now: datetime, *, where: str = "") -> Check:
     code, name = _QUOTAS[kind]
-    sizes = {job.name: _vcpus(site.jobfile, job) for job in site.jobfile.jobs.values()}
-    need = need_of(site.jobfile, sizes, now)
-    return [Check(subject=f"quota {name}", look=partial(_look, site, code), judge=partial(judge, name, code, need))]
+    sizes = {job.name: _vcpus(jobfile, job) for job in jobfile.jobs.values()}
+    asked = partial(judge, name, code, need_of(jobfile, sizes, now), where=where)
+    return Check(subject=f"quota {name}", look=partial(_look, site, code), judge=asked)
+
+
+def _without_workers(jobfile: JobFile) -> JobFile:
+    """Workers wait for Spot; it is runs whose last attempt, and each after some starts in vain, is made on demand."""
+    jobs = {
+        name: replace(job, triggers=tuple(each for each in job.triggers if not isinstance(each, QueueTrigger)))
+        for name, job in jobfile.jobs.items()
+    }
+    return replace(jobfile, jobs=jobs)
 
 
 def _look(site: Site, code: str) -> float:
@@ -67,10 +83,10 @@ def _look(site: Site, code: str) -> float:
     return float(answer["Quota"]["Value"])
 
 
-def judge(name: str, code: str, need: Need, quota: float) -> Iterator[Finding]:
-    """Is it enough? Pure."""
+def judge(name: str, code: str, need: Need, quota: float, *, where: str = "") -> Iterator[Finding]:
+    """Is it enough? `where` says when the jobs need it, if not always. Pure."""
     listed = ", ".join(f"{job} ({count} times)" if count > 1 else job for job, count in need.jobs.items())
-    what = f"at most {need.vcpus:g} vCPUs at once ({listed})" if need.jobs else "nothing"
+    what = f"at most {need.vcpus:g} vCPUs at once ({listed}){where}" if need.jobs else "nothing"
     if need.vcpus > quota:
         more = f"`aws service-quotas request-service-quota-increase --service-code fargate --quota-code {code}"
         yield ng(
