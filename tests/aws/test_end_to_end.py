@@ -44,7 +44,7 @@ jobs:
   third: {image: wherry-busybox:1, command: "echo $WHERRY_ATTEMPT; [ $WHERRY_ATTEMPT = 3 ]", retry: {attempts: 4}}
   next: {image: wherry-busybox:1, command: [echo, $.detail.run-id], on: [{after: third}]}
   slow: {image: wherry-busybox:1, command: "trap 'exit 0' TERM; sleep 60 & wait", timeout: 1s}
-  single: {image: wherry-busybox:1, command: sleep 4, overlap: skip}
+  single: {image: wherry-busybox:1, command: sleep 12, overlap: skip}
   broken: {image: wherry-busybox:1, command: exit 7}
   secret: {image: wherry-busybox:1, command: 'echo "$TOKEN"', secrets: {TOKEN: api-token}}
 environments:

@@ -3,7 +3,7 @@
 import json
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import ecs, scheduler
+from ministack.services import ecs, s3, scheduler
 from ministack.services import stepfunctions as sfn
 from ministack.services.cloudformation import provisioners
 from ministack.services.cloudformation.handlers import _ACTION_HANDLERS
@@ -55,6 +55,11 @@ def install() -> None:
         # what is left is none, also of those that the cluster itself had named
         "delete": lambda _id, props: _associate("", {**props, "CapacityProviders": []}, ""),
     }
+    # CloudFormation hands a stack's tags on to its buckets (User Guide, "Resource tag")
+    provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
+    bucket = handlers["AWS::S3::Bucket"]
+    for step in ("create", "update"):
+        bucket[step] = _tagged(bucket[step])
     alarm = handlers["AWS::CloudWatch::Alarm"]
     for step in ("create", "update"):
         alarm[step] = _without_math(alarm[step], _inert("AWS::CloudWatch::Alarm")[step])
@@ -64,6 +69,18 @@ def install() -> None:
     schedule["create"], schedule["update"] = _whole(schedule["create"]), _whole(schedule["update"])
     machine = handlers["AWS::StepFunctions::StateMachine"]
     machine["create"], machine["update"] = _read(machine["create"]), _read(machine["update"])
+
+
+
+def _tagged(theirs):
+    """A bucket gets the tags of its properties, which is all that is before the last argument."""
+
+    def tagged(*arguments):
+        name, attributes = theirs(*arguments)
+        s3._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in arguments[-2].get("Tags", ())}
+        return name, attributes
+
+    return tagged
 
 
 def _without_math(theirs, inert):
