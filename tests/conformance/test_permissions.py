@@ -106,6 +106,7 @@ DENIED = [
     ("sqs", "send_message", "inbox", {"MessageBody": "x"}),
     ("sqs", "list_queues", None, {}),
     ("sqs", "create_queue", "outbox", {}),
+    ("sqs", "delete_queue", "outbox", {}),
     ("sqs", "set_queue_attributes", "outbox", {"Attributes": {"DelaySeconds": "1"}}),
     ("sqs", "purge_queue", "inbox", {}),
     ("sqs", "list_queue_tags", "outbox", {}),

@@ -89,5 +89,5 @@ def test_the_operations_are_those_that_answer():
 
 
 def test_refused_operations_are_refused():
-    (row,) = re.findall(r"^\| (DeleteQueue.*?) \|", PAGE, re.MULTILINE)
+    (row,) = re.findall(r"^\| (TagQueue.*?) \|", PAGE, re.MULTILINE)
     assert not set(row.split(", ")) & set(sqs.OPERATIONS)

@@ -343,7 +343,8 @@ def test_queues_are_declared_and_creating_one_again_finds_it(sqs, url):
         "Unknown Attribute FifoQueue."
     )
     assert error_of(sqs.create_queue, QueueName="new")[2] == (
-        "queues are declared in the job file: add `new: {}` to its `queues`"
+        "queues are declared in the job file: add `new: {}` to its `queues` (wherry.yaml:24:1), or let clients create "
+        "others: add `create_queues: true` to `local` under its `environments` (wherry.yaml:29:1)"
     )
     assert error_of(sqs.create_queue, QueueName="a b")[0] == "InvalidParameterValue"
 
@@ -415,7 +416,7 @@ def test_a_purge_and_then_none_for_a_minute(sqs, url):
 
 
 def test_what_is_not_here_says_so(sqs, url):
-    assert "wherry does not have sqs:DeleteQueue" in error_of(sqs.delete_queue, QueueUrl=url("plain"))[2]
+    assert "wherry does not have sqs:UntagQueue" in error_of(sqs.untag_queue, QueueUrl=url("plain"), TagKeys=["x"])[2]
 
 
 # ------------------------------------------------------------------------------------------------- waiting

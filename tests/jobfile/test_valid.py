@@ -100,6 +100,7 @@ def test_every_key(every):
     assert (job.overlap, job.concurrency, job.build) == ("skip", 3, "images/one")
     assert job.retry.exit_codes == frozenset({1, 75})
     assert every.environments["local"].aws == "inherit"
+    assert every.lets_create_queues
     assert every.environments["prod"].dashboard
     assert every.environments["prod"].alerts == ("ops@example.com", "arn:aws:sns:eu-central-1:123456789012:alerts")
 

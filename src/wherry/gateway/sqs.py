@@ -28,6 +28,7 @@ OPERATIONS: dict[str, Callable[[Call, Parameters], Parameters]] = {
     "CreateQueue": sqs_queues.create_queue,
     "DeleteMessage": sqs_messages.delete_message,
     "DeleteMessageBatch": sqs_messages.delete_message_batch,
+    "DeleteQueue": sqs_queues.delete_queue,
     "GetQueueAttributes": sqs_queues.get_queue_attributes,
     "GetQueueUrl": sqs_queues.get_queue_url,
     "ListDeadLetterSourceQueues": sqs_queues.list_source_queues,

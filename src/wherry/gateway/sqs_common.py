@@ -81,7 +81,7 @@ def texts(given: Mapping[str, Any], name: str) -> list[str]:
 def named(call: Call, name: str) -> Settings:
     """The queue of a name; raises QueueError when there is none."""
     queues = call.services.queues
-    if name not in queues.names():
+    if not queues.knows(name):
         call.services.guard.note(call.caller, f"there is no queue `{name}`: add `{name}: {{}}` to `queues`")
         raise QueueError("QueueDoesNotExist", "The specified queue does not exist.")
     return queues.settings(name)
@@ -108,7 +108,7 @@ def arn_of(call: Call, queue: str) -> str:
 def queue_of_arn(call: Call, arn: str) -> Settings:
     """The queue of an ARN; raises AwsError."""
     name = arn.rpartition(":")[2]
-    if name not in call.services.queues.names() or not arn.startswith("arn:aws:sqs:"):
+    if not call.services.queues.knows(name) or not arn.startswith("arn:aws:sqs:"):
         said = "The resource that you specified for the SourceArn parameter doesn't exist."
         raise AwsError("ResourceNotFoundException", said, 404)
     return call.services.queues.settings(name)

@@ -54,7 +54,7 @@ def settings_of(call: Call, settings: Settings) -> dict[str, str]:
         "DelaySeconds": _seconds(settings.delay),
         "MaximumMessageSize": str(LARGEST_MESSAGE),
         "MessageRetentionPeriod": _seconds(settings.retention),
-        "ReceiveMessageWaitTimeSeconds": "0",
+        "ReceiveMessageWaitTimeSeconds": _seconds(settings.wait),
         "VisibilityTimeout": _seconds(settings.visibility),
         "SqsManagedSseEnabled": "true",
     }
@@ -127,14 +127,21 @@ def _same(given: str, own: str) -> bool:
 
 def remedy(call: Call, name: str, settings: Settings) -> str:
     """Where an attribute is said, for whoever wants it otherwise."""
-    own = settings_of(call, settings).get(name)
+    if not call.services.queues.declares(settings.name):
+        return "a client has created the queue so, and SetQueueAttributes changes it"
     if settings.source:
         return f"the dead letters of `{settings.source}` are as wherry makes them"
     key = KEYS.get(name)
     if key is None:
-        return f"the job file has no key for it, and here it is {f'always `{own}`' if own else 'never set'}"
+        return f"the job file has no key for it, and {as_it_is(call, name, settings)}"
     place = call.services.guard.place(f"queues.{settings.name}.{key}")
     return f"the job file says it: `{key}` of queue `{settings.name}` ({place})"
+
+
+def as_it_is(call: Call, name: str, settings: Settings) -> str:
+    """What is to be said of an attribute that cannot be otherwise."""
+    own = settings_of(call, settings).get(name)
+    return f"here it is always `{own}`" if own else "here it is never set"
 
 
 def _seconds(span: timedelta) -> str:

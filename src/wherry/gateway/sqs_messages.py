@@ -80,7 +80,7 @@ def receive_message(call: Call, given: Parameters) -> Parameters:
         settings.name,
         most or 1,
         visibility=None if visibility is None else timedelta(seconds=visibility),
-        wait=timedelta(seconds=wait or 0),
+        wait=settings.wait if wait is None else timedelta(seconds=wait),
         receiver=call.caller.run_id or "",
         wanted=call.request.body.is_client_there,
     )

@@ -19,7 +19,7 @@ def start_move(call: Call, given: Parameters) -> Parameters:
     """StartMessageMoveTask."""
     source = queue_of_arn(call, required(given, "SourceArn"))
     call.services.guard.is_owner(call.caller, f"move the messages of queue `{source.name}`")
-    if source.source is None:
+    if not call.services.queues.sources(source.name):
         raise QueueError("InvalidParameterValueException", "Source queue must be configured as a Dead Letter Queue.")
     arn = text(given, "DestinationArn")
     destination = queue_of_arn(call, arn).name if arn else None

@@ -1,4 +1,4 @@
-"""SQS: queues. They are declared in the job file, not made or changed by clients.
+"""SQS: queues. They are declared in the job file; clients make others only where it lets them.
 
 Source: Amazon SQS API Reference.
 """
@@ -13,7 +13,8 @@ from typing import Any
 from wherry.gateway.context import Call
 from wherry.gateway.errors import AwsError
 from wherry.gateway.sqs_common import Parameters, named, queue_of, required, text, texts, url_of, whole
-from wherry.gateway.sqs_declared import attributes_of, check_given, differing, remedy
+from wherry.gateway.sqs_created import settings_from
+from wherry.gateway.sqs_declared import attributes_of, check_given, differing, remedy, settings_of
 from wherry.local.clock import to_ms
 from wherry.local.queue_records import QueueError, ms_of
 
@@ -21,24 +22,25 @@ from wherry.local.queue_records import QueueError, ms_of
 _BETWEEN_PURGES = timedelta(seconds=60)
 _MOST_NAMES = 1000
 _HAS_URL = "`${queue.NAME.url}` in its `env` tells it where a queue is, and so does GetQueueUrl"
+_DECLARED = "queues are declared in the job file"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo")
 
 
 def create_queue(call: Call, given: Parameters) -> Parameters:
-    """CreateQueue: what is declared is there already; nothing else can be made."""
+    """CreateQueue: what is declared is there already; another one is made where the job file lets clients do that."""
     name = required(given, "QueueName")
     if not _NAME.fullmatch(name):
         raise QueueError(
             "InvalidParameterValueException",
             "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
         )
-    if name not in call.services.queues.names():
-        raise AwsError(
-            "AccessDeniedException", f"queues are declared in the job file: add `{name}: {{}}` to its `queues`", 403
-        )
-    call.services.guard.is_owner(call.caller, f"create queue `{name}`", f"it is there; {_HAS_URL}")
-    settings = call.services.queues.settings(name)
-    wanted = _given_attributes(given)
+    queues, wanted = call.services.queues, _given_attributes(given)
+    instead = f"it is there; {_HAS_URL}" if queues.declares(name) else f"{_DECLARED}: {_line(name)}"
+    call.services.guard.is_owner(call.caller, f"create queue `{name}`", instead)
+    if not queues.knows(name):
+        _may_create(call, name)
+        queues.created.add(settings_from(call, name, wanted))
+    settings = queues.settings(name)
     check_given(wanted, settings)
     other = differing(call, wanted, settings)
     if other:
@@ -48,6 +50,18 @@ def create_queue(call: Call, given: Parameters) -> Parameters:
             f"{remedy(call, other, settings)}",
         )
     return {"QueueUrl": url_of(call, name)}
+
+
+def delete_queue(call: Call, given: Parameters) -> Parameters:
+    """DeleteQueue: of one that a client has created."""
+    settings = queue_of(call, given)
+    call.services.guard.is_owner(call.caller, f"delete queue `{settings.name}`")
+    if call.services.queues.declares(settings.name):
+        what = f"`{settings.declared}` ({call.services.guard.place(f'queues.{settings.declared}')})"
+        letters = ", whose dead letters these are" if settings.source else ""
+        raise QueueError("UnsupportedOperation", f"{_DECLARED}: delete {what} from its `queues`{letters}")
+    call.services.queues.created.remove(settings.name)
+    return {}
 
 
 def get_queue_url(call: Call, given: Parameters) -> Parameters:
@@ -69,7 +83,7 @@ def list_source_queues(call: Call, given: Parameters) -> Parameters:
     """ListDeadLetterSourceQueues."""
     settings = queue_of(call, given)
     call.services.guard.is_owner(call.caller, f"list the queues whose dead letters `{settings.name}` has")
-    answer = _page(call, given, [settings.source] if settings.source else [], "queueUrls")
+    answer = _page(call, given, call.services.queues.sources(settings.name), "queueUrls")
     return {"queueUrls": [], **answer}
 
 
@@ -82,11 +96,16 @@ def get_queue_attributes(call: Call, given: Parameters) -> Parameters:
 
 
 def set_queue_attributes(call: Call, given: Parameters) -> Parameters:
-    """SetQueueAttributes: the job file says what a queue is like; saying the same again is no error."""
+    """SetQueueAttributes: what the job file says of a queue stays so; saying the same again is no error."""
     settings = queue_of(call, given)
     call.services.guard.is_owner(call.caller, f"change queue `{settings.name}`")
     wanted = _given_attributes(given)
     check_given(wanted, settings)
+    if not call.services.queues.declares(settings.name):
+        call.services.queues.created.change(
+            settings_from(call, settings.name, {**settings_of(call, settings), **wanted})
+        )
+        return {}
     other = differing(call, wanted, settings)
     if other:
         raise QueueError(
@@ -112,6 +131,23 @@ def list_queue_tags(call: Call, given: Parameters) -> Parameters:
     """ListQueueTags: none are kept."""
     call.services.guard.is_owner(call.caller, f"list the tags of queue `{queue_of(call, given).name}`")
     return {}
+
+
+def _may_create(call: Call, name: str) -> None:
+    """Raise AccessDenied unless the job file lets clients create queues."""
+    if call.services.queues.created.is_allowed:
+        return
+    place = call.services.guard.place
+    raise AwsError(
+        "AccessDeniedException",
+        f"{_DECLARED}: {_line(name)} ({place('queues')}), or let clients create others: add `create_queues: true` to "
+        f"`local` under its `environments` ({place('environments.local')})",
+        403,
+    )
+
+
+def _line(name: str) -> str:
+    return f"add `{name}: {{}}` to its `queues`"
 
 
 def _given_attributes(given: Parameters) -> dict[str, str]:

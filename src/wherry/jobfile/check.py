@@ -246,6 +246,8 @@ def _check_stacks(environments: Values, root: Spot) -> None:
 _BASE = "-base"
 #: Keys of environments on AWS that this machine has nothing of.
 _AWS_ONLY = ("capacity", "instances", "platform", "network", "registry", "bus", "buckets", "dashboard")
+#: Keys that AWS has nothing of.
+_LOCAL_ONLY = ("aws", "create_queues")
 
 
 def _check_environment(name: str, environment: Values, spot: Spot) -> None:
@@ -272,12 +274,13 @@ def _check_environment(name: str, environment: Values, spot: Spot) -> None:
 
 def _check_on_aws(name: str, environment: Values, spot: Spot) -> None:
     """Keys that mean nothing there, or nothing with what else is said."""
-    if "aws" in environment:
-        spot.problem(
-            spot.key("aws").place,
-            f"`aws` is a key of the environment `local` alone; `{name}` is on AWS",
-            "delete it, or move it to `environments: local:`",
-        )
+    for key in _LOCAL_ONLY:
+        if key in environment:
+            spot.problem(
+                spot.key(key).place,
+                f"`{key}` is a key of the environment `local` alone; `{name}` is on AWS",
+                "delete it, or move it to `environments: local:`",
+            )
     if "instances" in environment and environment.get("capacity") != "ec2":
         spot.problem(
             spot.key("instances").place,

@@ -205,6 +205,11 @@ ENVIRONMENT: Final = Record(
             kind=Choice(("inherit",)),
             about="`inherit`: jobs get the caller's own AWS configuration (`local` only)",
         ),
+        Key(
+            name="create_queues",
+            kind=Boolean(),
+            about="whether clients may create queues that are not declared (false; `local` only)",
+        ),
         Key(name="keep", kind=KEEP, about="how much history is kept; on AWS only `age` is possible, for the logs"),
     ),
     example="{region: eu-central-1}",

@@ -13,10 +13,10 @@ def left_behind(queues: Queues, jobfile: JobFile, before: JobFile | None = None)
     """What is to be said of messages that wait; `before`: the job file until now, None for one that was just begun."""
     for name, count in queues.all_waiting().items():
         said = "1 message waits" if count == 1 else f"{count} messages wait"
-        if name not in jobfile.queues:
+        if not queues.knows(name):
             yield WherryError(
-                f"{said} in queue `{name}`, which the job file does not declare any more: nobody can receive them",
-                hint=f"they stay; declare the queue again to go on with them, or to delete them: `{name}: {{}}`",
+                f"{said} in queue `{name}`, which the job file does not declare: nobody can receive them",
+                hint=f"they stay; declare the queue to go on with them, or to delete them: `{name}: {{}}`",
             )
         elif before is not None and before.taker(name) and not jobfile.taker(name):
             yield WherryError(

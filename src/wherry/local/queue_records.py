@@ -55,6 +55,8 @@ class Settings:
     delay: timedelta = timedelta(0)
     retention: timedelta = timedelta(days=4)
     content_deduplication: bool = False
+    #: How long a receive waits that does not say so itself.
+    wait: timedelta = timedelta(0)
     #: A message that was received so often goes to the dead letters; None: there are none.
     max_receives: int | None = None
     #: The name of its queue of dead letters.
@@ -73,8 +75,17 @@ class Settings:
         return self.source or self.name
 
     def dump(self) -> str:
-        """As the store keeps it, to tell a change."""
+        """As the store keeps it."""
         return json.dumps(asdict(self), default=lambda value: value.total_seconds(), separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """The queue that `dump` wrote."""
+        values = json.loads(text)
+        return cls(**values | {name: timedelta(seconds=values[name]) for name in _SPANS})
+
+
+_SPANS = ("visibility", "delay", "retention", "wait")
 
 
 def settings_of(queue: Queue) -> tuple[Settings, Settings]:

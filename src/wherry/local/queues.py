@@ -17,6 +17,7 @@ from functools import partial
 
 from wherry.errors import NotFound
 from wherry.local.clock import Clock, from_ms, to_ms
+from wherry.local.created import Created
 from wherry.local.database import Database, Row, Transaction, load_sql
 from wherry.local.drafts import bad_value, check_message
 from wherry.local.moves import BATCH, move_some
@@ -50,10 +51,16 @@ _TALLIES_KEPT = timedelta(hours=1)
 
 
 class Queues:
-    """The queues of a job file, and their dead letters."""
+    """The queues of a job file with their dead letters, and those that clients have created."""
 
     def __init__(
-        self, database: Database, queues: Mapping[str, Queue], clock: Clock, on_arrival: Callable[[str], object]
+        self,
+        database: Database,
+        queues: Mapping[str, Queue],
+        clock: Clock,
+        on_arrival: Callable[[str], object],
+        *,
+        lets_create: bool = False,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -61,15 +68,19 @@ class Queues:
         #: Told, after the commit, of each queue that has something to receive.
         self.on_arrival = on_arrival
         self.polls = Polls()
-        self.declare(queues)
+        self.created = Created(database, clock)
+        self.declare(queues, lets_create=lets_create)
 
-    def declare(self, queues: Mapping[str, Queue]) -> None:
-        """From now on these are the queues. Messages of others stay in the store, out of reach."""
+    def declare(self, queues: Mapping[str, Queue], *, lets_create: bool = False) -> None:
+        """From now on these are the queues, and with `lets_create` those that clients have created besides.
+
+        Messages of others stay in the store, out of reach.
+        """
         settings = {each.name: each for queue in queues.values() for each in settings_of(queue)}
         now_ms = to_ms(self._clock())
         with self._database.reading() as connection:
             rows = {name: connection.execute(SQL["queue"], {"name": name}).fetchone() for name in settings}
-        new = [each for name, each in settings.items() if rows[name] is None or rows[name]["settings"] != each.dump()]
+        new = [each for name, each in settings.items() if not _says(rows[name], each)]
 
         def work(transaction: Transaction) -> None:
             for each in new:
@@ -78,6 +89,7 @@ class Queues:
         if new:
             self._database.write(work)
         self._settings = settings
+        self.created.is_allowed = lets_create
         self.polls.wake_all()
 
     def now(self) -> datetime:
@@ -88,18 +100,26 @@ class Queues:
 
     def names(self) -> list[str]:
         """All queues that clients can name, each with its dead letters behind it."""
-        return list(self._settings)
+        return list(self._all())
+
+    def declares(self, queue: str) -> bool:
+        """True for the queues of the job file, and their dead letters."""
+        return queue in self._settings
 
     def knows(self, queue: str) -> bool:
-        """True for the queues that are declared now."""
-        return queue in self._settings
+        """True for the queues that are there now."""
+        return queue in self._settings or queue in self.created.beside(self._settings)
 
     def settings(self, queue: str) -> Settings:
         """How a queue behaves; raises NotFound."""
-        found = self._settings.get(queue)
+        found = self._settings.get(queue) or self._all().get(queue)
         if found is None:
-            raise NotFound(f"there is no queue `{queue}`", hint=did_you_mean(queue, self._settings))
+            raise NotFound(f"there is no queue `{queue}`", hint=did_you_mean(queue, self.names()))
         return found
+
+    def sources(self, letters: str) -> list[str]:
+        """The queues whose dead letters come here."""
+        return [name for name, each in self._all().items() if each.letters == letters]
 
     def row(self, queue: str) -> Row:
         """When the queue was made, changed and purged: `created_ms`, `modified_ms`, `purged_ms`."""
@@ -308,7 +328,7 @@ class Queues:
         """The clock was ahead, and is right again: what was sent meanwhile is as if it were sent now."""
         asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock())}
         if self._database.write(lambda transaction: transaction.execute(SQL["mend_clock"], asked).rowcount):
-            for queue in self._settings:
+            for queue in self.names():
                 self._arrived(queue, 1)
 
     def prune(self) -> int:
@@ -316,13 +336,16 @@ class Queues:
 
         What is in queues that are not declared any more goes when SQS would keep it no longer either.
         """
-        now_ms = to_ms(self._clock())
+        now_ms, every = to_ms(self._clock()), list(self._all().values())
 
         def work(transaction: Transaction) -> int:
             transaction.execute(SQL["forget_finished"], {"since_ms": now_ms - ms_of(_TALLIES_KEPT)})
-            forgotten = {"queues": json.dumps(self.names()), "sent_ms": now_ms - ms_of(LONGEST_RETENTION)}
+            forgotten = {
+                "queues": json.dumps([each.name for each in every]),
+                "sent_ms": now_ms - ms_of(LONGEST_RETENTION),
+            }
             gone = transaction.execute(SQL["prune_undeclared"], forgotten).rowcount
-            return gone + sum(prune(transaction, settings, now_ms) for settings in self._settings.values())
+            return gone + sum(prune(transaction, settings, now_ms) for settings in every)
 
         return self._database.write(work, durable=False)
 
@@ -371,6 +394,9 @@ class Queues:
         return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
 
     # --------------------------------------------------------------------------------------------- inside
+
+    def _all(self) -> dict[str, Settings]:
+        return {**self._settings, **self.created.beside(self._settings)}
 
     def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
         settings = self.settings(queue)
@@ -431,3 +457,8 @@ class Queues:
     def _seconds_to_due(self, queue: str) -> float | None:
         due_ms = self._next_due_ms(queue)
         return None if due_ms is None else (due_ms - to_ms(self._clock())) / 1000
+
+
+def _says(row: Row | None, settings: Settings) -> bool:
+    """True when the store has the queue as the job file says it."""
+    return row is not None and not row["by_client"] and row["settings"] == settings.dump()

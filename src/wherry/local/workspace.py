@@ -92,7 +92,8 @@ class Workspace:
 
     def use(self, jobfile: JobFile) -> None:
         """Go on with another version of the job file; raises WherryError, and changes nothing, without the store."""
-        self.queues.declare(jobfile.queues)  # writes, so it may fail: nobody must speak of a queue that is not there
+        # Writes, so it may fail: nobody must speak of a queue that is not there.
+        self.queues.declare(jobfile.queues, lets_create=jobfile.lets_create_queues)
         self.buckets.declare(bucket.local_name for bucket in jobfile.buckets.values())
         self.__dict__["jobfile"] = jobfile  # where `cached_property` keeps it
         self.intake.use(jobfile)
@@ -184,7 +185,8 @@ class Workspace:
         """The queues."""
         from wherry.local.queues import Queues
 
-        return Queues(self.database, self.jobfile.queues, self.clock, self._arrived)
+        jobfile = self.jobfile
+        return Queues(self.database, jobfile.queues, self.clock, self._arrived, lets_create=jobfile.lets_create_queues)
 
     @cached_property
     def event_files(self) -> EventFiles:

@@ -340,6 +340,8 @@ class Environment:
     dashboard: bool = False
     #: `inherit`: jobs get the caller's own AWS configuration instead of the gateway (local only).
     aws: str | None = None
+    #: Whether clients may create queues that the job file does not declare (local only).
+    create_queues: bool = False
     #: How much history is kept; of an environment on AWS only the age counts, for its logs.
     keep: Keep = Keep()
 
@@ -363,6 +365,12 @@ class JobFile:
         while path and path not in self.places:
             path = path.rpartition(".")[0]
         return self.places.get(path, Place(self.path, 1, 1))
+
+    @property
+    def lets_create_queues(self) -> bool:
+        """Whether clients may create queues here that it does not declare."""
+        local = self.environments.get("local")
+        return bool(local and local.create_queues)
 
     def job(self, name: str) -> Job:
         """The job of that name; raises NotFound with the nearest name."""

@@ -3,8 +3,27 @@ select * from queues where name = :name;
 
 -- name: declare
 insert into queues (name, created_ms, modified_ms, settings) values (:name, :now_ms, :now_ms, :settings)
-on conflict (name) do update set settings = excluded.settings,
+on conflict (name) do update set settings = excluded.settings, by_client = 0,
   modified_ms = iif(settings = excluded.settings, modified_ms, excluded.modified_ms);
+
+-- name: created
+select name, settings from queues where by_client = 1 order by name;
+
+-- name: create
+-- Of two clients at once the first one has made it.
+insert into queues (name, created_ms, modified_ms, settings, by_client)
+values (:name, :now_ms, :now_ms, :settings, 1)
+on conflict (name) do update set settings = excluded.settings, created_ms = excluded.created_ms,
+  modified_ms = excluded.modified_ms, purged_ms = null, by_client = 1 where by_client = 0;
+
+-- name: change
+update queues set settings = :settings, modified_ms = :now_ms where name = :name and by_client = 1;
+
+-- name: remove
+delete from queues where name = :name and by_client = 1;
+
+-- name: forget_queue
+delete from deduplications where queue = :name;
 
 -- name: add
 -- Not by name: this statement is executed more often than any other.

@@ -208,3 +208,7 @@ create trigger letter_gone after delete on messages when old.letter_of is not nu
 -- The workers of queues, of which a look is taken at each arrival.
 create index runs_workers on runs (cause)
 where status in ('queued', 'starting', 'running') and cause >= 'worker:' and cause < 'worker;'
+;
+-- name: created queues
+-- 1: made by a client and not declared, as long as the job file does not declare it.
+alter table queues add column by_client integer not null default 0
