@@ -141,7 +141,7 @@ REASONS = (
         rf"{_REFUSAL}|no basic auth|authorization token|no execution role",
         what="the registry does not let the task's execution role pull the image",
         remedy="`wherry deploy` gives it the permission for ECR; a repository of another account must allow this one, "
-        "and an image of another private registry must be copied to ECR",
+        "another private registry needs a login: `credentials` below `registry:`",
     ),
     _reason(
         rf"{_PULL}|dial tcp",

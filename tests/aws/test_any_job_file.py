@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.aws.lint import lint
@@ -28,10 +28,11 @@ sizes = st.sampled_from(
 durations = st.sampled_from(["1s", "90s", "2h", "1d", "250ms"])
 triggers = st.one_of(
     st.builds(
-        lambda schedule, zone, catch_up: {"schedule": schedule, "timezone": zone, "catch_up": catch_up},
-        st.sampled_from(["rate(1 minute)", "cron(0 5 ? * MON-FRI *)", "0 3 1 * *", "at(2030-01-01T00:00:00)"]),
+        lambda schedule, zone, catch_up, more: {"schedule": schedule, "timezone": zone, "catch_up": catch_up, **more},
+        st.sampled_from(["rate(2 minutes)", "cron(0 5 ? * MON-FRI *)", "0 3 1 * *", "at(2030-01-01T00:00:00)"]),
         st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
         st.sampled_from(["none", "latest", "all"]),
+        st.sampled_from([{}, {"window": "1m"}]),
     ),
     st.builds(
         lambda bucket, suffix: {"upload": {"bucket": bucket, "suffix": suffix}},
@@ -90,6 +91,7 @@ jobs = st.fixed_dictionaries(
         "timeout": durations,
         "overlap": st.sampled_from(["skip", "wait", "allow"]),
         "concurrency": st.integers(1, 5),
+        "own": st.booleans(),
         "helpers": st.dictionaries(names, st.fixed_dictionaries({"command": st.lists(plain, min_size=1)}), max_size=2),
     },
 )
@@ -122,8 +124,8 @@ def with_queues(document, queues, taker):
     document["queues"] = queues
     for job in document["jobs"].values():
         job["sends"] = sorted(queues)
-    if queues:
-        job = next(iter(document["jobs"].values()))
+    job = next((job for job in document["jobs"].values() if "task_definition" not in job), None)
+    if queues and job:
         job["on"] = [*job.get("on", []), {"queue": next(iter(queues)), **taker}]
         job["env"] = {**job.get("env", {}), "OUT": f"${{queue.{next(iter(queues))}.url}} $${{x}}"}
         for helper in job.get("helpers", {}).values():
@@ -136,6 +138,14 @@ def _possible(name, queue):
         return queue
     feed = {key: value for key, value in queue.get("from", {}).items() if key != "format"}
     return {**queue, "content_deduplication": True} | ({"from": feed} if feed else {})
+
+
+def finished(job, sizes):
+    """A job with a size, or of the task definition that such jobs share, without what its file says instead."""
+    plain = {key: value for key, value in job.items() if key != "own"}
+    if not job.get("own"):
+        return plain | sizes
+    return {key: plain[key] for key in plain if key not in ("image", "helpers")} | {"task_definition": "own.json"}
 
 
 def on_instances(environment, jobs):
@@ -152,7 +162,7 @@ files = st.builds(
     lambda app, jobs, sizes, environment: {
         "app": app,
         "buckets": {"data": {}, "theirs": {"existing": "acme-landing"}},
-        "jobs": {name: job | sizes for name, job in jobs.items()},
+        "jobs": {name: finished(job, sizes) for name, job in jobs.items()},
         "environments": {"prod": on_instances(environment, jobs)},
     },
     names,
@@ -166,12 +176,29 @@ files = st.builds(
 networks = st.sampled_from([None, GivenNetwork(vpc="vpc-0a1b2c3d", subnets=("subnet-0a1b2c3d", "subnet-0a1b2c3e"))])
 
 
+def own_definition(region):
+    """A task definition of the user's own: several jobs may share its family and its log group."""
+    options = {"awslogs-group": "/ecs/own", "awslogs-region": region, "awslogs-stream-prefix": "ecs"}
+    container = {"name": "own", "image": "busybox:1", "logConfiguration": {"logDriver": "awslogs", "options": options}}
+    return {"family": "own", "cpu": "256", "memory": "512", "containerDefinitions": [container]}
+
+
+SHARED = {
+    "app": "x",
+    "jobs": {"a": {"task_definition": "own.json"}, "b": {"task_definition": "own.json", "secrets": {"S": "s"}}},
+    "environments": {"prod": {"region": "us-east-1"}},
+}
+
+
+@example(document=SHARED, network=None)
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(document=files, network=networks)
 def test_it_compiles_to_what_cfn_lint_accepts(document, network):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wherry.yaml"
         path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        own = own_definition(document["environments"]["prod"]["region"])
+        (Path(folder) / "own.json").write_text(json.dumps(own), encoding="utf-8")
         made = []
         for _ in range(2):
             read = jobfile.load(str(path))

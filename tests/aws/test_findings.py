@@ -190,3 +190,11 @@ def test_more_graphs_than_a_page_has_are_refused():
     with pytest.raises(Unsupported, match=r"a dashboard of CloudWatch has 2,500 graphs at most"):
         refuse_unsupported(jobfile, jobfile.environments["prod"])
     refuse_unsupported(jobfile, replace(jobfile.environments["prod"], dashboard=False))
+
+
+@pytest.mark.parametrize(
+    ("window", "latest"), [({}, "2026-03-01T12:05:00.000Z"), ({"window": 900_000}, "2026-03-01T12:20:00.000Z")]
+)
+def test_a_firing_may_come_as_late_as_its_window_says(window, latest):
+    given = {"at": "2026-03-01T12:00:00Z", **window}
+    assert evaluate("{% $fromMillis(" + findings.LATEST + ") %}", states={"input": given}) == latest

@@ -121,7 +121,7 @@ def is_complete(aws, project, text, account) -> None:
         assert waiting == []
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_every_call(place, standin, monkeypatch):
     project, _account = place
     first = calls_of(bring, project, FIRST)

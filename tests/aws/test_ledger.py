@@ -57,6 +57,13 @@ def test_a_schedule_that_is_disabled_or_not_deployed_is_not_expected_to_fire():
     assert ledger.expected("nightly", trigger, None, since=NOW - DAY, now=NOW) == []
 
 
+def test_a_firing_is_not_missed_before_its_window_is_over():
+    trigger = ScheduleTrigger(expression="cron(0/15 * * * ? *)", window=timedelta(minutes=30))
+    due = ledger.expected("nightly", trigger, OLD, since=NOW - DAY, now=NOW)
+    assert due[-1].at <= NOW - lifecycle.START_GRACE - timedelta(minutes=30)
+    assert len(due) == 93
+
+
 def test_a_rate_wants_a_run_in_each_interval():
     trigger = ScheduleTrigger(expression="rate(1 hour)")
     made = NOW - timedelta(hours=3, minutes=30)

@@ -232,4 +232,4 @@ def test_at_the_end_it_says_which_messages_are_lost_and_leaves_nothing(cloud):
     )
     assert "not deployed" in cloud.wherry("status", "--env", "prod").stdout
     left = cloud.leftovers()
-    assert [each for each in left if not each.startswith("s3 ")] == []
+    assert [each for each in left if not each.startswith(("s3 ", "secretsmanager "))] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BUSYBOX, PYTHON, wait_for
+from wherry.executors import images
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
 
@@ -161,6 +162,15 @@ def test_an_image_brings_its_own_command(project):
     assert "`--executor docker`" in project.wherry("run", "job", code=2).stderr
 
 
+def test_text_for_the_shell_is_no_argument_of_the_images_program_and_a_list_is(project):
+    """As on ECS, also where the list is a shell's."""
+    project.file("image/Dockerfile", f'FROM {BUSYBOX}\nENTRYPOINT ["echo", "own"]\n')
+    project.jobfile(job("build: image\ncommand: echo $((1 + 1))"))
+    assert project.wherry("run", "job", *DOCKER).stdout == "2\n"
+    project.jobfile(job("build: image\ncommand: [/bin/sh, -c, echo $((1 + 1))]"))
+    assert project.wherry("run", "job", *DOCKER).stdout == "own /bin/sh -c echo $((1 + 1))\n"
+
+
 def test_sources_become_an_image_once(project):
     project.file("Dockerfile", f"FROM {BUSYBOX}\nWORKDIR /work\nCOPY . .\n")
     project.file("data.txt", "first\n")
@@ -169,9 +179,10 @@ def test_sources_become_an_image_once(project):
     assert first.startswith("first\n/work\n")
     assert ".wherry" not in first.splitlines()
     (project.folder / "data.txt").touch()
-    before = docker("images", "--quiet", "wherry-build")
+    tagged = ("inspect", "--format", "{{.Id}} {{.Metadata.LastTagTime}}", images.tag_of(str(project.folder)))
+    before = docker(*tagged)
     project.wherry("run", "job", *DOCKER)
-    assert docker("images", "--quiet", "wherry-build") == before
+    assert docker(*tagged) == before
     project.file("data.txt", "second\n")
     assert project.wherry("run", "job", *DOCKER).stdout.startswith("second\n")
 

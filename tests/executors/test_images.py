@@ -1,15 +1,17 @@
 """What an image is made of, and images in a real registry."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import textwrap
 
 import pytest
 
 from tests.conftest import BUSYBOX, wait_for
 from wherry.errors import UserError
-from wherry.executors import context, images
+from wherry.executors import context, images, logins, references
 from wherry.executors.recipe import recipe
 
 
@@ -66,6 +68,27 @@ def test_the_sum_is_of_what_an_image_becomes(tmp_path):
     assert images.fingerprint(str(other)) != first
 
 
+def test_what_changes_without_the_program_makes_no_other_image(tmp_path):
+    write(tmp_path, {"Dockerfile": "FROM x\nCOPY . .\n", "src/a.py": "1"})
+    first = images.fingerprint(str(tmp_path))
+    write(tmp_path, {".git/index": "1", "wherry.yaml": "app: x", "src/__pycache__/a.pyc": "1"})
+    assert images.fingerprint(str(tmp_path)) == first
+    for wanted in ({".dockerignore": "!.git"}, {"Dockerfile": "FROM x\nCOPY .git wherry.yaml ./\n"}):
+        write(tmp_path, wanted)
+        second = images.fingerprint(str(tmp_path))
+        write(tmp_path, {".git/index": next(iter(wanted))})
+        assert images.fingerprint(str(tmp_path)) != second
+        (tmp_path / ".dockerignore").unlink(missing_ok=True)
+
+
+def test_it_is_built_where_it_is_needed_whatever_builder_the_person_uses(tmp_path, monkeypatch):
+    write(tmp_path, {"docker": '#!/bin/sh\necho "$BUILDX_BUILDER $BUILDX_NO_DEFAULT_ATTESTATIONS"\n'})
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("BUILDX_BUILDER", "remote")
+    assert images.docker("build", "-") == (0, b"default 1\n")
+
+
 def test_a_dockerfile_is_made_up_for_python(tmp_path):
     with pytest.raises(UserError, match="neither a Dockerfile"):
         recipe(str(tmp_path))
@@ -80,7 +103,8 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
     assert lines[-2] == "RUN pip install --no-cache-dir --no-deps ."
     assert ".env" in recipe(str(tmp_path)).ignore
     write(tmp_path, {".dockerignore": "data\n"})
-    assert recipe(str(tmp_path)).ignore == ("data",)
+    assert recipe(str(tmp_path)).ignore[-1:] == ("data",)
+    assert ".env" not in recipe(str(tmp_path)).ignore
 
 
 @pytest.mark.parametrize(
@@ -89,6 +113,7 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
         ("python", "https://index.docker.io/v1/", "python"),
         ("python:3.11", "https://index.docker.io/v1/", "python"),
         ("acme/job:1", "https://index.docker.io/v1/", "acme/job"),
+        ("docker.io/acme/job:1", "https://index.docker.io/v1/", "docker.io/acme/job"),
         ("localhost:5000/job", "localhost:5000", "localhost:5000/job"),
         (
             "1.dkr.ecr.eu-central-1.amazonaws.com/a/b:2",
@@ -98,15 +123,31 @@ def test_a_dockerfile_is_made_up_for_python(tmp_path):
     ],
 )
 def test_references(reference, registry, repository):
-    assert images._registry_of(reference) == registry
-    assert images._repository_of(reference) == repository
+    assert references.registry_of(reference) == registry
+    assert references.repository_of(reference) == repository
+
+
+@pytest.mark.parametrize("where", ["credsStore", "credHelpers"])
+def test_a_login_that_a_credential_helper_keeps(tmp_path, monkeypatch, where):
+    helper = """        #!/bin/sh
+        read -r server
+        [ "$1 $server" = "get https://index.docker.io/v1/" ] && echo '{"Username": "me", "Secret": "'"$server"'"}' && exit
+        echo "credentials not found in native keychain"; exit 1
+    """
+    config = {"auths": {"ghcr.io": {}}, where: "vault" if where == "credsStore" else {references.HUB: "vault"}}
+    write(tmp_path, {"docker-credential-vault": textwrap.dedent(helper), "config.json": json.dumps(config)})
+    (tmp_path / "docker-credential-vault").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert logins.stored("docker.io/acme/job:1") == logins.Credentials(username="me", password=references.HUB)
+    assert logins.stored("ghcr.io/acme/job:1") is None
 
 
 # --------------------------------------------------------------------------------------------- with a real registry
 
 #: bcrypt of that password
 HASHED = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
-PAIR = images.Credentials(username="me", password="secret")
+PAIR = logins.Credentials(username="me", password="secret")
 
 
 @pytest.fixture(params=[None, PAIR], ids=["open", "with a login"])
@@ -167,8 +208,19 @@ def test_an_image_on_its_way_through_a_registry(registry, tmp_path):
         assert run == (tmp_path / "source/x").read_text()
     else:
         with pytest.raises(images.ImageFailed):
-            images.remote_digest(reference, images.Credentials(username="me", password="wrong"))
+            images.remote_digest(reference, logins.Credentials(username="me", password="wrong"))
     docker("rmi", "--force", f"{repository}@{digest}") if credentials is None else None
+
+
+def test_sources_that_change_nothing_in_the_image_make_no_other(docker_engine, tmp_path):
+    write(tmp_path, {"Dockerfile": f"FROM {BUSYBOX}\nCOPY data /data\n", "data": os.urandom(8).hex()})
+    tags = []
+    for text in ("one", "other"):
+        write(tmp_path, {"README.md": text})
+        tags.append(images.build(str(tmp_path), images.NATIVE))
+    assert tags[0] != tags[1]
+    assert docker("inspect", "-f", "{{.Id}}", tags[0]) == docker("inspect", "-f", "{{.Id}}", tags[1])
+    docker("rmi", *tags)
 
 
 def test_a_registry_that_is_not_there(docker_engine):

@@ -151,6 +151,8 @@ def _beside(job: Job, trigger: ScheduleTrigger, names: Names, job_id: str) -> di
     parsed = schedule.parse(trigger.expression)
     if isinstance(parsed, schedule.Rate):
         given["period"] = int(parsed.interval.total_seconds())
+    if trigger.window:
+        given["window"] = int(trigger.window.total_seconds() * 1000)
     logical_id = triggers.logical_id(job_id, trigger, "Watch")
     about = f"job {job.name}: whether {trigger.expression} ({trigger.timezone}) has begun"
     made = _schedule(names.rule(logical_id), about, parsed.to_eventbridge(), trigger.timezone, given)

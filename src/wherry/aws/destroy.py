@@ -58,7 +58,7 @@ def look(site: Site) -> Remains:
     state, base_state = site.main.own(), site.base.own()
     template = site.main.template() or {}
     base = site.base.template() or {}
-    secrets = found.secret_names(site.jobfile)
+    secrets = found.secret_names(site.jobfile, site.environment)
     arns = found.at_once(lambda name: found.secret_arn(site.aws, name), secrets)
     return Remains(
         state=state,

@@ -42,10 +42,12 @@ def run_of_firing(wanted: str) -> str:
     return f"({_GIVEN} {wanted})"
 
 
+#: When a firing must have a run at the latest; `window` is what its schedule may take beyond its time.
+LATEST = f"$toMillis($states.input.at) + {START_GRACE} + ($exists($states.input.window) ? $states.input.window : 0)"
 #: Whether there is a run of a trigger (its id has that length) since the interval before began.
 LATELY = f"""(
   $since := $toMillis($states.input.at) - $states.input.period * 1000 - {_LATE};
-  $until := $toMillis($states.input.at) + {START_GRACE};
+  $until := {LATEST};
   $runs := $filter($states.result.Executions, function($run) {{(
     $began := $toMillis($run.StartDate);
     $length($run.Name) = {RUN_ID_LENGTH} and $began >= $since and $began <= $until

@@ -25,20 +25,21 @@ def at_once(ask: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
         return list(pool.map(ask, items))
 
 
-def secret_names(jobfile: JobFile) -> list[str]:
-    """The secrets that the jobs of a file need."""
-    return sorted({name for job in jobfile.jobs.values() for name in job.secrets.values()})
+def secret_names(jobfile: JobFile, environment: Environment) -> list[str]:
+    """The secrets that the jobs of a file need in an environment, and the one that its registry asks for."""
+    needed = {name for job in jobfile.jobs.values() for name in job.secrets.values()}
+    return sorted(needed | ({environment.registry_secret} if environment.registry_secret else set()))
 
 
-def secrets_of(aws: Aws, jobfile: JobFile, environment: str) -> Mapping[str, str]:
+def secrets_of(aws: Aws, jobfile: JobFile, environment: Environment) -> Mapping[str, str]:
     """Secret -> its ARN; raises NotFound naming all that are missing."""
-    names = secret_names(jobfile)
+    names = secret_names(jobfile, environment)
     found = dict(zip(names, at_once(lambda name: secret_arn(aws, name), names), strict=True))
     missing = [name for name, arn in found.items() if arn is None]
     if missing:
-        commands = ", ".join(f"`wherry secrets set {name} --env {environment}`" for name in missing)
+        commands = ", ".join(f"`wherry secrets set {name} --env {environment.name}`" for name in missing)
         listed = ", ".join(f"`{name}`" for name in missing)
-        raise NotFound(f"secrets are missing in environment `{environment}`: {listed}", hint=commands)
+        raise NotFound(f"secrets are missing in environment `{environment.name}`: {listed}", hint=commands)
     return {name: arn for name, arn in found.items() if arn}
 
 

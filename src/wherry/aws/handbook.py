@@ -25,7 +25,7 @@ def handbook(jobfile: JobFile, environment: Environment, made: Ejected, sources:
     names = names_of_environment(jobfile, environment)
     parts = [
         _head(names, jobfile, environment),
-        _secrets(jobfile),
+        _secrets(jobfile, environment),
         _base(names),
         *(_image(names, environment, parameter, jobfile.jobs[job], sources) for job, parameter in made.images.items()),
         _buckets(jobfile),
@@ -82,8 +82,8 @@ def _function(names: Names, job: Job) -> str:
     return f"`{names.function(job.name)}`" if is_invoked else ""
 
 
-def _secrets(jobfile: JobFile) -> str:
-    wanted = found.secret_names(jobfile)
+def _secrets(jobfile: JobFile, environment: Environment) -> str:
+    wanted = found.secret_names(jobfile, environment)
     if not wanted:
         return ""
     lines = "\n".join(
@@ -122,7 +122,7 @@ work={names.work_bucket}
 
 def _image(names: Names, environment: Environment, parameter: str, job: Job, sources: Mapping[str, str]) -> str:
     if environment.registry:
-        repository = f"repository={environment.registry}/{names.repository(job.name)}"
+        repository = f"repository={names.repository_in(environment.registry, job.name)}"
     else:
         repository = (
             f"repository=$(aws ecr describe-repositories --repository-names {names.repository(job.name)} \\\n"
@@ -357,7 +357,8 @@ def _destroy(names: Names, jobfile: JobFile, environment: Environment) -> str:
     machines = " ".join(names.machine(job) for job in jobfile.jobs)
     own = [names.bucket(each, environment) for each in jobfile.buckets.values() if each.existing is None]
     stays = [f'aws s3 rb --force "s3://{bucket}"' for bucket in own]
-    stays += [f"aws secretsmanager delete-secret --secret-id {name}" for name in found.secret_names(jobfile)]
+    secrets = found.secret_names(jobfile, environment)
+    stays += [f"aws secretsmanager delete-secret --secret-id {name}" for name in secrets]
     listed = "\n".join(f"    {line}" for line in stays)
     rest = f"\nWhat holds data stays. To remove that, too:\n\n{listed}\n" if stays else ""
     return f"""\

@@ -16,7 +16,9 @@ from wherry.model import Environment, Job, JobFile
 _ECR = "arn:${{AWS::Partition}}:ecr:{region}:{account}:repository/{name}"
 
 
-def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | None) -> list[policy.Statement]:
+def execution(
+    definition: Mapping[str, Any], environment: Environment, given: Given, job: Job, own: str | None
+) -> list[policy.Statement]:
     """What ECS needs to start a task: to write its logs, to pull its images, to read its secrets.
 
     `own` is the name of the repository that the job's image is pushed to, None when it is not in ECR.
@@ -35,11 +37,22 @@ def execution(definition: Mapping[str, Any], given: Given, job: Job, own: str | 
     pulled = repositories(definition["ContainerDefinitions"]) | ({own_repository(own)} if own is not None else set())
     if pulled:
         statements += policy.pull([sub(each) for each in sorted(pulled)])
-    if job.secrets:
-        secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(set(job.secrets.values()))]
+    ours = _secrets(definition, environment, job)
+    if ours:
+        secrets = [policy.secret_arn(name, given.secrets.get(name)) for name in sorted(ours)]
         statements.append(policy.allow(["secretsmanager:GetSecretValue"], secrets))
-    statements += [policy.allow([action], found) for action, found in _brought(definition, given, job) if found]
+    known = frozenset(given.secrets.get(name) for name in ours)
+    statements += [policy.allow([action], found) for action, found in _brought(definition, known) if found]
     return statements
+
+
+def _secrets(definition: Mapping[str, Any], environment: Environment, job: Job) -> set[str]:
+    """The secrets that wherry itself has put into a task definition."""
+    found = set(job.secrets.values())
+    if environment.registry_secret and job.task_definition is None:
+        pulls = any("RepositoryCredentials" in each for each in definition["ContainerDefinitions"])
+        found |= {environment.registry_secret} if pulls else set()
+    return found
 
 
 def repositories(containers: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -52,13 +65,15 @@ def own_repository(name: str) -> str:
     return _ECR.format(region="${AWS::Region}", account="${AWS::AccountId}", name=name)
 
 
-def _brought(definition: Mapping[str, Any], given: Given, job: Job) -> Iterator[tuple[str, list[Any]]]:
-    """What a user's own task definition names: secrets, parameters, credentials of registries, files of variables."""
-    ours = {given.secrets.get(name) for name in job.secrets.values()}
+def _brought(definition: Mapping[str, Any], known: frozenset[str | None]) -> Iterator[tuple[str, list[Any]]]:
+    """What a user's own task definition names: secrets, parameters, credentials of registries, files of variables.
+
+    `known` are ARNs of secrets that wherry has put into it.
+    """
     containers = definition["ContainerDefinitions"]
     named = [str(each["ValueFrom"]) for one in containers for each in one.get("Secrets", ()) if _is_text(each)]
     named += [str(one["RepositoryCredentials"]["CredentialsParameter"]) for one in containers if _has_credentials(one)]
-    wanted = sorted({name for name in named if name not in ours})
+    wanted = sorted({name for name in named if name not in known})
     yield "secretsmanager:GetSecretValue", [_secret(name) for name in wanted if ":secretsmanager:" in name]
     parameters = [name for name in wanted if ":secretsmanager:" not in name]
     found = [each if each.startswith("arn:") else arn("ssm", f"parameter/{each.lstrip('/')}") for each in parameters]
@@ -73,7 +88,7 @@ def _is_text(secret: Mapping[str, Any]) -> bool:
 
 
 def _has_credentials(container: Mapping[str, Any]) -> bool:
-    return "CredentialsParameter" in container.get("RepositoryCredentials", {})
+    return isinstance(container.get("RepositoryCredentials", {}).get("CredentialsParameter"), str)
 
 
 def _secret(written: str) -> str:
@@ -96,11 +111,11 @@ def repository_arn(image: Any) -> str | None:
 
 def task(jobfile: JobFile, environment: Environment, given: Given, job: Job, names: Names) -> list[policy.Statement]:
     """What the code may do: what the job file says, and to read the events that came through the work bucket."""
-    statements = []
-    for bucket in job.reads:
-        statements += policy.reads(names.bucket_sub(jobfile.buckets[bucket], environment))
-    for bucket in job.writes:
-        statements += policy.writes(names.bucket_sub(jobfile.buckets[bucket], environment))
+    read, written = (
+        [names.bucket_sub(jobfile.buckets[bucket], environment) for bucket in dict.fromkeys(named)]
+        for named in (job.reads, job.writes)
+    )
+    statements = policy.joined(policy.reads(read) + policy.writes(written))
     if job.secrets:
         statements += policy.asks_for({name: given.secrets.get(name) for name in job.secrets.values()})
     if job.emits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,13 +42,13 @@ def job_resources(
     own = owntask.load(jobfile, job) if job.task_definition else None
     make = owntask.task_definition if own else tasks.task_definition
     definition = make(jobfile, environment, given, job, known)
-    logs = _logs(environment, given, job, job_id, names, own)
+    logs = _logs(jobfile, environment, given, job, job_id, names, own)
     resources = dict(logs)
     pushed = tasks.builds_image(job) and environment.registry is None
     repository = names.repository(job.name) if pushed else None
     roles: list[Any] = []
     for key, suffix, statements in (
-        ("ExecutionRoleArn", "ExecutionRole", jobroles.execution(definition, given, job, repository)),
+        ("ExecutionRoleArn", "ExecutionRole", jobroles.execution(definition, environment, given, job, repository)),
         ("TaskRoleArn", "TaskRole", jobroles.task(jobfile, environment, given, job, names)),
     ):
         if key not in definition:
@@ -122,17 +123,34 @@ def _days(environment: Environment) -> int:
 
 
 def _logs(
-    environment: Environment, given: Given, job: Job, job_id: str, names: Names, own: Mapping[str, Any] | None
+    jobfile: JobFile,
+    environment: Environment,
+    given: Given,
+    job: Job,
+    job_id: str,
+    names: Names,
+    own: Mapping[str, Any] | None,
 ) -> dict[str, Resource]:
-    groups = [names.log_group(job.name)] if own is None else owntask.log_groups(own)
+    """The log groups of a job, by their logical ids.
+
+    Several jobs may write to one group of a user's own: it goes by its name, so that a template has it once, and keeps
+    it whichever of them comes first or goes.
+    """
+    if own is None:
+        return {f"{job_id}Logs": _log_group(f"job {job.name}: its logs", names.log_group(job.name), environment)}
+    theirs = {names.log_group(each.name) for each in jobfile.jobs.values() if each.task_definition is None}
     return {
-        f"{job_id}Logs{number or ''}": resource(
-            f"job {job.name}: its logs",
-            "AWS::Logs::LogGroup",
-            {"LogGroupName": group, "RetentionInDays": _days(environment)},
-            DeletionPolicy="Delete",
-            UpdateReplacePolicy="Delete",
-        )
-        for number, group in enumerate(groups)
-        if group not in given.log_groups
+        f"Logs{hashlib.sha256(group.encode()).hexdigest()[:8]}": _log_group(f"the logs in {group}", group, environment)
+        for group in owntask.log_groups(own)
+        if group not in given.log_groups | theirs
     }
+
+
+def _log_group(about: str, name: str, environment: Environment) -> Resource:
+    return resource(
+        about,
+        "AWS::Logs::LogGroup",
+        {"LogGroupName": name, "RetentionInDays": _days(environment)},
+        DeletionPolicy="Delete",
+        UpdateReplacePolicy="Delete",
+    )

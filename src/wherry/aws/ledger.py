@@ -101,7 +101,7 @@ def expected(
     made, changed = (deployed[key].astimezone(UTC) for key in ("CreationDate", "LastModificationDate"))
     parsed = schedule.parse(trigger.expression)
     firings = parsed.firings(max(since, changed), timezone=trigger.timezone, anchor=made)
-    latest = now - lifecycle.START_GRACE
+    latest = now - lifecycle.START_GRACE - trigger.window
     due = takewhile(lambda firing: firing.at <= latest, firings)
     more = {"otherwise": deployed["Reason"]} if "Reason" in deployed else {}
     return [Firing(job=job, label=trigger.label, at=firing.at, **more) for firing in due]

@@ -80,7 +80,8 @@ class LostMail:
 
         Each queue is looked through once, and none after the last run was found: the letters of a run are in one queue.
         """
-        missing = set(run_ids)
+        wanted = frozenset(run_ids)
+        missing = set(wanted)
         for queue, job in self._queues(None):
             if not missing:
                 return
@@ -90,7 +91,7 @@ class LostMail:
                     found = [
                         each
                         for each in received.all()
-                        if each["MessageId"] not in seen and records.known_of(job, queue.name, each).run_id in run_ids
+                        if each["MessageId"] not in seen and records.known_of(job, queue.name, each).run_id in wanted
                     ]
                     yield queue, job, received, found
                     seen |= {each["MessageId"] for each in found}

@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from wherry.executors.references import HUB, registry_of
 from wherry.model import Bucket, Bus, Environment, JobFile
 
 #: The executions of a run's further rounds: its id, and their number. No id of ours has hyphens.
@@ -130,6 +131,11 @@ class Names:
     def repository(self, job: str) -> str:
         """The ECR repository of a job's image."""
         return "/".join(_not_ending_in_hyphens(part) for part in (self.stem, job))
+
+    def repository_in(self, registry: str, job: str) -> str:
+        """What the image of a job is called in a registry of the user's; Docker Hub knows no levels in an account."""
+        name = self.repository(job)
+        return f"{registry}/{name.replace('/', '-') if registry_of(f'{registry}/x') == HUB else name}"
 
     @property
     def dead_letters(self) -> str:

@@ -97,6 +97,17 @@ def log_groups(definition: Mapping[str, Any]) -> list[str]:
     return sorted({str(group) for group in groups if group})
 
 
+def log_regions(definition: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The CloudWatch log groups that the file names, each with the region that it names for it."""
+    options = [
+        (each.get("logConfiguration") or {}).get("options", {})
+        for each in definition.get("containerDefinitions", ())
+        if (each.get("logConfiguration") or {}).get("logDriver") == "awslogs"
+    ]
+    written = [each for each in options if "awslogs-region" in each]
+    return sorted({(str(each.get("awslogs-group", "")), str(each["awslogs-region"])) for each in written})
+
+
 def _complete(main: dict[str, Any], job: Job, given: Given, named: Mapping[str, str]) -> None:
     """The main container with the job's variables and secrets; the job file's own word wins."""
     own = {each["Name"]: each["Value"] for each in main.get("Environment", ())}

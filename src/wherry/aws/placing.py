@@ -30,9 +30,7 @@ def of_instances(environment: Environment, instance: Instance | None) -> Iterato
 def of_size(jobfile: JobFile, environment: Environment, job: Job, instance: Instance | None = None) -> Iterator[Found]:
     """A size that there is no task of, or that no instance has room for."""
     if not capacity.on_instances(environment):
-        if job.task_definition is None and sizes.size_of(job) is None:
-            said = f"job `{job.name}`: Fargate has no task of this size"
-            yield f"jobs.{job.name}.{_key(job)}", said, f"the nearest size is `{sizes.nearest(job)}`"
+        yield from _on_fargate(jobfile, job)
         return
     own = job.task_definition is not None
     size = owntask.size_of(owntask.load(jobfile, job)) if own else sizes.on_instances(job)
@@ -44,6 +42,25 @@ def of_size(jobfile: JobFile, environment: Environment, job: Job, instance: Inst
     if found is not None and (size.cpu > found.room.cpu or size.memory > found.room.memory):
         said = f"job `{job.name}`: its task (`{size}`) does not fit on an instance of type {found.type}"
         yield place, said, f"there is room for `{found.room}`; a larger type goes under `instances: {{type: ...}}`"
+
+
+def _on_fargate(jobfile: JobFile, job: Job) -> Iterator[Found]:
+    if job.task_definition is None:
+        if sizes.size_of(job) is None:
+            said = f"job `{job.name}`: Fargate has no task of this size"
+            yield f"jobs.{job.name}.{_key(job)}", said, f"the nearest size is `{sizes.nearest(job)}`"
+        return
+    definition = owntask.load(jobfile, job)
+    path, cpu, memory = f"jobs.{job.name}.task_definition", definition.get("cpu"), definition.get("memory")
+    if not (cpu and memory):
+        said = f"job `{job.name}`: a task on Fargate needs a size, and its task definition has none of its own"
+        yield path, said, f'write `"cpu": "256", "memory": "512"` into `{job.task_definition}`, beside the containers'
+        return
+    size = owntask.size_of(definition)
+    if size.memory not in sizes.FARGATE.get(size.cpu, ()):
+        near = sizes.at_least(size)
+        said = f"job `{job.name}`: Fargate has no task of the size in its task definition (`{size}`)"
+        yield path, said, f'the nearest is `"cpu": "{near.cpu}", "memory": "{near.memory}"`'
 
 
 def of_network(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:

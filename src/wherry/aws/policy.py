@@ -6,10 +6,14 @@ Sources are the IAM pages of each service's guide: ECS "Task execution IAM role"
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Statement = dict[str, Any]
+#: So long all policies within a role may be together (IAM and STS quotas).
+MOST_CHARACTERS = 10_240
 
 
 def sub(text: str) -> Any:
@@ -53,26 +57,65 @@ def role(
     }
 
 
-def reads(bucket: str, objects: str = "*") -> list[Statement]:
+def reads(buckets: Sequence[str], objects: str = "*") -> list[Statement]:
     """What `reads:` grants: objects, and the list of them (without which a missing key looks forbidden).
 
     Clients that copy ask for tags as well, and some for the bucket's region; `objects` is a pattern of keys.
     """
-    at = f"arn:${{AWS::Partition}}:s3:::{bucket}"
+    if not buckets:
+        return []
     return [
-        allow(["s3:GetObject", "s3:GetObjectAttributes", "s3:GetObjectTagging"], sub(f"{at}/{objects}")),
-        allow(["s3:GetBucketLocation", "s3:ListBucket"], sub(at)),
+        allow(["s3:GetObject", "s3:GetObjectAttributes", "s3:GetObjectTagging"], _in_s3(buckets, f"/{objects}")),
+        allow(["s3:GetBucketLocation", "s3:ListBucket"], _in_s3(buckets, "")),
     ]
 
 
-def writes(bucket: str) -> list[Statement]:
+def writes(buckets: Sequence[str]) -> list[Statement]:
     """What `writes:` grants: objects, and what becomes of uploads in parts, those that were given up included."""
-    at = f"arn:${{AWS::Partition}}:s3:::{bucket}"
+    if not buckets:
+        return []
     parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     return [
-        allow(["s3:PutObject", "s3:DeleteObject", *parts], sub(f"{at}/*")),
-        allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], sub(at)),
+        allow(["s3:PutObject", "s3:DeleteObject", *parts], _in_s3(buckets, "/*")),
+        allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], _in_s3(buckets, "")),
     ]
+
+
+def joined(statements: Iterable[Statement]) -> list[Statement]:
+    """The same permissions with the actions for the same resources in one statement; none has a condition."""
+    found: list[Statement] = []
+    for each in statements:
+        same = next((one for one in found if one["Resource"] == each["Resource"]), None)
+        if same is None:
+            found.append(each)
+        else:
+            same["Action"] = list(dict.fromkeys([*same["Action"], *each["Action"]]))
+    return found
+
+
+def _in_s3(buckets: Sequence[str], end: str) -> Any:
+    """The ARNs of buckets: one statement for all, because each would say its actions again (`MOST_CHARACTERS`)."""
+    found = [sub(f"arn:${{AWS::Partition}}:s3:::{bucket}{end}") for bucket in buckets]
+    return found if len(found) > 1 else found[0]
+
+
+def length(statements: Sequence[Statement], region: str) -> int:
+    """The characters of a role's policy as IAM counts them: without white space, names of the account filled in."""
+    partition = "aws-us-gov" if region.startswith("us-gov-") else "aws-cn" if region.startswith("cn-") else "aws"
+    filled = {"Partition": partition, "Region": region, "AccountId": "0" * 12}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [_filled(each, filled) for each in statements]})
+    return len("".join(text.split()))
+
+
+def _filled(node: Any, values: Mapping[str, str]) -> Any:
+    match node:
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{AWS::(\w+)\}", lambda found: values[found[1]], text)
+        case dict():
+            return {key: _filled(value, values) for key, value in node.items()}
+        case list():
+            return [_filled(each, values) for each in node]
+    return node
 
 
 def emits(bus: str) -> list[Statement]:

@@ -78,6 +78,7 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
     own = [owntask.load(place.jobfile, job) for job in place.jobfile.jobs.values() if job.task_definition]
     families = sorted({str(each["family"]) for each in own if each.get("family")})
     groups = sorted({group for each in own for group in owntask.log_groups(each)})
+    secrets = secret_names(place.jobfile, place.environment)
     rules = [f"rule/{prefix}*", f"rule/{bus}/{prefix}*", f"event-bus/{bus}", f"event-bus/{stem}*"]
     tails: dict[str, list[str]] = {
         "application-autoscaling": ["scalable-target/*"],
@@ -104,7 +105,7 @@ def resources(place: Place) -> Mapping[str, Sequence[str]]:
             for each in (f"schedule-group/{group}", f"schedule/{group}/*")
         ],
         # with the six characters that a secret's ARN ends in, and without them while there is no such secret
-        "secretsmanager": [f"secret:{name}{more}" for name in secret_names(place.jobfile) for more in ("", "-??????")],
+        "secretsmanager": [f"secret:{name}{more}" for name in secrets for more in ("", "-??????")],
         "servicequotas": ["fargate/*"],
         "sns": [f"{names.topic}*"],
         "sqs": sorted({names.dead_letters, f"{stem}-*"}),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
 
 from wherry import schedule
-from wherry.aws import dashboard, owntask, placing, waiting
+from wherry.aws import dashboard, jobroles, owntask, placing, policy, waiting
+from wherry.aws.given import Given
 from wherry.aws.instances import Instance
+from wherry.aws.names import Names
 from wherry.errors import Problem, ScheduleError, Unsupported
 from wherry.model import (
     Environment,
@@ -19,14 +23,19 @@ from wherry.model import (
 )
 
 _MOST_TOPICS = 5
+#: Stands for the region where the job file names none.
+_REGION = "eu-central-1"
 #: Found: dotted path, what is said of it, what to do.
 Found = tuple[str, str, str]
 
 
-def refuse_sizes(jobfile: JobFile) -> None:
-    """Raise Unsupported naming the jobs that an environment of the file on AWS has no size for."""
-    on_aws = [each for each in jobfile.environments.values() if each.name != "local"]
-    found = [each for job in jobfile.jobs.values() for one in on_aws for each in placing.of_size(jobfile, one, job)]
+def refuse_impossible(jobfile: JobFile) -> None:
+    """Raise Unsupported naming the sizes and task definitions that an environment of the file on AWS cannot take."""
+    found: list[Found] = []
+    for environment in (each for each in jobfile.environments.values() if each.name != "local"):
+        for job in jobfile.jobs.values():
+            found += placing.of_size(jobfile, environment, job)
+            found += _of_own_definition(jobfile, environment, job)
     if found:
         raise Unsupported([_problem(jobfile, *each) for each in dict.fromkeys(found)])
 
@@ -97,8 +106,8 @@ def _of_job(jobfile: JobFile, environment: Environment, job: Job, instance: Inst
             case EventTrigger() if waiting.watches_runs(dict(trigger.pattern)):
                 said = f"job `{job.name}`: what happens to runs is not on the event bus {where}"
                 yield f"{path}.event", said, "`- after: JOB` starts a job when a run of another one has ended"
-    if job.task_definition is not None:
-        yield from _of_own_definition(jobfile, job)
+    yield from _of_own_definition(jobfile, environment, job)
+    yield from _of_role(jobfile, environment, job)
     yield from placing.of_network(jobfile, environment, job)
     yield from placing.of_size(jobfile, environment, job, instance)
 
@@ -109,17 +118,37 @@ def _of_schedule(job: Job, trigger: ScheduleTrigger, path: str) -> Iterator[Foun
         parsed.to_eventbridge()
     except ScheduleError as error:
         yield f"{path}.schedule", f"job `{job.name}`: {error.message}", error.hint or "write two triggers"
+    if trigger.window % timedelta(minutes=1):
+        yield f"{path}.window", f"job `{job.name}`: EventBridge Scheduler counts windows in minutes", "write `15m`"
+    elif isinstance(parsed, schedule.Rate) and trigger.window >= parsed.interval:
+        said = f"job `{job.name}`: with this window a firing could come after the next one"
+        yield f"{path}.window", said, "make it shorter than the schedule's own interval"
 
 
-def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
+def _of_role(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:
+    """More permissions than a role of IAM takes."""
+    statements = jobroles.task(jobfile, environment, Given(), job, Names(app=jobfile.app, environment=environment.name))
+    size = policy.length(statements, environment.region or _REGION)
+    if size > policy.MOST_CHARACTERS:
+        key = max(("reads", "writes", "sends"), key=lambda each: len(getattr(job, each)))
+        most = f"{policy.MOST_CHARACTERS:,} characters"
+        said = f"job `{job.name}`: a role of IAM has at most {most} of permissions; its own would have {size:,}"
+        yield f"jobs.{job.name}.{key}", said, "divide the work between two jobs, or give what it names shorter names"
+
+
+def _of_own_definition(jobfile: JobFile, environment: Environment, job: Job) -> Iterator[Found]:
+    if job.task_definition is None:
+        return
     base = f"jobs.{job.name}"
     definition = owntask.load(jobfile, job)
     if not owntask.main_of(definition):
         yield f"{base}.task_definition", f"`{job.task_definition}` has no container", "it needs `containerDefinitions`"
-    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends), ("emits", job.emits)):
-        if what and definition.get("taskRoleArn"):
-            said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
-            yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"
+    yield from _of_own_roles(job, definition)
+    for group, region in owntask.log_regions(definition):
+        if environment.region and region != environment.region:
+            said = f"job `{job.name}`: its task definition logs to {region}, and the environment is in another region"
+            hint = f'write `"awslogs-region": "{environment.region}"` for `{group}` into `{job.task_definition}`'
+            yield f"{base}.task_definition", said, hint
     if job.helpers:
         said = f"job `{job.name}`: the helpers of a task definition stand in its file"
         yield f"{base}.helpers", said, f"add them to `{job.task_definition}`"
@@ -127,3 +156,16 @@ def _of_own_definition(jobfile: JobFile, job: Job) -> Iterator[Found]:
         if f"{base}.{key}" in jobfile.places:
             said = f"job `{job.name}`: the size of a task definition stands in its file"
             yield f"{base}.{key}", said, f"change `{key}` in `{job.task_definition}`"
+
+
+def _of_own_roles(job: Job, definition: Mapping[str, Any]) -> Iterator[Found]:
+    """What the job file would grant to roles that are not wherry's."""
+    base = f"jobs.{job.name}"
+    for key, what in (("reads", job.reads), ("writes", job.writes), ("sends", job.sends), ("emits", job.emits)):
+        if what and definition.get("taskRoleArn"):
+            said = f"job `{job.name}`: its task definition names its own `taskRoleArn`, so `{key}` would grant nothing"
+            yield f"{base}.{key}", said, f"take `taskRoleArn` out of `{job.task_definition}`, or `{key}` out of the job"
+    if job.secrets and definition.get("executionRoleArn"):
+        said = f"job `{job.name}`: its task definition names its own `executionRoleArn`, which ECS reads `secrets` with"
+        hint = f"take `executionRoleArn` out of `{job.task_definition}`, or write the secrets into that file"
+        yield f"{base}.secrets", said, hint

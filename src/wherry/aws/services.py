@@ -105,7 +105,7 @@ def _may_read(jobfile: JobFile, environment: Environment, queue: Queue, names: N
     prefix, suffix = (
         "".join("?" if each in "*?$" else each for each in text) for text in (queue.feed.prefix, queue.feed.suffix)
     )
-    return policy.reads(bucket, f"{prefix}*{suffix}")
+    return policy.reads([bucket], f"{prefix}*{suffix}")
 
 
 def _may_work(job: Job, names: Names) -> list[policy.Statement]:

@@ -11,9 +11,9 @@ from functools import partial
 from wherry.aws.client import Aws, AwsError
 from wherry.aws.found import at_once
 from wherry.aws.names import Names
-from wherry.aws.tasks import builds_image, has_worker
+from wherry.aws.tasks import builds_image, has_worker, is_in
 from wherry.errors import WherryError
-from wherry.executors import images, layer
+from wherry.executors import images, layer, logins
 from wherry.model import Environment, JobFile
 
 #: So many digits of the sum of the sources are the tag; the local image has the same.
@@ -88,7 +88,7 @@ def ship(
 def _make(aws: Aws, image: Image, platform: str, show: Callable[[bytes], object] | None) -> str:
     """Build an image here, and give its local tag."""
     if image.base is not None:
-        with images.logged_in(image.base, _login(aws) if _is_in_ecr(aws, image.base) else None) as options:
+        with logins.logged_in(image.base, _login(aws) if _is_in_ecr(aws, image.base) else None) as options:
             return layer.extend(image.base, platform, show, pull_with=options)
     make = layer.build if image.has_worker else images.build
     return make(str(image.folder), platform, show)
@@ -112,7 +112,7 @@ def _extended(aws: Aws, environment: Environment, names: Names, job: str, image:
 def _in_registry(aws: Aws, environment: Environment, names: Names, job: str, tag: str) -> tuple[str, bool]:
     """What an image of ours is called in its registry, and whether it is there."""
     if environment.registry:
-        repository = f"{environment.registry}/{names.repository(job)}"
+        repository = names.repository_in(environment.registry, job)
         digest = images.remote_digest(f"{repository}:{tag}", None)
     else:
         repository, digest = _of_ecr(aws, environment, names, names.repository(job), tag)
@@ -147,9 +147,22 @@ def _pinned(aws: Aws, key: str, image: str) -> Image:
 
 
 def platforms(aws: Aws, environment: Environment, image: Image) -> frozenset[str] | None:
-    """What an image is for, as its registry says (`images.platforms`); raises ImageFailed and AwsError."""
+    """What an image is for, as its registry says to the environment's tasks; raises ImageFailed and AwsError.
+
+    None: it has none of that name for them (`images.platforms`).
+    """
     own = bool(image.folder or image.base) and not environment.registry
-    return images.platforms(image.reference, _login(aws) if own or _is_in_ecr(aws, image.reference) else None)
+    if own or _is_in_ecr(aws, image.reference):
+        return images.platforms(image.reference, _login(aws))
+    has_login = environment.registry_secret is not None and is_in(environment.registry, image.reference)
+    if has_login or _ECR_HOST in image.reference:
+        return images.platforms(image.reference)
+    try:
+        return images.platforms(image.reference, logins.NOBODY)
+    except images.ImageFailed as error:
+        if error.is_passing:
+            raise
+        return None
 
 
 def _is_in_ecr(aws: Aws, reference: str) -> bool:
@@ -158,12 +171,12 @@ def _is_in_ecr(aws: Aws, reference: str) -> bool:
     return _ECR_HOST in host and aws.region in host
 
 
-def _credentials(aws: Aws, environment: Environment) -> images.Credentials | None:
+def _credentials(aws: Aws, environment: Environment) -> logins.Credentials | None:
     """ECR's; for other registries the logins of the `docker` program."""
     return None if environment.registry else _login(aws)
 
 
-def _login(aws: Aws) -> images.Credentials:
+def _login(aws: Aws) -> logins.Credentials:
     token = aws.call("ecr", "get_authorization_token")["authorizationData"][0]["authorizationToken"]
     username, _, password = base64.b64decode(token).decode().partition(":")
-    return images.Credentials(username=username, password=password)
+    return logins.Credentials(username=username, password=password)

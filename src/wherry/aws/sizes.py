@@ -66,8 +66,11 @@ def on_instances(job: Job) -> Size:
 
 def nearest(job: Job) -> Size:
     """The smallest size that has at least what the job asks for, else the largest of all."""
-    cpu = (job.cpu or 0) * 1024
-    memory = (job.memory or 0) / _MIB
+    return at_least(Size(math.ceil((job.cpu or 0) * 1024), math.ceil((job.memory or 0) / _MIB)))
+
+
+def at_least(wanted: Size) -> Size:
+    """The smallest size on Fargate that has all that is wanted, else the largest of all."""
     sizes = (Size(units, each) for units, memories in FARGATE.items() for each in memories)
     largest = Size(16384, FARGATE[16384][-1])
-    return next((size for size in sizes if size.cpu >= cpu and size.memory >= memory), largest)
+    return next((size for size in sizes if size.cpu >= wanted.cpu and size.memory >= wanted.memory), largest)

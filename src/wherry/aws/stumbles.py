@@ -51,12 +51,12 @@ def _last(site: Site, service: str) -> Mapping[str, Any]:
 
 def _unplaced(site: Site, job: Job, service: Mapping[str, Any]) -> Stumble | None:
     """What keeps ECS from making a task at all: it says so in the service's events, the newest first."""
-    for event in service.get("events") or ():
-        said, at = str(event["message"]), event["createdAt"].astimezone(UTC)
-        if "unable to" in said and site.clock() - at < _REMEMBERED:
-            return _stumble(job, not_started(said.partition(") ")[2] or said), at, "")
+    event: Mapping[str, Any] = next(iter(service.get("events") or ()), {"message": ""})
+    said = str(event["message"])
+    if "unable to" not in said or site.clock() - event["createdAt"] > _REMEMBERED:
         return None
-    return None
+    at = event["createdAt"].astimezone(UTC)
+    return _stumble(job, not_started(said.partition(") ")[2] or said), at, "")
 
 
 def _stumble(job: Job, outcome: Outcome, at: datetime, log: str) -> Stumble:

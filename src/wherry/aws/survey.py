@@ -122,7 +122,7 @@ def survey(site: Site) -> Survey:
     """Look at everything; makes nothing. Raises UserError for what has to be mended before anything can be made."""
     aws, jobfile, environment = site.aws, site.jobfile, site.environment
     asks: dict[str, Callable[[], Any]] = {
-        "secrets": partial(found.secrets_of, aws, jobfile, environment.name),
+        "secrets": partial(found.secrets_of, aws, jobfile, environment),
         "to_switch_on": partial(found.existing_buckets, aws, jobfile),
         "notices": partial(telling.look, aws, jobfile, site.names),
         "network": partial(found.network_of, aws, environment),

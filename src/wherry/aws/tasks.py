@@ -14,6 +14,7 @@ from wherry.aws.given import Given
 from wherry.aws.jsonata import is_dynamic, key, queue_key
 from wherry.aws.names import Names
 from wherry.aws.policy import sub
+from wherry.executors.references import registry_of
 from wherry.messages import QUEUE_URL
 from wherry.model import Environment, Helper, Job, JobFile, QueueTrigger
 
@@ -44,7 +45,7 @@ def image_of(jobfile: JobFile, environment: Environment, given: Given, job: Job,
         return job.image
     names = Names(app=jobfile.app, environment=environment.name)
     if environment.registry:
-        return f"{environment.registry}/{names.repository(job.name)}:latest"
+        return f"{names.repository_in(environment.registry, job.name)}:latest"
     host = "${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}"
     return sub(f"{host}/{names.repository(job.name)}:latest")
 
@@ -57,7 +58,7 @@ def task_definition(
     names = Names(app=jobfile.app, environment=environment.name)
     main = {
         "Name": overrides.MAIN,
-        "Image": image_of(jobfile, environment, given, job),
+        **_image(jobfile, environment, given, job),
         "Essential": True,
         **command_of(job.command, named),
         **_environment(job, job.env, named),
@@ -68,7 +69,7 @@ def task_definition(
     helpers = [
         {
             "Name": helper.name,
-            "Image": image_of(jobfile, environment, given, job, helper),
+            **_image(jobfile, environment, given, job, helper),
             "Essential": False,
             **command_of(helper.command, named),
             **_environment(job, helper.env, named),
@@ -94,17 +95,34 @@ def task_definition(
     }
 
 
+def _image(
+    jobfile: JobFile, environment: Environment, given: Given, job: Job, helper: Helper | None = None
+) -> dict[str, Any]:
+    """An image, and where it is in the environment's own registry what ECS logs in there with."""
+    image = image_of(jobfile, environment, given, job, helper)
+    if environment.registry_secret is None or not is_in(environment.registry, image):
+        return {"Image": image}
+    parameter = _secret(environment.registry_secret, given)
+    return {"Image": image, "RepositoryCredentials": {"CredentialsParameter": parameter}}
+
+
+def is_in(registry: str | None, image: Any) -> bool:
+    """True for an image of the registry's host."""
+    return registry is not None and isinstance(image, str) and registry_of(image) == registry_of(f"{registry}/x")
+
+
+def _secret(name: str, given: Given) -> Any:
+    """A secret's ARN; one without its last six characters finds the newest secret of that name."""
+    partial = f"arn:${{AWS::Partition}}:secretsmanager:${{AWS::Region}}:${{AWS::AccountId}}:secret:{name}"
+    return given.secrets.get(name) or sub(partial)
+
+
 def secrets(job: Job, given: Given) -> dict[str, Any]:
-    """The secrets that ECS puts into the environment. A partial ARN finds the newest secret of that name."""
+    """The secrets that ECS puts into the environment."""
     if not job.secrets:
         return {}
-    plain = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
-    return {
-        "Secrets": [
-            {"Name": variable, "ValueFrom": given.secrets.get(name) or sub(f"{plain}{name}")}
-            for variable, name in sorted(job.secrets.items())
-        ]
-    }
+    found = sorted(job.secrets.items())
+    return {"Secrets": [{"Name": variable, "ValueFrom": _secret(name, given)} for variable, name in found]}
 
 
 def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from wherry import causes, schedule
@@ -135,7 +136,7 @@ def _schedule(job: Job, trigger: ScheduleTrigger, name: str, given: dict[str, An
             "GroupName": {"Ref": "Schedules"},
             "ScheduleExpression": parsed.to_eventbridge(),
             "ScheduleExpressionTimezone": trigger.timezone,
-            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "FlexibleTimeWindow": _flexible(trigger),
             "State": "ENABLED",
             "Target": {
                 "Arn": {"Ref": "Dispatcher"},
@@ -146,6 +147,12 @@ def _schedule(job: Job, trigger: ScheduleTrigger, name: str, given: dict[str, An
             },
         },
     )
+
+
+def _flexible(trigger: ScheduleTrigger) -> dict[str, Any]:
+    if not trigger.window:
+        return {"Mode": "OFF"}
+    return {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": int(trigger.window / timedelta(minutes=1))}
 
 
 def failures(names: Names, *, told: bool) -> Resource:

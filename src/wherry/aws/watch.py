@@ -76,7 +76,7 @@ def _what() -> dict[str, State]:
 
 
 def _firing(names: Names) -> dict[str, State]:
-    grace = expression(f"$fromMillis($toMillis($states.input.at) + {findings.START_GRACE})")
+    grace = expression(f"$fromMillis({findings.LATEST})")
     absent = {"status": "ABSENT"}
     return {
         "Grace": {"Type": "Wait", "Timestamp": grace, "Next": "Look"},

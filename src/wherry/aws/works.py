@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -50,7 +50,7 @@ def works_of(jobfile: JobFile, resources: Mapping[str, Resource]) -> dict[str, W
             schedules=tuple(schedules),
             after=tuple(after),
             others=tuple(others),
-            kept=timedelta(days=_kept(own)),
+            kept=timedelta(days=_kept(resources.values())),
         )
     return found
 
@@ -115,7 +115,7 @@ def _triggers(own: list[Resource], owners: Mapping[str, str]) -> tuple[list[tupl
     return schedules, after, list(dict.fromkeys(others))
 
 
-def _kept(own: list[Resource]) -> int:
-    """Days."""
-    groups = (each["Properties"] for each in own if each["Type"] == "AWS::Logs::LogGroup")
+def _kept(resources: Iterable[Resource]) -> int:
+    """Days, the same for all logs of an environment."""
+    groups = (each["Properties"] for each in resources if each["Type"] == "AWS::Logs::LogGroup")
     return max((int(group.get("RetentionInDays", _KEPT)) for group in groups), default=_KEPT)

@@ -22,6 +22,8 @@ class Part:
     """One process of an attempt, ready to start."""
 
     command: tuple[str, ...]
+    #: Nothing is put before the command in a container: it is text for a shell, no argument of the image's own program.
+    is_whole: bool = False
     #: The whole environment: nothing is added to it.
     env: Mapping[str, str]
     #: Where the command starts, absolute; in a container the image says where.

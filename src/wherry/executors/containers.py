@@ -59,7 +59,7 @@ def words_of(part: Part, image: Mapping[str, Any]) -> list[str]:
     """The whole command: as `docker run IMAGE COMMAND` has it; a shell's text is no argument of an image's program."""
     config = image.get("Config") or {}
     entrypoint: list[str] = config.get("Entrypoint") or []
-    if part.command[:2] == _SHELL:
+    if part.is_whole and part.command:
         return list(part.command)
     return [*entrypoint, *(part.command or config.get("Cmd") or ())]
 

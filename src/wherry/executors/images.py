@@ -7,22 +7,21 @@ own logins. Nothing here knows whose registry it is.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hashlib
-import json
 import os
 import platform as machine
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from wherry.executors import context
+from wherry.executors import context, logins
 from wherry.executors.dockerd import DockerError, DockerFailure, NoDocker, address, ask_once
+from wherry.executors.logins import Credentials
 from wherry.executors.process import call
 from wherry.executors.recipe import Recipe, recipe
+from wherry.executors.references import repository_of
 
 #: What images are built for unless somebody says otherwise: what Fargate runs by default.
 PLATFORM = "linux/amd64"
@@ -30,6 +29,11 @@ PLATFORM = "linux/amd64"
 NATIVE = "linux/arm64" if machine.machine() in ("aarch64", "arm64") else "linux/amd64"
 #: The local name of what is built here; the tag is the sum of the sources.
 _LOCAL = "wherry-build"
+#: Tells images that were built here from others.
+_LABEL = "wherry.build"
+#: The engine that we talk to has to have what is built, whichever builder the person uses otherwise; and statements
+#: about the time of a build would make each another image.
+_BUILDER = {"BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 _LAST_LINES = 5
 _DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64})")
 #: Words of refusals that no second try changes.
@@ -43,14 +47,6 @@ _FINAL = (
     "no matching manifest",
 )
 _ABSENT = ("manifest unknown", "name unknown", "not found", "does not exist")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """Who we are to a registry."""
-
-    username: str
-    password: str
 
 
 class ImageFailed(DockerFailure):
@@ -74,7 +70,7 @@ def fingerprint(folder: str, platform: str = PLATFORM) -> str:
     """A sum (64 hexadecimal digits) over all that decides what an image of the folder becomes.
 
     That is the platform, the Dockerfile (also one that is made up because there is none), and the name, content and
-    executability of each file that .dockerignore leaves in the context; not times, owners, and where the folder is.
+    executability of each file that the recipe leaves in the context; not times, owners, and where the folder is.
     Raises UserError for a folder that no image can be made of.
     """
     return _sources(folder, platform)[1]
@@ -102,7 +98,8 @@ def build(folder: str, platform: str = NATIVE, show: Callable[[bytes], object] |
         return tag
     # A Dockerfile that .dockerignore leaves out is needed all the same.
     extra = {} if any(entry.path == "Dockerfile" for entry in found) else {"Dockerfile": how.dockerfile.encode()}
-    command = ["build", "--platform", platform, "--label", f"wherry.build={total}", "--tag", tag, "--force-rm", "-"]
+    # The label is always the same: with the sum in it, sources that change nothing in the image would make a new one.
+    command = ["build", "--platform", platform, "--label", _LABEL, "--tag", tag, "--force-rm", "-"]
     with tempfile.TemporaryFile() as packed:
         context.pack(found, extra, packed)
         code, said = docker(*command, stdin=packed, show=show)
@@ -133,7 +130,7 @@ def has(tag: str) -> bool:
 def pull(name: str, platform: str | None = None, options: Sequence[str] = ()) -> str:
     """Fetch an image from its registry and give its name; raises ImageFailed.
 
-    Without a platform it is one for this machine; `options` are those of `logged_in`.
+    Without a platform it is one for this machine; `options` are those of `logins.logged_in`.
     """
     code, said = docker(*options, "pull", "--quiet", *(("--platform", platform) if platform else ()), name)
     if code:
@@ -156,7 +153,7 @@ def push(local_tag: str, repository: str, credentials: Credentials | None = None
         return known
     code, said = docker("tag", local_tag, reference)
     if not code:
-        with logged_in(repository, credentials) as options:
+        with logins.logged_in(repository, credentials) as options:
             code, said = docker(*options, "push", reference)
     digest = _DIGEST.search(said)
     if code or digest is None:
@@ -187,7 +184,7 @@ def platforms(reference: str, credentials: Credentials | None = None) -> frozens
 
 def _described(reference: str, credentials: Credentials | None) -> dict[str, Any] | None:
     """What a registry says of an image (Docker Engine API, DistributionInspect); None: it has none of that name."""
-    headers = {"X-Registry-Auth": _header(credentials or _stored(_registry_of(reference)))}
+    headers = {"X-Registry-Auth": logins.header(credentials or logins.stored(reference))}
     try:
         found: dict[str, Any] = asyncio.run(ask_once("GET", f"/distribution/{reference}/json", headers))
     except DockerError as error:
@@ -204,7 +201,7 @@ def pinned(reference: str, credentials: Credentials | None = None) -> str | None
     """
     if "@" in reference:
         return reference
-    repository = _repository_of(reference)
+    repository = repository_of(reference)
     try:
         digest = remote_digest(reference, credentials)
     except ImageFailed:
@@ -232,7 +229,7 @@ def docker(
 ) -> tuple[int, bytes]:
     """Run the `docker` program with the engine that we talk to; gives its exit code and what it said."""
     try:
-        return call(["docker", "--host", address(), *arguments], stdin=stdin, show=show)
+        return call(["docker", "--host", address(), *arguments], stdin=stdin, show=show, env=os.environ | _BUILDER)
     except FileNotFoundError:
         hint = "install it: https://docs.docker.com/engine/install, on Debian `apt-get install docker.io`"
         raise NoDocker("there is no program `docker` on PATH, which builds and moves images", hint=hint) from None
@@ -242,53 +239,3 @@ def last_lines(said: bytes, count: int = _LAST_LINES) -> str:
     """The last lines of what a program said, as one."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-count:])
-
-
-# ------------------------------------------------------------------------------------------------------- logins
-
-
-@contextlib.contextmanager
-def logged_in(repository: str, credentials: Credentials | None) -> Iterator[list[str]]:
-    """Options of `docker` that make it use these credentials, which then stand in no command line."""
-    if credentials is None:
-        yield []
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
-        with open(f"{folder}/config.json", "w", encoding="utf-8", opener=_private) as file:
-            json.dump({"auths": {_registry_of(repository): {"auth": pair}}}, file)
-        yield ["--config", folder]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _header(credentials: Credentials | None) -> str:
-    known = {"username": credentials.username, "password": credentials.password} if credentials else {}
-    return base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
-
-
-def _stored(registry: str) -> Credentials | None:
-    """What `docker login` has kept in its file; what a credential helper keeps only the `docker` program is told."""
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    try:
-        with open(f"{folder}/config.json", encoding="utf-8") as file:
-            pair = json.load(file)["auths"][registry]["auth"]
-        username, _, password = base64.b64decode(pair).decode().partition(":")
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Credentials(username=username, password=password)
-
-
-def _registry_of(reference: str) -> str:
-    """The registry's host: the first part where it looks like one, else Docker Hub."""
-    first, slash, _ = reference.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_host else "https://index.docker.io/v1/"
-
-
-def _repository_of(reference: str) -> str:
-    """A reference without its tag; a port is none."""
-    head, colon, tag = reference.rpartition(":")
-    return head if colon and "/" not in tag else reference

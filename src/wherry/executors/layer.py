@@ -56,7 +56,7 @@ def extend(
     *,
     pull_with: Sequence[str] = (),
 ) -> str:
-    """The same over somebody else's image; `pull_with` are the options of `images.logged_in`."""
+    """The same over somebody else's image; `pull_with` are the options of `logins.logged_in`."""
     tag = images.local_tag(total_over(reference, platform))
     if not images.has(tag):
         if not images.has(reference):

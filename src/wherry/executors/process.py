@@ -204,15 +204,20 @@ def _as_message(part: Part) -> dict[str, Any]:
 
 
 def call(
-    command: Sequence[str], *, stdin: IO[bytes] | None = None, show: Callable[[bytes], object] | None = None
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | None = None,
+    show: Callable[[bytes], object] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Run a tool of this machine with our own environment; gives its exit code and all that it wrote.
+    """Run a tool of this machine with our own environment, or `env`; gives its exit code and all that it wrote.
 
     `show` gets each line while it is written.
     """
     written = bytearray()
     with subprocess.Popen(  # noqa: S603 - our own words
         command,
+        env=env,
         stdin=stdin or subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

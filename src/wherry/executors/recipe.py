@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from wherry.errors import UserError
 
+#: Changes without the program: left out unless the Dockerfile names it, or a .dockerignore wants it (`!.git`).
+_NEEDLESS = (".git", "wherry.yaml", "**/__pycache__")
 #: What an image that we write the Dockerfile of can do without, unless a .dockerignore says it better.
 _IGNORED = (
-    *(".git", ".env", ".env.*", "wherry.yaml", "**/.venv", "venv", "**/node_modules", "**/__pycache__", "**/*.pyc"),
+    *(".env", ".env.*", "**/.venv", "venv", "**/node_modules", "**/*.pyc"),
     *("**/.mypy_cache", "**/.pytest_cache", "**/.ruff_cache", "Dockerfile", ".dockerignore"),
 )
 
@@ -21,7 +23,7 @@ class Recipe(NamedTuple):
     """How an image is made of a folder."""
 
     dockerfile: str
-    #: The lines of its .dockerignore.
+    #: What is left out, as the lines of a .dockerignore.
     ignore: tuple[str, ...]
     #: The Dockerfile is ours, not one of the folder.
     is_generated: bool
@@ -32,9 +34,10 @@ def recipe(folder: str) -> Recipe:
     own = _read(f"{folder}/Dockerfile")
     ignore = _read(f"{folder}/.dockerignore")
     if own is not None:
-        return Recipe(own, tuple((ignore or "").splitlines()), is_generated=False)
+        needless = tuple(each for each in _NEEDLESS if each.rpartition("/")[2] not in own)
+        return Recipe(own, (*needless, *(ignore or "").splitlines()), is_generated=False)
     lines = _IGNORED if ignore is None else tuple(ignore.splitlines())
-    return Recipe(_dockerfile(folder), lines, is_generated=True)
+    return Recipe(_dockerfile(folder), (*_NEEDLESS, *lines), is_generated=True)
 
 
 def _dockerfile(folder: str) -> str:

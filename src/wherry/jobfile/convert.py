@@ -87,6 +87,8 @@ def _environment(name: str, values: Values) -> Environment:
     alerts = tuple(alert if isinstance(alert, str) else CommandAlert(**alert) for alert in arguments.pop("alerts", ()))
     network = arguments.pop("network", {})
     bus = arguments.pop("bus", "default")
+    registry = arguments.pop("registry", None)
+    named = registry if isinstance(registry, dict) else {"url": registry}
     return Environment(
         name=name,
         alerts=alerts,
@@ -94,6 +96,8 @@ def _environment(name: str, values: Values) -> Environment:
         network=Network(which=network) if isinstance(network, str) else Network(**network),
         bus=Bus(name=bus) if isinstance(bus, str) else Bus(name=bus["name"], accounts=bus.get("accounts", ())),
         instances=Instances(**arguments.pop("instances", {})),
+        registry=named["url"],
+        registry_secret=named.get("credentials"),
         **arguments,
     )
 

@@ -104,6 +104,27 @@ BUS: Final = Record(
     elsewhere=elsewhere,
 )
 
+_REGISTRY: Final = Text(
+    "a registry such as `ghcr.io/acme`",
+    "ghcr.io/acme",
+    pattern=r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*",
+    mistaken=(("://", "write a registry's address without `https://`"),),
+)
+
+REGISTRY: Final = Record(
+    noun="`registry`",
+    keys=(
+        Key(name="url", kind=_REGISTRY, about="where images are pushed", required=True),
+        Key(
+            name="credentials",
+            kind=Name(names.SECRET, "ghcr-login"),
+            about="the secret with which tasks pull from there: JSON with `username` and `password` (none)",
+        ),
+    ),
+    example="{url: ghcr.io/acme, credentials: ghcr-login}",
+    elsewhere=elsewhere,
+)
+
 ENVIRONMENT: Final = Record(
     noun="an environment",
     keys=(
@@ -136,13 +157,9 @@ ENVIRONMENT: Final = Record(
         ),
         Key(
             name="registry",
-            kind=Text(
-                "a registry such as `ghcr.io/acme`",
-                "ghcr.io/acme",
-                pattern=r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*",
-                mistaken=(("://", "write a registry's address without `https://`"),),
-            ),
-            about="where images are pushed (ECR, in repositories of the app's own)",
+            kind=Either(_REGISTRY, REGISTRY),
+            about="where images are pushed (ECR, in repositories of the app's own); `{url, credentials}` where tasks "
+            "need a login to pull from there",
         ),
         Key(
             name="bus",

@@ -99,6 +99,11 @@ TRIGGER: Final = Variants(
                     kind=Choice(("none", "latest", "all")),
                     about="what to do with firings missed while nothing was running (none)",
                 ),
+                Key(
+                    name="window",
+                    kind=Duration("15m", least=timedelta(minutes=1), most=timedelta(days=1)),
+                    about="on AWS a firing may come so much later, when Scheduler chooses (exactly on time)",
+                ),
             ),
         ),
         (

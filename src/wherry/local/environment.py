@@ -107,6 +107,7 @@ def prepare(
             raise _no_command("helper", f"helper `{helper.name}` of job `{job.name}`")
         helpers[helper.name] = Part(
             command=helper_command,
+            is_whole=isinstance(helper.command, str),
             env=common | _rendered(helper.env, context) | secret,
             folder=folder_of(job, jobfile),
             log=home.log(run.id, run.attempts[-1].number, helper.name),
@@ -117,6 +118,7 @@ def prepare(
     _refuse_nul([*command, *own.values(), *secret.values(), *texts])
     launch = Launch(
         command=command,
+        is_whole=isinstance(job.command, str),
         env=common | own | secret,
         folder=folder_of(job, jobfile),
         log=home.log(run.id, run.attempts[-1].number),

@@ -76,6 +76,8 @@ class ScheduleTrigger:
     timezone: str = "UTC"
     #: What to do with firings missed while the engine was down: `none`, `latest` or `all`.
     catch_up: str = "none"
+    #: A firing may come so much later, where that spreads load (AWS); here it comes at its time.
+    window: timedelta = timedelta(0)
 
     kind = "schedule"
 
@@ -325,6 +327,8 @@ class Environment:
     platform: str = "linux/amd64"
     #: Where images are pushed, without the image's own name; None: ECR (AWS only).
     registry: str | None = None
+    #: The secret with which ECS pulls from the registry; None: what everybody may pull (AWS only).
+    registry_secret: str | None = None
     network: Network = Network()
     #: The event bus (AWS only).
     bus: Bus = Bus()

@@ -51,7 +51,7 @@ def judge(seen: Seen) -> Iterator[Finding]:
     if not seen.image.is_there:
         yield ok(about, "is not built yet: the next deploy builds and pushes it")
     elif seen.platforms is None:
-        hint = "push it, or mend its name; what is not public ECS pulls from ECR alone"
+        hint = "push it, or mend its name; what is not public ECS pulls from ECR, or with `registry: {credentials}`"
         yield ng(about, f"{reference} is not in its registry, or not for everybody", hint)
     elif not seen.platforms:
         yield skip(

@@ -62,7 +62,8 @@ def needs_of(site: Site) -> Needs:
     images += [registry] if registry and any(builds_image(job) for job in jobs) else []
     elsewhere = sorted({image for image in images if not _ECR.match(image)})
     from_ecr = len(elsewhere) < len(set(images)) or any(builds_image(job) and not registry for job in jobs)
-    secrets = any(job.secrets for job in jobs) or any(each.get("secrets") for each in containers)
+    secrets = bool(site.environment.registry_secret) or any(job.secrets for job in jobs)
+    secrets = secrets or any(each.get("secrets") for each in containers)
     triggers = [trigger for job in jobs for trigger in job.triggers if isinstance(trigger, QueueTrigger)]
     # wherry's own worker also reads and writes in S3: what messages tell of, and what has become of them
     managed = any(trigger.is_managed for trigger in triggers)

@@ -16,7 +16,7 @@ def checks(site: Site) -> list[Check]:
     """One for each secret."""
     return [
         Check(subject=f"secret {name}", look=partial(_look, site, name), judge=partial(judge, name))
-        for name in secret_names(site.jobfile)
+        for name in secret_names(site.jobfile, site.environment)
     ]
 
 
