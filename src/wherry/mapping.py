@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from wherry.errors import MappingError, MissingValue
 
-Kind = Literal["event", "file", "bucket", "queue", "interval"]
+Kind = Literal["event", "file", "bucket", "queue", "bus", "interval"]
 Step = str | int
 
 _STEP: Final = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]{1,9})\]")
@@ -25,7 +25,7 @@ _MOST_NAMES: Final = 10
 _LONGEST: Final = 80
 #: From here on JavaScript, and so JSONata's `$string`, writes whole numbers with an exponent.
 _EXPONENT_FROM: Final = 1e21
-_NAMESPACES: Final = ("event", "bucket", "queue", "interval")
+_NAMESPACES: Final = ("event", "bucket", "queue", "bus", "interval")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class Context:
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Name in the job file -> URL.
     queues: Mapping[str, str] = field(default_factory=dict)
+    #: The event bus as PutEvents takes it: a name, or the ARN of another account's.
+    bus: str = "default"
     #: [start, end) of a scheduled run, as ISO 8601.
     interval: tuple[str, str] | None = None
     #: The path of the message's file, None outside queue jobs.
@@ -53,7 +55,7 @@ class Reference:
     written: str
     #: Characters before it in the text.
     offset: int
-    #: The bucket's or queue's name, or `start` or `end` of the interval; empty for the event and its file.
+    #: The bucket's or queue's name, or `start` or `end` of the interval; empty for the event, its file and the bus.
     name: str = ""
     #: The path into the event; none for the whole of it.
     steps: tuple[Step, ...] = ()
@@ -64,7 +66,7 @@ class Reference:
 
         What comes with an event, its file's path included, is anybody's text.
         """
-        return self.kind in ("bucket", "queue", "interval")
+        return self.kind in ("bucket", "queue", "bus", "interval")
 
     def resolve(self, context: Context) -> str:
         """The value as text; raises MissingValue with what is there instead."""
@@ -75,6 +77,8 @@ class Reference:
                 return _named(self, context.buckets)
             case "queue":
                 return _named(self, context.queues)
+            case "bus":
+                return context.bus
             case "interval":
                 if context.interval is None:
                     raise MissingValue(
@@ -183,6 +187,10 @@ def _parse_reference(text: str, at: int) -> Reference:
             return Reference(kind="bucket", written=written, offset=at, name=_parse_bucket(rest, written))
         case "queue":
             return Reference(kind="queue", written=written, offset=at, name=_parse_queue(rest, written))
+        case "bus":
+            if rest:
+                raise MappingError(f"`{written}`: the bus has no parts", hint="write `${bus}`")
+            return Reference(kind="bus", written=written, offset=at)
         case _:
             return Reference(kind="interval", written=written, offset=at, name=_parse_interval(rest, written))
 
@@ -220,7 +228,7 @@ def _refuse_namespace(written: str, inner: str, namespace: str) -> NoReturn:
         raise MappingError(f"`{written}` is unknown", hint=f"did you mean `${{{meant[0]}{inner[len(namespace) :]}}}`?")
     own = f"`${namespace}`, or " if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", inner) else ""
     raise MappingError(
-        f"`{written}` is unknown: there are `event`, `bucket`, `queue` and `interval`",
+        f"`{written}` is unknown: there are `event`, `bucket`, `queue`, `bus` and `interval`",
         hint=f"for the shell's own variable write {own}`${written}` for the text itself",
     )
 

@@ -50,7 +50,7 @@ def test_the_compiler_tells_a_worker_what_the_job_file_says():
     job = Job(
         name="tiles",
         command=("./tile", "${event.file}", "$${HOME}"),
-        env={"OUT": "s3://${bucket.results}/x", "PRICE": "$5"},
+        env={"OUT": "s3://${bucket.results}/x", "BUS": "${bus}", "PRICE": "$5"},
         timeout=timedelta(hours=1),
     )
     trigger = QueueTrigger(queue="geo", drop=frozenset({65}))
@@ -60,6 +60,7 @@ def test_the_compiler_tells_a_worker_what_the_job_file_says():
         Queue(name="geo"),
         buckets={"results": "app-results-${AWS::AccountId}", "unused": "x"},
         queues={"geo": "${QueueGeo}", "other": "${QueueOther}"},
+        bus="shop",
         work_bucket="app-wherry-${AWS::AccountId}",
     )
     read_back = read(filled(text, {"AWS::AccountId": "111122223333", "QueueGeo": "https://sqs/1/geo"}))
@@ -70,6 +71,7 @@ def test_the_compiler_tells_a_worker_what_the_job_file_says():
         command=job.command,
         env=job.env,
         buckets={"results": "app-results-111122223333"},
+        bus="shop",
         drop=frozenset({65}),
         timeout=timedelta(hours=1),
         work_bucket="app-wherry-111122223333",

@@ -14,7 +14,7 @@ app: orders
 jobs:
   placed:
     image: wherry-busybox:1
-    command: [echo, $.detail.id, $.account]
+    command: [echo, $.detail.id, $.account, "${bus}"]
     on: [{event: {source: [shop], account: [ACCOUNT]}}]
 environments: {prod: {region: eu-west-1, bus: BUS}}
 """
@@ -64,7 +64,7 @@ def test_an_account_that_is_named_starts_a_job(cloud, docker_engine, standin, ot
         put(standin.account(), bus, 6)
     put(cloud.account, "shop", 7)  # of an account that the pattern does not name
     put(other, bus, 8)
-    assert log_of_the_run(cloud) == f"8 {other.id}\n"
+    assert log_of_the_run(cloud) == f"8 {other.id} shop\n"
     assert len(json.loads(cloud.wherry("runs", "--env", "prod", "--json").stdout)) == 1
     cloud.wherry("destroy", "--yes")
     assert cloud.leftovers() == []
@@ -78,7 +78,7 @@ def test_emit_speaks_to_the_environments_own_bus(cloud, docker_engine):
     cloud.wherry("emit", event, "--env", "prod")
     write(cloud, "shop", cloud.account)
     assert "the event bus `shop` is its own" in cloud.wherry("plan", code=2).stderr
-    assert log_of_the_run(cloud) == f"9 {cloud.account.id}\n"
+    assert log_of_the_run(cloud) == f"9 {cloud.account.id} shop\n"
 
 
 def test_events_come_from_another_accounts_bus(cloud, docker_engine, other):
@@ -98,7 +98,7 @@ def test_events_come_from_another_accounts_bus(cloud, docker_engine, other):
         put(other, "shop", 9)
         time.sleep(3)
     put(other, "shop", 10)
-    assert log_of_the_run(cloud) == f"10 {other.id}\n"
+    assert log_of_the_run(cloud) == f"10 {other.id} {bus}\n"
     assert len(json.loads(cloud.wherry("runs", "--env", "prod", "--json").stdout)) == 1
     cloud.wherry("destroy", "--yes")
     assert theirs.list_rules(EventBusName="shop")["Rules"] == []

@@ -63,6 +63,8 @@ def test_a_plan_tells_all_and_leaves_nothing(sales):
         "note: job `count` may write to bucket `results`, and every upload there starts it"
         in sales.wherry("plan").stderr
     )
+    (note,) = [each for each in sales.plan()["notes"] if "may write to bucket" in each]
+    assert note.startswith("wherry.yaml:")
     assert sales.leftovers() == before
 
 

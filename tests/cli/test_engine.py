@@ -31,6 +31,15 @@ jobs:
     command: [cat]
     on:
       - upload: {bucket: incoming, prefix: in/, suffix: .csv}
+  shop:
+    command: [aws, events, put-events, --entries, "Source=shop,DetailType=sold,Detail='{}',EventBusName=${bus}"]
+    emits: true
+  sold:
+    command: [echo, "$.detail-type"]
+    on:
+      - event: {source: [shop]}
+environments:
+  prod: {region: eu-central-1, bus: {name: shop}}
 """
 
 
@@ -142,3 +151,12 @@ def test_a_changed_job_file_is_taken_up_and_a_wrong_one_is_not(engine):
     engine.jobfile("app: engine\njobs:\n  mended: {command: [echo, mended]}\n")
     wait_for(lambda: engine.engine_output().count("the job file was changed") == 2, "the second change")
     assert engine.wherry("run", "mended").stdout == "mended\n"
+
+
+def test_a_job_puts_events_on_the_bus_by_its_name_here(engine):
+    """On AWS, where the environment has a bus of its own, the same job names that one."""
+    engine.up()
+    done = engine.wherry("run", "shop")
+    assert '"FailedEntryCount": 0' in done.stdout
+    (sold,) = wait_for(lambda: runs(engine, "--job", "sold", "--status", "succeeded"), "what the event starts")
+    assert sold["trigger"] == "event"

@@ -48,10 +48,18 @@ def test_queues_are_called_as_they_are_here():
 
 def test_what_only_the_place_of_a_run_can_fill_in_stays_there():
     job = Job(
-        name="j", env={"OUT": "${queue.out.url}", "F": "-${event.file}", "KEY": "$.detail.key", "B": "${bucket.b}"}
+        name="j",
+        env={
+            "OUT": "${queue.out.url}",
+            "BUS": "${bus}",
+            "F": "-${event.file}",
+            "KEY": "$.detail.key",
+            "B": "${bucket.b}",
+        },
     )
     there = {
         "OUT": "https://sqs",
+        "BUS": "shop",
         "F": "-/tmp/wherry-1/a",
         "KEY": "a",
         "B": "b",

@@ -41,6 +41,7 @@ def test_put_events_takes_and_refuses_each_entry_by_itself(client):
         "ResourceNotFoundException",
         None,
     ]
+    assert "here, only `default`: `${bus}` in a job's `env`" in answer["Entries"][5]["ErrorMessage"]
     assert answer["Entries"][0]["EventId"] != answer["Entries"][6]["EventId"]
 
 

@@ -26,6 +26,7 @@ CONTEXT = Context(
     event=EVENT,
     buckets={"results": "acme-results", "user-uploads": "uploads", "a.b": "dots"},
     queues={"geojson": "http://localhost/1/geojson", "in.fifo": "http://localhost/1/in.fifo"},
+    bus="shop",
     interval=("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"),
     file="/tmp/message.json",
 )
@@ -59,6 +60,7 @@ def render(text: str, context: Context = CONTEXT) -> str:
         ("${bucket.a.b}", "dots"),
         ("${queue.geojson.url}", "http://localhost/1/geojson"),
         ("${queue.in.fifo.url}", "http://localhost/1/in.fifo"),
+        ("to ${bus}", "to shop"),
         ("${interval.start}/${interval.end}", "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"),
         ("cat ${event.file}", "cat /tmp/message.json"),
         ("$${event.source}", "${event.source}"),
@@ -119,12 +121,12 @@ def test_numbers_survive(value: float) -> None:
     [
         (
             "${HOME}",
-            "`${HOME}` is unknown: there are `event`, `bucket`, `queue` and `interval`",
+            "`${HOME}` is unknown: there are `event`, `bucket`, `queue`, `bus` and `interval`",
             "for the shell's own variable write `$HOME`, or `$${HOME}` for the text itself",
         ),
         (
             "x ${HOME:-/tmp} y",
-            "`${HOME:-/tmp}` is unknown: there are `event`, `bucket`, `queue` and `interval`",
+            "`${HOME:-/tmp}` is unknown: there are `event`, `bucket`, `queue`, `bus` and `interval`",
             "for the shell's own variable write `$${HOME:-/tmp}` for the text itself",
         ),
         ("${evnet.source}", "`${evnet.source}` is unknown", "did you mean `${event.source}`?"),
@@ -141,6 +143,7 @@ def test_numbers_survive(value: float) -> None:
         ("${queue.geojson}", "`${queue.geojson}` is not a queue's URL", "write `${queue.geojson.url}`"),
         ("${queue.geojson.arn}", "`${queue.geojson.arn}` is not a queue's URL", "write `${queue.geojson.url}`"),
         ("${queue}", "`${queue}` is not a queue's URL", "write `${queue.NAME.url}`"),
+        ("${bus.name}", "`${bus.name}`: the bus has no parts", "write `${bus}`"),
         (
             "${interval.begin}",
             "`${interval.begin}` is no bound of an interval",

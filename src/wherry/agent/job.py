@@ -71,7 +71,9 @@ class Job:
     def prepare(self, event: Mapping[str, Any], file: str | None) -> Prepared:
         """Resolve command and variables; raises MissingValue for what the event lacks, and NoCommand."""
         settings = self._settings
-        context = mapping.Context(event=event, buckets=settings.buckets, queues=settings.queues, file=file)
+        context = mapping.Context(
+            event=event, buckets=settings.buckets, queues=settings.queues, bus=settings.bus, file=file
+        )
         words = tuple(template.render(context) for template in self._parsed)
         env = {name: template.render(context) for name, template in self._env.items()}
         if isinstance(self._command, str):

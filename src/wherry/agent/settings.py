@@ -53,6 +53,8 @@ class Settings:
     buckets: Mapping[str, str] = field(default_factory=dict)
     #: Name in the job file -> URL.
     queues: Mapping[str, str] = field(default_factory=dict)
+    #: As PutEvents takes it.
+    bus: str = "default"
     #: Messages of one run.
     batch: int = 1
     visibility: timedelta = timedelta(seconds=30)

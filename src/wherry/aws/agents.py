@@ -20,6 +20,7 @@ def settings_text(
     *,
     buckets: Mapping[str, str],
     queues: Mapping[str, str],
+    bus: str,
     work_bucket: str,
 ) -> Any:
     """The value of `settings.VARIABLE`. Names of buckets and URLs of queues are texts for `Fn::Sub`.
@@ -35,6 +36,7 @@ def settings_text(
         env={name: _kept(text) for name, text in job.env.items()},
         buckets={name: text for name, text in buckets.items() if ("bucket", name) in used},
         queues={name: text for name, text in queues.items() if ("queue", name) in used},
+        bus=bus if ("bus", "") in used else Settings.bus,
         batch=trigger.batch,
         visibility=queue.visibility,
         max_receives=queue.max_receives,

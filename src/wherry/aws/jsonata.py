@@ -18,7 +18,8 @@ AT = (
     ' : ($type($node) = "object" ? $lookup($node, $step)) };'
 )
 
-
+#: What the bus is called where the values of buckets and queues stand, too (`key`): no bucket can have this name.
+BUS = "bus:"
 #: Nothing: the file of a message is the worker's, and no run that a machine starts has one.
 _NO_FILE = '$lookup({}, "file")'
 
@@ -54,7 +55,7 @@ def value(template: Template, named: Mapping[str, str]) -> str:
 
 def _reference(reference: Reference, named: Mapping[str, str]) -> str:
     match reference.kind:
-        case "bucket" | "queue":
+        case "bucket" | "queue" | "bus":
             return named[key(reference)]
         case "interval":
             return path(("detail", "interval", reference.name))
@@ -65,8 +66,14 @@ def _reference(reference: Reference, named: Mapping[str, str]) -> str:
 
 
 def key(reference: Reference) -> str:
-    """What a reference to a bucket or a queue is called where the values of all of them stand together."""
-    return queue_key(reference.name) if reference.kind == "queue" else reference.name
+    """What a reference to a bucket, a queue or the bus is called where the values of all of them stand together."""
+    match reference.kind:
+        case "queue":
+            return queue_key(reference.name)
+        case "bus":
+            return BUS
+        case _:
+            return reference.name
 
 
 def queue_key(name: str) -> str:

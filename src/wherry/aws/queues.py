@@ -53,9 +53,10 @@ def urls(jobfile: JobFile) -> dict[str, str]:
 
 
 def known(jobfile: JobFile, environment: Environment, names: Names) -> dict[str, str]:
-    """What `${bucket.x}` and `${queue.x.url}` stand for, by `jsonata.key`, for `Fn::Sub`."""
+    """What `${bucket.x}`, `${queue.x.url}` and `${bus}` stand for, by `jsonata.key`, for `Fn::Sub`."""
     buckets = {each.name: names.bucket_sub(each, environment) for each in jobfile.buckets.values()}
-    return buckets | {jsonata.queue_key(name): url for name, url in urls(jobfile).items()}
+    found = buckets | {jsonata.queue_key(name): url for name, url in urls(jobfile).items()}
+    return found | {jsonata.BUS: environment.bus.name}
 
 
 def _queue(queue: Queue, names: Names) -> dict[str, Resource]:

@@ -96,6 +96,8 @@ def _of_job(jobfile: JobFile, environment: Environment, job: Job, instance: Inst
     where = f"by environment `{environment.name}`"
     for number, trigger in enumerate(job.triggers):
         path = f"{base}.on.{number}"
+        if not isinstance(trigger, QueueTrigger):
+            yield from waiting.of_other_trigger(job, path)
         match trigger:
             case QueueTrigger():
                 yield from waiting.of_trigger(job, trigger, path)

@@ -173,6 +173,7 @@ def _task(
             jobfile.queues[trigger.queue],
             buckets={each.name: names.bucket_sub(each, environment) for each in jobfile.buckets.values()},
             queues=queues.urls(jobfile),
+            bus=environment.bus.name,
             work_bucket=names.work_bucket_sub,
         )
         main.pop("Command", None)

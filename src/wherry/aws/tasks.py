@@ -141,7 +141,7 @@ def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dic
 
 
 def text(template: mapping.Template, named: Mapping[str, str]) -> Any:
-    """A text that names buckets and queues at most, for CloudFormation."""
+    """A text that names buckets, queues and the bus at most, for CloudFormation."""
     if not template.references:
         return "".join(str(part) for part in template.parts)
     found = "".join(part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts)

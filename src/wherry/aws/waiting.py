@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from wherry import announcements, mapping, pattern
+from wherry import announcements, causes, mapping, pattern
 from wherry.aws import feeding, jsonata
 from wherry.aws.names import Names
 from wherry.model import Environment, Job, JobFile, Queue, QueueTrigger
@@ -65,6 +65,13 @@ def of_trigger(job: Job, trigger: QueueTrigger, path: str) -> Iterator[Found]:
         if any(jsonata.is_dynamic(mapping.parse(text)) for text in (*own, *helper.env.values())):
             said = f"job `{job.name}`: helper `{helper.name}` stands beside a worker of many messages, without an event"
             yield f"jobs.{job.name}.helpers.{helper.name}", said, "take `${event...}` out of its `command` and `env`"
+
+
+def of_other_trigger(job: Job, path: str) -> Iterator[Found]:
+    """What else starts a job that takes messages: here any event becomes a file, there only the worker makes one."""
+    if causes.wants_file(job):
+        said = f"job `{job.name}`: `${{event.file}}` is made of a message, and a run by this trigger has none"
+        yield path, said, "give this trigger to another job; uploads and events can feed the queue, by its `from`"
 
 
 def watches_runs(document: object) -> bool:

@@ -58,15 +58,22 @@ def show(plan: Plan) -> None:
     _permissions(plan)
     _cost(plan)
     output.say(_sum([*plan.base_changes, *plan.changes]))
+    output.doubts(doubts(site.jobfile))
+    for text in _notes(plan):
+        output.note(text)
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    """What somebody has to know besides the changes."""
+    site = plan.survey.site
     if site.environment.bus.is_elsewhere:
         from wherry.aws.buses import leave_for
 
-        output.note("the bus is another account's, and needs this statement in its policy:")
-        output.note(leave_for(site.environment.bus, site.names.account))
-    output.doubts(doubts(site.jobfile))
+        statement = leave_for(site.environment.bus, site.names.account)
+        yield f"the bus is another account's, and needs this statement in its policy:\n{statement}"
     for image in plan.survey.images:
         if image.doubt:
-            output.note(f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}")
+            yield f"{image.key}: `{image.reference}` is used as it is, not by its digest: {image.doubt}"
 
 
 def _told(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -190,4 +197,5 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "granted": grants(plan.granted),
         "revoked": grants(plan.revoked),
         "cost": None if plan.is_empty else difference.as_json(plan),
+        "notes": [] if plan.is_empty else [*map(str, doubts(plan.survey.site.jobfile)), *_notes(plan)],
     }

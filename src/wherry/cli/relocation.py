@@ -59,13 +59,12 @@ def renamed(value: Any, names: Names) -> Any:
 def kept(env: Mapping[str, str], job: Job) -> dict[str, str]:
     """The variables that a run had there without those that only the place where it runs can fill in.
 
-    A queue's URL would lead back there, and the file of a message is where it was unpacked.
+    A queue's URL and the bus would lead back there, and the file of a message is where it was unpacked.
     """
-    return {
-        name: text
-        for name, text in env.items()
-        if not (causes.refers_to(job.env[name], "queue", "file") if name in job.env else name == messages.QUEUE_URL)
-    }
+    bound = {name for name, text in job.env.items() if causes.refers_to(text, "queue", "bus", "file")}
+    if messages.QUEUE_URL not in job.env:
+        bound.add(messages.QUEUE_URL)
+    return {name: text for name, text in env.items() if name not in bound}
 
 
 def named(run: Run, buckets: Mapping[str, str]) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from wherry.model import Event, new_event
 MOST_ENTRIES = 10
 #: Of all entries of a call together, in bytes.
 LARGEST_CALL = 1_048_576
+_EVERYWHERE = "`${bus}` in a job's `env` names the right one, here and on AWS"
 
 
 def put_events(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +65,8 @@ def _event(entry: Any, call: Call) -> Event:
         raise AwsError("NotAuthorizedForSourceException", "Not authorized for the source.")
     bus = str(entry.get("EventBusName") or "default").rpartition("/")[2]
     if bus != "default":
-        raise AwsError("ResourceNotFoundException", f"there is no event bus `{bus}` here, only `default`")
+        said = f"there is no event bus `{bus}` here, only `default`: {_EVERYWHERE}"
+        raise AwsError("ResourceNotFoundException", said)
     resources = entry.get("Resources") or []
     if not isinstance(resources, list) or not all(isinstance(resource, str) for resource in resources):
         raise AwsError("InvalidArgument", "Parameter Resources is not valid.")
