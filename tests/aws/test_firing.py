@@ -38,7 +38,7 @@ def before(trigger, at):
     return datetime.fromtimestamp(found / 1000, UTC)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     expression=st.sampled_from(EXPRESSIONS),
     zone=st.sampled_from(ZONES),

@@ -71,7 +71,6 @@ def install() -> None:
     machine["create"], machine["update"] = _read(machine["create"]), _read(machine["update"])
 
 
-
 def _tagged(theirs):
     """A bucket gets the tags of its properties, which is all that is before the last argument."""
 
