@@ -189,7 +189,7 @@ class Place:
             client.close()
 
     def wherry(self, *arguments: str) -> str:
-        """What the command line prints; any exit code but 0 is an error."""
+        """What the command line prints; any exit code but 0 is an error, ConnectionError where the engine is killed."""
         done = subprocess.run(
             [WHERRY, *arguments],
             cwd=self.folder,
@@ -200,6 +200,8 @@ class Place:
             check=False,
         )
         if done.returncode:
+            if "no engine runs here" in done.stderr:
+                raise ConnectionRefusedError(done.stderr)
             raise RuntimeError(f"wherry {' '.join(arguments)} -> {done.returncode}: {done.stderr}")
         return done.stdout
 
