@@ -505,7 +505,7 @@ def storm(folder: Path, *, kills: int, seed: int, say: Callable[[str], object] =
         place.kill()
         place.start()
         say("the clients have gone; waiting for the runs to end")
-        _wait_for_the_end(place)
+        _wait_for_the_end(place, firings[-1])
         return _look(place, seed, ledger, firings)
     finally:
         for client in clients:
@@ -530,8 +530,10 @@ def _firings(first: float, span: float, count: int = 25) -> list[str]:
     return [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)) for second in sorted(seconds)]
 
 
-def _wait_for_the_end(place: Place) -> None:
-    """Wait until no run is open; when that takes too long, a check will tell which one is."""
+def _wait_for_the_end(place: Place, last_firing: str) -> None:
+    """Wait until nothing more fires and no run is open; when that takes too long, a check will tell which one is."""
+    while last_firing >= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 1)):
+        time.sleep(0.2)  # a run that begins between two looks would be known to one of them alone
     open_ones = ("--status", "queued", "--status", "starting", "--status", "running")
     deadline = time.monotonic() + PATIENCE
     while place.runs(*open_ones) and time.monotonic() < deadline:
