@@ -419,3 +419,20 @@ def test_what_fails_without_its_message_is_no_dead_letter(hall):
     hall.turn()
     assert hall.history.get(run_id).status is Status.FAILED
     assert hall.history.dead() == []
+
+
+@pytest.mark.parametrize("end", ["ended", "dismissed"])
+def test_a_run_that_is_over_takes_no_message_with_it(hall, end):
+    """Its last request may be read when its process is gone already."""
+    hall = hall(1, Job(name="poller", command=("true",)))
+    run_id = hall.ask_for("poller")
+    hall.turn()
+    send(hall, "work", 2)
+    assert len(hall.queues.receive("work", receiver=run_id)) == 1
+    if end == "ended":
+        hall.end(run_id)
+        hall.turn()
+    else:
+        assert hall.database.write(lambda transaction: hall.runs.dismiss(transaction, run_id))
+    assert hall.queues.receive("work", receiver=run_id) == []
+    assert len(hall.queues.receive("work", receiver="")) == 1

@@ -402,7 +402,8 @@ class Queues:
         settings = self.settings(queue)
 
         def work(transaction: Transaction) -> list[Received]:
-            if self.polls.is_refused(receiver):  # since just now: who has looked at what it has must not be wrong
+            # Since just now: who has looked at what it has must not be wrong; and who was ended may be welcome again.
+            if self.polls.is_refused(receiver) or _is_gone(transaction, receiver):
                 return []
             hidden = settings.visibility if visibility is None else visibility
             return self.take_within(transaction, settings, most, Taker(receiver), self._clock(), hidden)
@@ -457,6 +458,11 @@ class Queues:
     def _seconds_to_due(self, queue: str) -> float | None:
         due_ms = self._next_due_ms(queue)
         return None if due_ms is None else (due_ms - to_ms(self._clock())) / 1000
+
+
+def _is_gone(transaction: Transaction, receiver: str) -> bool:
+    """True for a run that has no process any more, or will have none in a moment: its last request may come late."""
+    return bool(receiver) and transaction.execute(SQL["is_gone"], {"id": receiver}).fetchone() is not None
 
 
 def _says(row: Row | None, settings: Settings) -> bool:

@@ -49,6 +49,9 @@ values (:queue, :deduplication_id, :message_id, :sequence, :sent_ms);
 -- name: is_waiting
 select 1 from messages where queue = :queue and visible_ms <= :now_ms limit 1;
 
+-- name: is_gone
+select 1 from runs where id = :id and (stop_requested = 2 or status not in ('starting', 'running'));
+
 -- name: all_waiting
 select queue, count(*) as messages from messages where holder is null and source is null group by queue;
 
