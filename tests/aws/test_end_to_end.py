@@ -43,7 +43,7 @@ jobs:
     on: [{upload: {bucket: landing}}]
   third: {image: wherry-busybox:1, command: "echo $WHERRY_ATTEMPT; [ $WHERRY_ATTEMPT = 3 ]", retry: {attempts: 4}}
   next: {image: wherry-busybox:1, command: [echo, $.detail.run-id], on: [{after: third}]}
-  slow: {image: wherry-busybox:1, command: "trap 'exit 0' TERM; sleep 60 & wait", timeout: 1s}
+  slow: {image: wherry-busybox:1, command: "trap 'exit 0' TERM; sleep 60 & wait", timeout: 9s}
   single: {image: wherry-busybox:1, command: sleep 12, overlap: skip}
   broken: {image: wherry-busybox:1, command: exit 7}
   secret: {image: wherry-busybox:1, command: 'echo "$TOKEN"', secrets: {TOKEN: api-token}}
@@ -174,7 +174,7 @@ def test_two_failures_then_success_and_what_follows(cloud):
 
 
 def test_a_timeout(cloud):
-    assert "it ran longer than `timeout: 1s`" in run(cloud, "slow", code=124).stderr
+    assert "it ran longer than `timeout: 9s`" in run(cloud, "slow", code=124).stderr
     task = run_of(cloud, "slow")["attempts"][0]["process"]
     shown = cloud.client("ecs").describe_tasks(cluster="end-to-end-prod", tasks=[task])["tasks"][0]
     assert (shown["lastStatus"], shown["desiredStatus"]) == ("STOPPED", "STOPPED")

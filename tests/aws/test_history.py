@@ -141,7 +141,12 @@ def test_a_timeout_that_was_over_before_the_task_had_begun():
     assert (attempt.outcome.reason, attempt.ended_at) == (reading.run.reason, at(97))
     assert reading.unsettled == ()
 
-    waiting = {"TaskArn": ARN.format(1), "LastStatus": "PROVISIONING", "StoppedReason": "Task stopped by user"}
+    waiting = {
+        "TaskArn": ARN.format(1),
+        "LastStatus": "PROVISIONING",
+        "StopCode": "UserInitiated",
+        "StoppedReason": "Stopped",
+    }
     reading = read(book, tasks={ARN.format(1): waiting})
     assert reading.run.reason == "it had not started when `timeout: 1m30s` was over"
     assert reading.unsettled == (ARN.format(1),)

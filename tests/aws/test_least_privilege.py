@@ -20,7 +20,7 @@ jobs:
     overlap: wait
     timeout: 20s
     on: [{event: {source: [least]}}]
-  slow: {image: wherry-busybox:1, command: [sleep, "60"], timeout: 5s}
+  slow: {image: wherry-busybox:1, command: [sleep, "60"], timeout: 9s}
   tick: {image: wherry-busybox:1, command: "true", on: [{schedule: "rate(1 hour)"}]}
 environments: {prod: {region: eu-west-1}}
 """

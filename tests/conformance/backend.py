@@ -284,7 +284,7 @@ class Aws(Contained):
     least_memory = 512
     slack = 10.0
     checks_first = True
-    start_takes = 3.0
+    start_takes = 8.0
 
     def __init__(self, project: Project, account: Any) -> None:
         self.account = account

@@ -123,8 +123,12 @@ def explained(backend, run):
 
 def test_a_failure_is_explained(backend):
     """`wherry explain`: what happened in plain words, the end of the log, what to change."""
+    timeout = f"{0.5 + backend.start_takes:g}s"
     cases = {
-        "timeout": ("command: sleep 9\n  timeout: 200ms", ["`timeout: 0.2s`", "raise `timeout` of job `timeout`"]),
+        "timeout": (
+            f"command: sleep 300\n  timeout: {timeout}",
+            [f"`timeout: {timeout}`", "raise `timeout` of job `timeout`"],
+        ),
         "package": ("command: [python3, -c, 'import nope']", ["lacks the package `nope`", "ModuleNotFoundError"]),
         "variable": ("command: [python3, -c, \"import os; os.environ['DB_URL']\"]", ["variable `DB_URL` is not set"]),
         "signal": ("command: kill -SEGV $$", ["SIGSEGV"]),

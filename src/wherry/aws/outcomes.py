@@ -66,9 +66,13 @@ def not_started(reason: str) -> Outcome:
 
 
 def too_late_to_start(task: Mapping[str, Any], main: str, limit: str) -> Outcome:
-    """The outcome of a task that had not begun when its time was over, with what ECS says of it."""
-    said = _plain(str(container_of(task, main).get("Reason") or task.get("StoppedReason") or ""))
-    over = f"{reasons.OVER}{said}" if said and _BY_HAND not in said else " was over"
+    """The outcome of a task that had not begun when its time was over, with what ECS says of it.
+
+    Of a task that was stopped ECS says who has done that, which is no reason.
+    """
+    of_task = "" if task.get("StopCode") == "UserInitiated" else task.get("StoppedReason")
+    said = _plain(str(container_of(task, main).get("Reason") or of_task or ""))
+    over = f"{reasons.OVER}{said}" if said else " was over"
     return Outcome(ending=Ending.TIMED_OUT, reason=f"{reasons.NOT_BEGUN} `{limit}`{over}")
 
 
