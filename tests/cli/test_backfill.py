@@ -1,10 +1,14 @@
 """The same backfill in two terminals."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.conftest import BIN, wait_for
+from wherry.cli.backfill import Plan, _Backfill
+from wherry.intervals import Interval
+from wherry.model import Run, Status, new_event
 
 JOBFILE = """\
 app: demo
@@ -55,3 +59,43 @@ def test_what_somebody_else_tries_again_is_theirs_and_counts(failed, by_engine):
     assert (one.wait(60), two.wait(60)) == (0, 0), told(failed, "one") + told(failed, "two")
     assert told(failed, "one").count("succeeded") == told(failed, "two").count("succeeded") == 3
     assert [line[:10] for line in told(failed, "began").splitlines()] == [*DAYS]
+
+
+class LateToTell:
+    """A target where somebody else has begun the interval, and whose first answers do not know of it yet."""
+
+    def __init__(self, run, *, unknowing):
+        self._run = run
+        self._unknowing = unknowing
+
+    def start(self, wish):
+        return None
+
+    def of_causes(self, job, causes):
+        self._unknowing -= 1
+        return {} if self._unknowing >= 0 else {causes[0]: self._run}
+
+    def go_on(self, run_id):
+        pass
+
+    def find(self, run_id):
+        return self._run
+
+
+def test_an_interval_that_somebody_else_has_begun_is_waited_for_until_it_is_seen(capsys):
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    interval = Interval(start, start + timedelta(days=1))
+    run = Run(
+        id="abc",
+        job="fill",
+        trigger="schedule",
+        cause="x",
+        event=new_event("wherry.schedule", "Scheduled", {}, now=start),
+        status=Status.SUCCEEDED,
+        created_at=start,
+        due_at=start,
+        asked_at=start,
+    )
+    target = LateToTell(run, unknowing=3)
+    assert _Backfill(target, "fill", None, [Plan(interval, "x", None, False)], parallel=1).run() == 0
+    assert capsys.readouterr().out.startswith("[1/1]")

@@ -179,8 +179,8 @@ class _Backfill:
     def run(self) -> int:
         try:
             while self._todo or self._under_way:
-                while self._todo and len(self._under_way) < self._parallel:
-                    self._start(self._todo.pop())
+                while self._todo and len(self._under_way) < self._parallel and self._start(self._todo[-1]):
+                    self._todo.pop()
                 time.sleep(_PULSE)
                 self._collect()
         except KeyboardInterrupt:
@@ -189,19 +189,25 @@ class _Backfill:
             return _INTERRUPTED
         return self._conclude()
 
-    def _start(self, plan: Plan) -> None:
+    def _start(self, plan: Plan) -> bool:
+        """Have an interval under way; False when another backfill has begun it and its run is not to be seen yet."""
         if plan.run is None:
             event = intervals.event(self._job, self._trigger, plan.interval)
             wish = Wish(job=self._job, trigger="schedule", cause=plan.cause, event=event)
-            run_id = self._target.start(wish)
-            if run_id is None:  # another backfill was quicker
-                run_id = self._target.of_causes(self._job, [plan.cause])[plan.cause].id
+            run_id = self._target.start(wish) or self._id_of(plan)
+            if run_id is None:
+                return False
         else:
             run_id = plan.run.id
             if plan.run.status.ended:
                 self._try_again(plan.run)
         self._under_way[run_id] = plan
         self._target.go_on(run_id)
+        return True
+
+    def _id_of(self, plan: Plan) -> str | None:
+        run = self._target.of_causes(self._job, [plan.cause]).get(plan.cause)
+        return None if run is None else run.id
 
     def _try_again(self, planned: Run) -> None:
         """Give a run another round, unless somebody else has done so since the plan was made: then it is theirs."""
