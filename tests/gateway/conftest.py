@@ -44,6 +44,19 @@ environments:
 """
 
 
+def sqs_of(project):
+    """SQS as the owner of a project has it, whose engine runs."""
+    variables = json.loads(project.wherry("env", "--json").stdout)
+    return boto3.client(
+        "sqs",
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        config=Config(retries={"max_attempts": 1}),
+    )
+
+
 @pytest.fixture(scope="package")
 def engine(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("gateway"))

@@ -3,12 +3,11 @@
 import contextlib
 import json
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.conftest import Project, wait_for
+from tests.gateway.conftest import sqs_of
 
 ACCOUNT = "000000000000"
 JOBFILE = """\
@@ -27,23 +26,11 @@ environments:
 """
 
 
-def client_of(project):
-    variables = json.loads(project.wherry("env", "--json").stdout)
-    return boto3.client(
-        "sqs",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"max_attempts": 1}),
-    )
-
-
 @contextlib.contextmanager
 def engine_of(project):
     """An engine and a client of it, until the block ends."""
     engine = project.up()
-    sqs = client_of(project)
+    sqs = sqs_of(project)
     try:
         yield sqs
     finally:
@@ -63,7 +50,7 @@ def lenient(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sqs(lenient):
-    sqs = client_of(lenient)
+    sqs = sqs_of(lenient)
     yield sqs
     sqs.close()
 

@@ -11,16 +11,15 @@ import urllib.request
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
-import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from tests.conftest import wait_for
+from tests.gateway.conftest import sqs_of
 
 ACCOUNT = "000000000000"
 NAMES = ("plain", "quick", "ordered.fifo", "named.fifo")
@@ -620,24 +619,12 @@ jobs: {a: {command: "true"}}
 """
 
 
-def owner(project):
-    variables = json.loads(project.wherry("env", "--json").stdout)
-    return boto3.client(
-        "sqs",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"max_attempts": 1}),
-    )
-
-
 def test_what_was_acknowledged_is_there_after_the_engine_was_killed(project):
     project.jobfile(KILLED)
     acknowledged = []
     for _ in range(3):
         engine = project.up()
-        sqs = owner(project)
+        sqs = sqs_of(project)
         work = sqs.get_queue_url(QueueName="work")["QueueUrl"]
         threading.Timer(0.3, engine.kill).start()
         try:
@@ -651,7 +638,7 @@ def test_what_was_acknowledged_is_there_after_the_engine_was_killed(project):
         sqs.close()
     project.up()
     assert len(acknowledged) > 10
-    sqs = owner(project)
+    sqs = sqs_of(project)
     work, got = sqs.get_queue_url(QueueName="work")["QueueUrl"], []
     while messages := sqs.receive_message(QueueUrl=work, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages"):
         got += [message["Body"] for message in messages]
@@ -663,7 +650,7 @@ def test_what_was_acknowledged_is_there_after_the_engine_was_killed(project):
 def test_an_engine_that_is_told_to_end_does_not_wait_for_long_polls(project):
     project.jobfile(KILLED)
     engine = project.up()
-    sqs = owner(project)
+    sqs = sqs_of(project)
     work = sqs.get_queue_url(QueueName="work")["QueueUrl"]
     ended = threading.Event()
 

@@ -100,7 +100,7 @@ def _redrive(target: Target, letters: list[Run]) -> int:
     """Oldest first, as they came. With an engine they go on by themselves, else we wait for them."""
     letters.reverse()
     has_engine = target.has_engine()
-    # of one its job is not in the file any more: the others go on
+    # One may be refused, as its job is not in the file any more: the others go on.
     refused = target.retry_all([run.id for run in letters])
     for run_id, error in refused.items():
         output.error(UserError(f"{run_id}: {error.message}", hint=error.hint))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wherry.jobfile import queues
 from wherry.jobfile import values as units
@@ -252,13 +252,13 @@ _LOCAL_ONLY = ("aws", "create_queues")
 
 def _check_environment(name: str, environment: Values, spot: Spot) -> None:
     if name == "local":
-        for key in _AWS_ONLY:
-            if key in environment:
-                spot.problem(
-                    spot.key(key).place,
-                    f"the environment `local` is this machine and has no `{key}`",
-                    "delete it, or move it to an environment on AWS",
-                )
+        _refuse_keys(
+            environment,
+            _AWS_ONLY,
+            spot,
+            "the environment `local` is this machine and has no `{key}`",
+            "delete it, or move it to an environment on AWS",
+        )
         return
     _check_on_aws(name, environment, spot)
     for alert in environment.get("alerts", ()):
@@ -274,13 +274,13 @@ def _check_environment(name: str, environment: Values, spot: Spot) -> None:
 
 def _check_on_aws(name: str, environment: Values, spot: Spot) -> None:
     """Keys that mean nothing there, or nothing with what else is said."""
-    for key in _LOCAL_ONLY:
-        if key in environment:
-            spot.problem(
-                spot.key(key).place,
-                f"`{key}` is a key of the environment `local` alone; `{name}` is on AWS",
-                "delete it, or move it to `environments: local:`",
-            )
+    _refuse_keys(
+        environment,
+        _LOCAL_ONLY,
+        spot,
+        f"`{{key}}` is a key of the environment `local` alone; `{name}` is on AWS",
+        "delete it, or move it to `environments: local:`",
+    )
     if "instances" in environment and environment.get("capacity") != "ec2":
         spot.problem(
             spot.key("instances").place,
@@ -294,3 +294,9 @@ def _check_on_aws(name: str, environment: Values, spot: Spot) -> None:
                 f"`keep: {key}` is possible for the environment `local` alone; `{name}` is on AWS",
                 "`keep: {age: 30d}` says how long logs are kept there",
             )
+
+
+def _refuse_keys(environment: Values, keys: Sequence[str], spot: Spot, problem: str, hint: str) -> None:
+    for key in keys:
+        if key in environment:
+            spot.problem(spot.key(key).place, problem.format(key=key), hint)

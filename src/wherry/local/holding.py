@@ -157,7 +157,7 @@ class Holding:
     def hold_again(self, transaction: Transaction, run: Run) -> None:
         """An ended run has another round: its messages leave the dead letters, as far as they are there."""
         queue = queue_of(run.cause)
-        if queue is None or queue not in self._queues.names():
+        if queue is None or not self._queues.knows(queue):
             return
         for row in transaction.execute(self._sql["letters_of"], {"run_id": run.id}).fetchall():
             self._held.hold_again(transaction, queue, row["id"], run.id)
