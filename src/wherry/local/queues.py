@@ -16,22 +16,21 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from wherry.errors import NotFound
+from wherry.local import receipts
 from wherry.local.clock import Clock, from_ms, to_ms
 from wherry.local.created import Created
 from wherry.local.database import Database, Row, Transaction, load_sql
-from wherry.local.drafts import bad_value, check_message
+from wherry.local.drafts import check_message
 from wherry.local.moves import BATCH, move_some
 from wherry.local.polls import Polls
 from wherry.local.posting import post
 from wherry.local.queue_records import (
     HELD_MS,
-    LONGEST_IN_FLIGHT,
     LONGEST_RETENTION,
     Counts,
     Moved,
     NewMessage,
     QueueError,
-    Receipt,
     Received,
     Sent,
     Settings,
@@ -243,14 +242,14 @@ class Queues:
 
     def delete(self, queue: str, handles: Sequence[str]) -> list[QueueError | None]:
         """Delete received messages; gives for each handle what SQS says against it, or None."""
-        settings = self.settings(queue)
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
 
         def work(transaction: Transaction) -> list[QueueError | None]:
             deleted, outcomes = 0, []
             for handle in handles:
                 outcome = None
                 try:
-                    deleted += self._delete(transaction, settings, handle)
+                    deleted += receipts.delete(transaction, settings, handle, now_ms)
                 except QueueError as error:
                     outcome = error
                 outcomes.append(outcome)
@@ -262,14 +261,17 @@ class Queues:
 
     def change_visibility(self, queue: str, changes: Sequence[tuple[str, timedelta]]) -> list[QueueError | None]:
         """Hide received messages for another time, counted from now; 0 gives them back. As `delete`."""
+        settings, now_ms = self.settings(queue), to_ms(self._clock())
 
         def one(transaction: Transaction, handle: str, span: timedelta) -> QueueError | None:
             try:
-                row = self._of_receipt(transaction, queue, handle, must_exist=True)
-                if row is not None:
-                    self._hide(transaction, queue, row, span)
+                is_hidden = receipts.hide(transaction, settings, handle, span, now_ms)
             except QueueError as error:
                 return error
+            if is_hidden and span:  # those who wait for the next message that becomes visible may wait for too long
+                transaction.after_commit(partial(self.polls.wake_queue, queue))
+            elif is_hidden:
+                self.announce_within(transaction, queue, 1)
             return None
 
         return self._database.write(
@@ -409,41 +411,6 @@ class Queues:
             return self.take_within(transaction, settings, most, Taker(receiver), self._clock(), hidden)
 
         return self._database.write(work, durable=False)
-
-    def _delete(self, transaction: Transaction, settings: Settings, handle: str) -> int:
-        """Delete the message of a receive, if that was its last one; gives how many that were."""
-        if settings.is_fifo:
-            row = self._of_receipt(transaction, settings.name, handle)
-            return transaction.execute(SQL["delete"], {"sequence": row["sequence"]}).rowcount if row else 0
-        return transaction.execute(SQL["delete_received"], (*Receipt.parse(handle), settings.name)).rowcount
-
-    def _of_receipt(self, transaction: Transaction, queue: str, handle: str, *, must_exist: bool = False) -> Row | None:
-        """The message of a receive, if that was its last one; raises QueueError where SQS does."""
-        settings, receipt = self.settings(queue), Receipt.parse(handle)
-        asked = {"sequence": receipt.sequence, "id": receipt.message_id}
-        row: Row | None = transaction.execute(SQL["of_receipt"], asked).fetchone()
-        if row is None and must_exist:
-            raise bad_value(
-                handle, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change."
-            )
-        if row is None:
-            return None
-        is_last = row["queue"] == queue and row["receives"] == receipt.receives
-        if settings.is_fifo and not (is_last and row["visible_ms"] > to_ms(self._clock())):
-            raise bad_value(handle, "ReceiptHandle", "The receipt handle has expired.")
-        return row if is_last else None
-
-    def _hide(self, transaction: Transaction, queue: str, row: Row, span: timedelta) -> None:
-        now_ms = to_ms(self._clock())
-        visible_ms = now_ms + ms_of(span)
-        if visible_ms > (row["received_ms"] or now_ms) + ms_of(LONGEST_IN_FLIGHT):
-            reason = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]."
-            raise bad_value(int(span.total_seconds()), "VisibilityTimeout", reason)
-        transaction.execute(SQL["hide"], {"sequence": row["sequence"], "visible_ms": visible_ms})
-        if not span:
-            self.announce_within(transaction, queue, 1)
-        else:  # those who wait for the next message that becomes visible may wait for too long
-            transaction.after_commit(partial(self.polls.wake_queue, queue))
 
     def _arrived(self, queue: str, messages: int) -> None:
         self.polls.wake(queue, messages)
