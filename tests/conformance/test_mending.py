@@ -123,11 +123,11 @@ def explained(backend, run):
 
 def test_a_failure_is_explained(backend):
     """`wherry explain`: what happened in plain words, the end of the log, what to change."""
-    timeout = f"{0.5 + backend.start_takes:g}s"
+    timeout = 0.2 + backend.start_takes
     cases = {
         "timeout": (
-            f"command: sleep 300\n  timeout: {timeout}",
-            [f"`timeout: {timeout}`", "raise `timeout` of job `timeout`"],
+            f"command: sleep 300\n  timeout: {timeout * 1000:.0f}ms",
+            [f"`timeout: {timeout:g}s`", "raise `timeout` of job `timeout`"],
         ),
         "package": ("command: [python3, -c, 'import nope']", ["lacks the package `nope`", "ModuleNotFoundError"]),
         "variable": ("command: [python3, -c, \"import os; os.environ['DB_URL']\"]", ["variable `DB_URL` is not set"]),
