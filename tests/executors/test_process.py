@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import select
 import signal
@@ -283,6 +284,24 @@ def test_an_end_before_anybody_came_back_is_known(executor, key, launch, tmp_pat
     assert receive(executor, Ended, key).outcome == Outcome(ending=Ending.EXITED, exit_code=6)
 
 
+def test_an_end_for_which_there_is_no_room_is_written_when_there_is(executor, key, launch, tmp_path):
+    it = launch("sh", "-c", f"echo $$; {UNTIL_GO}; exit 5")
+    end_file = it.log.removesuffix(".log") + ".end"
+    os.makedirs(os.path.dirname(end_file))
+    os.symlink("/dev/full", f"{end_file}~")  # where the keeper writes it first
+    owner = start_and_die(tmp_path, it, key)
+    executor.adopt(key, process="", owner=owner, log=it.log)
+    wait_until(lambda: read(it))
+    process = f"/proc/{int(read(it))}"
+    (tmp_path / "go").touch()
+    wait_until(lambda: not os.path.exists(process))
+    time.sleep(0.1)  # it is reaped, and its keeper finds no room
+    assert json.loads((tmp_path / "keepers" / owner).read_text())["held"] == [str(key)]
+    os.unlink(f"{end_file}~")
+    assert receive(executor, Ended, key).outcome == Outcome(ending=Ending.EXITED, exit_code=5)
+    wait_until(lambda: not os.listdir(tmp_path / "keepers"))
+
+
 def test_an_orphan_can_be_stopped(executor, key, launch, tmp_path):
     it = launch("sleep", "60")
     owner = start_and_die(tmp_path, it, key)
@@ -306,8 +325,6 @@ def test_what_was_never_started_is_known_to_be_so(executor, key, launch, tmp_pat
 
 
 def keeper_of(tmp_path, owner: str) -> int:
-    import json
-
     return int(json.loads((tmp_path / "keepers" / owner).read_text())["keeper"].partition(":")[0])
 
 

@@ -49,6 +49,8 @@ HELPER_GRACE = 10.0
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 1 << 18
+#: There is no room, or the disk does not answer.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 #: What we may still grow by, in bytes.
 _MARGIN = 2 << 20
 #: Signals that we, or Python, treat in a way of our own, which attempts must not inherit.
@@ -87,6 +89,8 @@ class Keeper:
         self._attempts: dict[str, Attempt] = {}
         self._of_pid: dict[int, Attempt] = {}
         self._unsettled: dict[str, Attempt] = {}
+        #: Their ends belong into files, and the disk is full.
+        self._unwritten: dict[str, Attempt] = {}
         self._times: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._looking = False
@@ -109,7 +113,7 @@ class Keeper:
         self._channel.setblocking(False)
         self._poll.register(self._channel, select.EPOLLIN)
         self._poll.register(self._deaths, select.EPOLLIN)
-        while not (self._orphaned and not self._attempts):
+        while not (self._orphaned and not self._attempts and not self._unwritten):
             for descriptor, happened in self._poll.poll(self._pause()):
                 if descriptor == self._deaths:
                     os.read(self._deaths, 4096)
@@ -174,17 +178,27 @@ class Keeper:
         self._poll.unregister(self._channel)
         self._channel.close()
         for attempt in self._unsettled.values():
-            _write_end(attempt)
+            self._write_end(attempt)
         self._unsettled.clear()
         self._write_own_file()
 
     def _write_own_file(self) -> None:
         me = procfs.identify(os.getpid())
-        held = sorted(self._attempts) if self._orphaned else None
+        held = sorted({**self._attempts, **self._unwritten}) if self._orphaned else None
         try:
             _write_whole(self._path, {"keeper": me, "held": held})
         except OSError:  # the disk is full: the next engine waits for this file, so that we must bring it
             self._at(1.0, self._write_own_file)
+
+    def _write_end(self, attempt: Attempt) -> None:
+        """How an attempt ended, for the next engine, which waits for it while the disk is full."""
+        self._unwritten.pop(attempt.key, None)
+        try:
+            _write_whole(f"{attempt.log.removesuffix('.log')}.end", attempt.end)
+        except OSError as error:
+            if error.errno in _PASSING:
+                self._unwritten[attempt.key] = attempt
+                self._at(1.0, lambda: self._write_end(attempt))
 
     # ------------------------------------------------------------------------------------------------- beginnings
 
@@ -322,7 +336,7 @@ class Keeper:
         if not attempt.main:
             return  # it was told that it failed to start
         if self._orphaned:
-            _write_end(attempt)
+            self._write_end(attempt)
         else:
             self._unsettled[attempt.key] = attempt
             self._say(say="ended", key=attempt.key, **attempt.end)
@@ -421,12 +435,6 @@ def _program(name: str, path: str) -> str:
 def _signal(leader: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
-
-
-def _write_end(attempt: Attempt) -> None:
-    """How an attempt ended, for the next engine; when the disk is full there is no such file, and the end is lost."""
-    with contextlib.suppress(OSError):
-        _write_whole(f"{attempt.log.removesuffix('.log')}.end", attempt.end)
 
 
 def _write_whole(path: str, content: dict[str, Any]) -> None:
