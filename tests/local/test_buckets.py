@@ -106,6 +106,15 @@ def test_a_failing_announcement_undoes_the_put(store, monkeypatch):
     assert "fresh" not in store.keys()
 
 
+def test_what_goes_wrong_after_the_commit_does_not_cost_the_object(store, monkeypatch):
+    """The store names the file then: it is not there to be thrown away."""
+    monkeypatch.setattr(store.buckets, "_announce", lambda tx, event: tx.after_commit(lambda: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        store.put("x", b"content")
+    store.buckets.recover()
+    assert store.get("x") == b"content"
+
+
 def test_a_rename_that_a_power_cut_undid_is_done_again(store):
     """The row is on disk, the file is still where it was spooled."""
     store.put("in/x", b"content", attributes=Attributes(metadata={"a": "b"}))

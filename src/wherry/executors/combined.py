@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from wherry.errors import WherryError
 from wherry.executors import Ended, Executor, Key, Launch, Started
+from wherry.executors.bell import Bell
 from wherry.model import Ending, Outcome
 
 
@@ -24,7 +24,7 @@ class Combined:
         self._makers = makers
         self._whose = whose
         self._poll = select.epoll()
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
         self._poll.register(self._bell, select.EPOLLIN)
         self._made: dict[str, Executor] = {}
         self._chosen = self._executor(chosen)
@@ -46,7 +46,7 @@ class Combined:
             executor = self._executor(self._whose(process, owner))
         except WherryError as error:
             self._reports.append(Ended(key, Outcome(ending=Ending.LOST, reason=error.message)))
-            os.eventfd_write(self._bell, 1)
+            self._bell.ring()
             return
         if executor is not self._chosen:
             self._others[key] = executor
@@ -59,7 +59,7 @@ class Combined:
     def receive(self) -> list[Started | Ended]:
         """What has happened."""
         if self._reports:
-            os.eventfd_read(self._bell)
+            self._bell.hush()
         reports: list[Started | Ended] = [self._reports.popleft() for _ in range(len(self._reports))]
         return reports + [report for executor in self._made.values() for report in executor.receive()]
 
@@ -82,7 +82,7 @@ class Combined:
     def close(self) -> None:
         """Let go. What still runs goes on."""
         self._poll.close()
-        os.close(self._bell)
+        self._bell.close()
         for executor in self._made.values():
             executor.close()
 

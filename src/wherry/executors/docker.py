@@ -21,6 +21,7 @@ from typing import Any
 from wherry.errors import WherryError
 from wherry.executors import Ended, Key, Launch, Started
 from wherry.executors.attempts import Attempt, Unstarted
+from wherry.executors.bell import Bell
 from wherry.executors.containers import HOME, MARK, OWNER, PREFIX, key_of, mark_of
 from wherry.executors.dockerd import Dockerd, DockerFailure, NoDocker, address, ask_once, socket_of
 from wherry.executors.ground import Ground
@@ -65,7 +66,7 @@ class DockerExecutor:
         self._chores: set[asyncio.Task[None]] = set()
         self._reports: deque[Started | Ended] = deque()
         self._asked: deque[tuple[set[asyncio.Task[None]], Coroutine[Any, Any, None]]] = deque()
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="docker", daemon=True)
         self._thread.start()
@@ -74,7 +75,7 @@ class DockerExecutor:
 
     def fileno(self) -> int:
         """A descriptor that is readable when there is something to receive."""
-        return self._bell
+        return self._bell.fileno()
 
     def launch(self, key: Key, launch: Launch) -> None:
         """Start an attempt."""
@@ -95,8 +96,7 @@ class DockerExecutor:
 
     def receive(self) -> list[Started | Ended]:
         """What has happened."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
+        self._bell.hush()
         return [self._reports.popleft() for _ in range(len(self._reports))]
 
     def settle(self, keys: Iterable[Key]) -> None:
@@ -117,7 +117,7 @@ class DockerExecutor:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        os.close(self._bell)
+        self._bell.close()
         if not self._attempts:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._mark)
@@ -132,7 +132,7 @@ class DockerExecutor:
 
     def _report(self, report: Started | Ended) -> None:
         self._reports.append(report)
-        os.eventfd_write(self._bell, 1)
+        self._bell.ring()
 
     async def _live(self, attempt: Attempt, beginning: Coroutine[Any, Any, None], *, is_new: bool) -> None:
         """The way of an attempt from its beginning to its end."""

@@ -7,7 +7,6 @@ of the keeper (`keeper.py`), which outlives this process and remembers how they 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from typing import IO, Any
 
 from wherry.errors import WherryError
 from wherry.executors import Ended, Key, Launch, Part, Started
+from wherry.executors.bell import Bell
 from wherry.executors.ends import ended, not_started
 from wherry.executors.orphans import Orphan
 from wherry.executors.proc import identify
@@ -46,7 +46,7 @@ class ProcessExecutor:
         self._orphans: dict[Key, Orphan] = {}
         #: What is known without the keeper: of orphans, and of launches that never reached one.
         self._reports: deque[Started | Ended] = deque()
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
         #: What the keeper is to be told; other threads may ask for stops.
@@ -84,8 +84,7 @@ class ProcessExecutor:
         """What has happened."""
         if self._channel is not None:
             self._listen(self._channel)
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
+        self._bell.hush()
         reports = []
         while self._reports:
             report = self._reports.popleft()
@@ -124,11 +123,11 @@ class ProcessExecutor:
         if self._keeper is not None and not self._running:
             self._keeper.wait()
         self._poll.close()
-        os.close(self._bell)
+        self._bell.close()
 
     def _report(self, report: Ended) -> None:
         self._reports.append(report)
-        os.eventfd_write(self._bell, 1)
+        self._bell.ring()
 
     def _make_keeper(self) -> socket.socket:
         os.makedirs(self._folder, exist_ok=True)

@@ -68,7 +68,7 @@ class Guard:
         self,
         key: bytes,
         jobfile: Callable[[], JobFile],
-        active_job: Callable[[str], str | None],
+        active_job: Callable[[str], Job | None],
         denied: Callable[[str, str], None],
     ) -> None:
         self._key = key
@@ -96,10 +96,11 @@ class Guard:
         if access_key_id == OWNER:
             return Caller()
         run_id = access_key_id.removeprefix(_RUN).lower()
-        name = self._active_job(run_id)
-        if name is None or name not in self._jobfile.jobs:
+        job = self._active_job(run_id)
+        if job is None:
             raise AwsError("ExpiredToken", f"the credentials are those of run {run_id}, which has ended", 400)
-        return Caller(run_id=run_id, job=self._jobfile.jobs[name])
+        # What the job file says now; a run whose job was taken out of it goes on as it began.
+        return Caller(run_id=run_id, job=self._jobfile.jobs.get(job.name, job))
 
     def may_read(self, caller: Caller, bucket: str, key: str | None = None) -> None:
         """Raise AccessDenied unless the caller may read the bucket, or (who takes messages of uploads) this object."""
@@ -153,10 +154,13 @@ class Guard:
         advice = f"add `{queue}` to its `sends`" if job.sends else f"add `sends: [{queue}]`"
         self._deny(caller, _DENIED, f"job `{job.name}` may not send to queue `{queue}`", advice, "sends")
 
-    def may_take(self, caller: Caller, queue: str) -> None:
-        """Raise AccessDenied unless the caller may receive, hide and delete the queue's messages."""
+    def may_take(self, caller: Caller, queue: str, has_them: Callable[[], bool] = lambda: False) -> None:
+        """Raise AccessDenied unless the caller may receive, hide and delete the queue's messages.
+
+        `has_them` is asked of one that may not, or not any more: it may be done with those that it has received.
+        """
         job = caller.job
-        if job is None or queue in causes.queues_of(job):
+        if job is None or queue in causes.queues_of(job) or has_them():
             return
         if queue not in self._jobfile.queues:
             self.is_owner(caller, f"take messages of queue `{queue}`")

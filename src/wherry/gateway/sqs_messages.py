@@ -91,7 +91,7 @@ def receive_message(call: Call, given: Parameters) -> Parameters:
 
 def delete_message(call: Call, given: Parameters) -> Parameters:
     """DeleteMessage."""
-    settings = _taken(call, given)
+    settings = _taken(call, given, [given])
     handle = required(given, "ReceiptHandle")
     _raise(call.services.queues.delete(settings.name, [handle]))
     return {}
@@ -99,28 +99,30 @@ def delete_message(call: Call, given: Parameters) -> Parameters:
 
 def delete_message_batch(call: Call, given: Parameters) -> Parameters:
     """DeleteMessageBatch."""
-    settings = _taken(call, given)
     entries = _entries(given, "DeleteMessageBatchRequestEntry")
+    settings = _taken(call, given, entries)
     return _each(entries, _handle, partial(call.services.queues.delete, settings.name))
 
 
 def change_visibility(call: Call, given: Parameters) -> Parameters:
     """ChangeMessageVisibility."""
-    settings = _taken(call, given)
+    settings = _taken(call, given, [given])
     _raise(call.services.queues.change_visibility(settings.name, [_change(given)]))
     return {}
 
 
 def change_visibility_batch(call: Call, given: Parameters) -> Parameters:
     """ChangeMessageVisibilityBatch."""
-    settings = _taken(call, given)
     entries = _entries(given, "ChangeMessageVisibilityBatchRequestEntry")
+    settings = _taken(call, given, entries)
     return _each(entries, _change, partial(call.services.queues.change_visibility, settings.name))
 
 
-def _taken(call: Call, given: Parameters) -> Settings:
+def _taken(call: Call, given: Parameters, entries: Sequence[Parameters]) -> Settings:
     settings = queue_of(call, given)
-    call.services.guard.may_take(call.caller, settings.name)
+    handles = [text(entry, "ReceiptHandle") for entry in entries]
+    has_them = partial(call.services.queues.has_received, call.caller.run_id or "", handles)
+    call.services.guard.may_take(call.caller, settings.name, has_them)
     return settings
 
 

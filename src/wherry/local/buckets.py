@@ -136,6 +136,8 @@ class Buckets:
         found = spooled.sync()
 
         def work(transaction: Transaction) -> Row:
+            # Before all others: whatever goes wrong in one of them, the store names the file then.
+            transaction.after_commit(spooled.take)
             before = self._row_within(transaction, bucket, key)
             conditions.check(before, key)
             place = before["place"] if before else None
@@ -146,7 +148,6 @@ class Buckets:
             return row
 
         row = self.database.write(work)
-        spooled.taken = True
         self.database.write(partial(self._move_in, spooled.name, bucket, key))
         return info_of(row)
 

@@ -18,7 +18,7 @@ from wherry.local.floor import Floor, Listener
 from wherry.local.takers import Takers
 from wherry.local.worker import AccessFor, Worker
 from wherry.local.workspace import Workspace
-from wherry.model import Status
+from wherry.model import Job, Status
 
 #: The names of executors.
 PROCESS, DOCKER = "process", "docker"
@@ -37,13 +37,13 @@ class Host:
         """From now on it is known which runs are being executed, those of an engine before this one included."""
         self._is_settled.set()
 
-    def active_job(self, run_id: str) -> str | None:
-        """The name of the job of a run that is being executed, None for others.
+    def active_job(self, run_id: str) -> Job | None:
+        """The job of a run that is being executed, as it was when its attempt began; None for others.
 
         A gateway is there before the runs of a killed engine are taken over: these wait, and are not turned away.
         """
         self._is_settled.wait(_SETTLING)
-        return self.worker.active().get(run_id) if self.worker else None
+        return self.worker.job_of(run_id) if self.worker else None
 
     def denied(self, run_id: str, message: str) -> None:
         """Note that a run was refused something."""
@@ -86,16 +86,19 @@ def take_over(workspace: Workspace, floor: Floor, *, job: str | None = None) -> 
     """Go on with the runs (of one job, or of all) whose owner has died; gives those with an attempt under way."""
     runs, under_way = workspace.runs, set()
     for owned in runs.owned():
-        if job not in (None, owned.job) or is_alive(owned.owner):
+        is_half_done = owned.run_id in floor.adopting
+        if job not in (None, owned.job) or (is_alive(owned.owner) and not is_half_done):
             continue
-        if not runs.adopt(owned.run_id, old_owner=owned.owner, owner=workspace.me):
-            continue
-        run = workspace.history.get(owned.run_id)
-        if run.status is Status.QUEUED:
-            runs.release(run.id, workspace.me)
-        else:
-            floor.take_over(run, owned.begun_by)
-            under_way.add(run.id)
+        # Ours from now on, and nobody else's: if the store fails before we go on with it, the next look does.
+        floor.adopting.add(owned.run_id)
+        if runs.adopt(owned.run_id, old_owner=owned.owner, owner=workspace.me):
+            run = workspace.history.get(owned.run_id)
+            if run.status is Status.QUEUED:
+                runs.release(run.id, workspace.me)
+            else:
+                floor.take_over(run, owned.begun_by)
+                under_way.add(run.id)
+        floor.adopting.discard(owned.run_id)
     return under_way
 
 

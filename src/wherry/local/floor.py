@@ -7,7 +7,6 @@ many runs share one commit; then it starts what it claimed. The engine and a lon
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
@@ -18,6 +17,7 @@ from datetime import datetime, timedelta
 from wherry import lifecycle
 from wherry.errors import WherryError
 from wherry.executors import Executor
+from wherry.executors.bell import Bell
 from wherry.lifecycle import Admission
 from wherry.local.clerk import Clerk, Turn
 from wherry.local.clock import Clock
@@ -73,12 +73,14 @@ class Floor:
         self._lock = threading.Lock()
         self._unsettled: tuple[list[tuple[Run, str]], list[Finished]] = ([], [])
         self._rest_until = 0.0
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
         self._poll.register(executor, select.EPOLLIN)
         #: Begin nothing new.
         self.draining = False
+        #: Runs of owners that died, while they are being made ours.
+        self.adopting: set[str] = set()
         self.worker = worker
         worker.ring = self.ring
         self.line = Line(self._rules, takers.width)
@@ -124,8 +126,8 @@ class Floor:
             self._taken -= 1
 
     def ring(self) -> None:
-        """Let `sleep` return; from any thread or signal handler."""
-        os.eventfd_write(self._bell, 1)
+        """Let `sleep` return; from any thread or signal handler, and when the floor is closed as well."""
+        self._bell.ring()
 
     def listen(self, descriptor: int) -> None:
         """Let `sleep` return, too, when this descriptor is readable."""
@@ -143,9 +145,9 @@ class Floor:
         if may_begin or self.worker.has_failed_to_start:
             seconds = 0.0
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, min(seconds, self._seconds_to_next())))}
-        if self._bell in ready:
-            os.eventfd_read(self._bell)
-        return ready - {self._bell, self._executor.fileno()}
+        if self._bell.fileno() in ready:
+            self._bell.hush()
+        return ready - {self._bell.fileno(), self._executor.fileno()}
 
     def turn(self) -> None:
         """Bring everything that has happened to its effect."""
@@ -187,7 +189,7 @@ class Floor:
         """Let go of the descriptors."""
         self._executor.close()
         self._poll.close()
-        os.close(self._bell)
+        self._bell.close()
 
     def _hear(self) -> None:
         """Take what other threads have brought."""

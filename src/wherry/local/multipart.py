@@ -188,10 +188,10 @@ class IncomingPart(Spooled):
             rows = transaction.execute(SQL["parts"], {"upload_id": self._upload.id}).fetchall()
             before = next((row["file"] for row in rows if row["number"] == self._number), None)
             transaction.execute(SQL["put_part"], part)
+            transaction.after_commit(self.take)
             return before
 
         before = self._buckets.database.write(work)
-        self.taken = True
         if before:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._buckets.home.spool}/{before}")

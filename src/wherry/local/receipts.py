@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from wherry.local.database import Row, Transaction, load_sql
+from wherry.local.database import Connection, Row, Transaction, load_sql
 from wherry.local.drafts import bad_value
-from wherry.local.queue_records import LONGEST_IN_FLIGHT, Receipt, Settings, ms_of
+from wherry.local.queue_records import LONGEST_IN_FLIGHT, QueueError, Receipt, Settings, ms_of
 
 SQL = load_sql("queues")
 
@@ -43,6 +43,17 @@ def hide(transaction: Transaction, settings: Settings, handle: str, span: timede
         raise bad_value(int(span.total_seconds()), "VisibilityTimeout", reason)
     transaction.execute(SQL["hide"], {"sequence": row["sequence"], "visible_ms": visible_ms})
     return True
+
+
+def receiver_of(connection: Connection, handle: str) -> str | None:
+    """Who has received the message of a receive last; None when there is no such message, or the handle is none."""
+    try:
+        receipt = Receipt.parse(handle)
+    except QueueError:
+        return None
+    asked = {"sequence": receipt.sequence, "id": receipt.message_id}
+    row = connection.execute(SQL["of_receipt"], asked).fetchone()
+    return None if row is None else row["receiver"]
 
 
 def _message(transaction: Transaction, receipt: Receipt) -> Row | None:

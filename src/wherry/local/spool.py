@@ -52,6 +52,10 @@ class Spooled:
         os.fdatasync(self.descriptor)
         return os.fstat(self.descriptor)
 
+    def take(self) -> None:
+        """From now on the store names the file."""
+        self.taken = True
+
     def __enter__(self) -> Self:
         return self
 

@@ -25,7 +25,7 @@ from wherry.local.environment import AwsAccess, SecretSource, files_folder, prep
 from wherry.local.eventfile import EventFiles, NotTogether
 from wherry.local.home import Home
 from wherry.messages import queue_of
-from wherry.model import Attempt, Ending, JobFile, Outcome, Run
+from wherry.model import Attempt, Ending, Job, JobFile, Outcome, Run
 
 #: Gives a run's own credentials, or None when jobs inherit the caller's AWS configuration.
 AccessFor = Callable[[str], AwsAccess | None]
@@ -43,6 +43,8 @@ class Active:
     """A run with an attempt under way."""
 
     run: Run
+    #: As it was when the attempt began; None when the job file did not have it any more.
+    job: Job | None
     #: Set when it was stopped by us: the outcome that its end will mean.
     verdict: Outcome | None = None
     #: When that was, in seconds since 1970: an end before it stands.
@@ -119,6 +121,12 @@ class Worker:
         """The runs with an attempt under way, and each one's job."""
         with self._lock:
             return {run_id: active.run.job for run_id, active in self._active.items()}
+
+    def job_of(self, run_id: str) -> Job | None:
+        """The job of a run with an attempt under way, as it was when that began; None for other runs."""
+        with self._lock:
+            active = self._active.get(run_id)
+        return None if active is None else active.job or Job(name=active.run.job)
 
     def start(self, run: Run) -> None:
         """Start the open attempt of a claimed run."""
@@ -261,7 +269,7 @@ class Worker:
         return math.inf
 
     def _enter(self, run: Run) -> Active:
-        active = Active(run)
+        active = Active(run, self._jobfile().jobs.get(run.job))
         with self._lock:
             self._active[run.id] = active
         return active
