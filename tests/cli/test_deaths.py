@@ -18,6 +18,10 @@ jobs:
     overlap: wait
   hasty: {command: 'sleep 2', timeout: 4s, retry: {attempts: 3}}
   polite: {command: "trap 'echo term >> terms; exit 0' TERM; touch ready; while :; do sleep 0.02; done"}
+  stubborn:
+    command: 'touch begun; while ! [ -e go-$CODE ]; do sleep 0.02; done; exit $CODE'
+    env: {CODE: "0"}
+    retry: {attempts: 2, backoff: 10m, cap: 10m}
   value: {command: [echo, '$.detail.x']}
 """
 
@@ -93,6 +97,23 @@ def test_a_lone_runs_death_keeps_nobody_waiting(demo, with_engine):
     demo.wherry("run", "patient")
     assert [run["status"] for run in ended(demo, 2)] == ["succeeded", "succeeded"]
     assert began(demo) == ["1", "1"]
+
+
+def test_a_lone_run_does_not_wait_for_what_it_goes_on_with_besides(demo):
+    """The run of a dead engine fails, and is to be tried again much later: by whoever is there then."""
+    engine = demo.up()
+    watching = begin(demo, "run", "stubborn", "-e", "CODE=1")
+    wait_for((demo.folder / "begun").exists, "the job")
+    kill(engine)
+    kill(watching)
+    alone = begin(demo, "run", "stubborn")
+    wait_for(lambda: runs(demo)[0]["status"] == "running", "its own run")
+    (demo.folder / "go-1").touch()
+    wait_for(lambda: runs(demo)[1]["status"] == "queued", "the other one's failure")
+    (demo.folder / "go-0").touch()
+    alone.communicate(timeout=60)
+    assert alone.returncode == 0
+    assert [run["status"] for run in runs(demo)] == ["succeeded", "queued"]
 
 
 def test_who_waits_for_a_dead_engine_is_told(demo):

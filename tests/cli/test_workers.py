@@ -101,6 +101,39 @@ def test_what_takes_a_place_waits_for_nobody(project):
     assert "may keep all" not in project.engine_output()
 
 
+def test_one_that_is_at_work_when_its_queue_goes_to_another_job_is_done_with_its_message(project):
+    """It may delete what it has received; the other job gets what comes from then on."""
+    write(project, workers="{max: 1, idle: 1s}")
+    project.up()
+    send(project, 3)
+    wait_for(lambda: len(noted(project, "begin")) == 1, "the work")
+    text = (project.folder / "wherry.yaml").read_text().replace("  poller:\n", "  heir:\n")
+    project.file("wherry.yaml", text)
+    wait_for(lambda: len(noted(project, "end")) == 1, "its end")
+    wait_for(lambda: state(project)["in_flight"] == 0, "the message to be deleted")
+    send(project, 0)
+    wait_for(lambda: len(noted(project, "end")) == 2, "the other job's work")
+    assert len(noted(project, "begin")) == 2
+    assert [(run["status"], run["attempts"][0]["ending"]) for run in runs(project)] == [("succeeded", "dismissed")]
+
+
+def test_one_that_ran_out_of_time_when_it_was_dismissed_is_not_kept(project):
+    """It would be tried again, and nobody wants it: it must neither wait for ever nor begin."""
+    script = "trap 'touch termed; while ! [ -e go ]; do sleep 0.05; done; exit 1' TERM; sleep 60 & wait"
+    write(project, command=["sh", "-c", script], workers="{min: 1, max: 1}")
+    limits = "    timeout: 500ms\n    retry: {attempts: 3, backoff: 0s}\n"
+    text = (project.folder / "wherry.yaml").read_text().replace("    overlap: skip\n", limits)
+    project.file("wherry.yaml", text)
+    project.up()
+    wait_for((project.folder / "termed").exists, "the time-out")
+    project.file("wherry.yaml", text[: text.index("    on:")] + text[text.index("  other:") :])
+    wait_for(lambda: "the job file was changed" in project.engine_output(), "the change")
+    wait_for(lambda: state(project)["workers"] == 0, "the dismissal")
+    project.file("go", "")
+    wait_for(lambda: [bool(run["ended_at"]) for run in runs(project)] == [True], "its end")
+    assert len(runs(project)[0]["attempts"]) == 1
+
+
 def test_one_that_ends_by_itself_is_replaced_while_it_is_wanted(project):
     """Each takes one message and ends, like a program that was written for one."""
     script = project.file(

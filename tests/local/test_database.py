@@ -1,11 +1,14 @@
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 
 import pytest
 
+from tests.conftest import wait_for
 from wherry.errors import WherryError
 from wherry.local.database import Database
 
@@ -162,3 +165,60 @@ def test_a_write_within_a_write_is_a_mistake_and_no_standstill(database):
         database.write(work)
     assert count(database) == 0
     assert database.write(lambda transaction: transaction.execute(INSERT, ("c",)).rowcount) == 1
+
+
+def undone_by_itself(transaction):
+    """What SQLite does when the disk is full in the midst of a large transaction."""
+    with transaction.nested():
+        transaction.execute("rollback")
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_nothing_is_written_behind_a_transaction_that_has_undone_itself(database):
+    """Whoever goes on after a failure of one part must not write the next one alone."""
+
+    def work(transaction):
+        transaction.execute(INSERT, ("a",))
+        with contextlib.suppress(Exception):
+            undone_by_itself(transaction)
+        with contextlib.suppress(Exception):
+            transaction.execute(INSERT, ("b",))
+        with contextlib.suppress(Exception), transaction.nested():
+            transaction.execute(INSERT, ("c",))
+
+    with pytest.raises(WherryError, match="cannot be used"):
+        database.write(work)
+    assert count(database) == 0
+    database.write(lambda transaction: transaction.execute(INSERT, ("d",)))
+    assert count(database) == 1
+
+
+def test_those_who_share_a_transaction_that_has_undone_itself_all_learn_of_it(database):
+    """Their work was in it, or would be written alone."""
+    started, failed = threading.Event(), []
+
+    def hold(transaction):
+        started.set()
+        wait_for(lambda: len(database._waiting) == 3, "three that wait")
+
+    def insert(name):
+        try:
+            database.write(lambda transaction: transaction.execute(INSERT, (name,)))
+        except WherryError:
+            failed.append(name)
+
+    def lose():
+        with pytest.raises(WherryError):
+            database.write(undone_by_itself)
+
+    threads = [threading.Thread(target=database.write, args=(hold,))]
+    threads[0].start()
+    started.wait()
+    for target, arguments in ((insert, ("before",)), (lose, ()), (insert, ("after",))):
+        threads.append(threading.Thread(target=target, args=arguments))
+        threads[-1].start()
+        wait_for(lambda: len(database._waiting) == len(threads) - 1, "its turn")
+    for thread in threads:
+        thread.join()
+    assert sorted(failed) == ["after", "before"]
+    assert count(database) == 0

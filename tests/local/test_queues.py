@@ -219,6 +219,25 @@ def test_a_clock_that_was_ahead_hides_nothing_once_it_is_right(bench):
     assert "delayed" in bench.bodies("plain")
 
 
+def test_what_a_clock_that_was_ahead_has_hidden_comes_back_in_its_time(bench):
+    bench.send("plain", "buried")
+    bench.later(3600)
+    for _ in range(4):
+        bench.queues.receive("plain", visibility=seconds(0))
+    bench.send("plain", "in flight")
+    bench.queues.receive("plain", visibility=seconds(20))
+    bench.send("ordered.fifo", "sent", group="g", deduplication_id="1")
+    bench.later(-3600)
+    bench.queues.mend_clock()
+    assert len(bench.queues.move("plain-dead-letters", "slow")) == 1
+    assert bench.bodies("plain") == []
+    bench.later(20)
+    assert bench.bodies("plain") == ["in flight"]
+    bench.later(280)
+    bench.send("ordered.fifo", "five minutes later", group="g", deduplication_id="1")
+    assert bench.counts("ordered.fifo")[0] == 2
+
+
 def test_thousands_of_dead_letters_go_back(bench):
     bench.send("plain-dead-letters", *map(str, range(1001)))
     assert len(bench.queues.move("plain-dead-letters", "plain")) == 1001
@@ -567,6 +586,12 @@ def test_a_receiver_that_is_refused_gets_nothing_until_it_is_welcome_again(bench
     bench.queues.welcome("run-1")
     assert patient.end() == ["a"]
     assert bench.queues.in_flight_of("run-1") == 1
+
+
+def test_a_client_that_has_gone_before_it_is_answered_takes_no_message_with_it(bench):
+    bench.send("plain", "a")
+    assert bench.queues.receive("plain", wanted=lambda: False) == []
+    assert bench.counts("plain") == (1, 0, 0)
 
 
 def test_a_client_that_has_gone_takes_no_message_with_it(bench):

@@ -117,6 +117,18 @@ def test_a_run_is_not_claimed_before_it_is_due(runs, claim, decide, add):
     assert [attempt.number for attempt in claim(run_id, ME, due).attempts] == [1, 2]
 
 
+def test_what_waits_by_a_clock_that_was_ahead_waits_no_longer_once_it_is_right(runs, claim, decide, add):
+    ahead = NOW + timedelta(hours=1)
+    new, failing, sound = add(cause="event:1", now=ahead), add(cause="event:2", now=NOW), add(cause="event:3", now=NOW)
+    failed = Outcome(ending=Ending.EXITED, exit_code=1)
+    again = Decision(status=Status.QUEUED, due_at=ahead + timedelta(seconds=10), reason="attempt 1: exit code 1")
+    decide(claim(failing, ME, NOW), failed, again, ahead)
+    decide(claim(sound, ME, NOW), failed, dataclasses.replace(again, due_at=NOW + timedelta(minutes=5)), NOW)
+    assert sorted(runs.mend_clock(NOW)) == sorted([new, failing])
+    due = {queued.id: queued.due_at for queued in runs.queued()}
+    assert due == {new: NOW, failing: NOW + timedelta(seconds=10), sound: NOW + timedelta(minutes=5)}
+
+
 def test_the_owner_of_a_run_is_the_only_one_to_claim_it(runs, claim, add):
     run_id = add(owner=ME)
     assert runs.queued() == []

@@ -436,3 +436,22 @@ def test_a_run_that_is_over_takes_no_message_with_it(hall, end):
         assert hall.database.write(lambda transaction: hall.runs.dismiss(transaction, run_id))
     assert hall.queues.receive("work", receiver=run_id) == []
     assert len(hall.queues.receive("work", receiver="")) == 1
+
+
+def test_a_run_that_could_not_be_added_keeps_no_place(hall, monkeypatch):
+    hall = hall(1, Job(name="job", command=("true",)))
+    monkeypatch.setattr(hall, "reserve", hall.floor.reserve)
+    monkeypatch.setattr(hall, "release", hall.floor.release, raising=False)
+    monkeypatch.setattr(hall, "begin", hall.floor.begin, raising=False)
+
+    def full(transaction, **more):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hall.runs, "add", full)
+        with pytest.raises(OSError, match="full"):
+            hall.ask_for("job")
+    assert hall.floor.is_idle
+    hall.ask_for("job")
+    hall.turn()
+    assert jobs_under_way(hall) == ["job"]

@@ -24,6 +24,7 @@ from wherry.errors import WherryError
 Result = TypeVar("Result")
 Parameters = Sequence[Any] | Mapping[str, Any]
 Row = sqlite3.Row
+Connection = sqlite3.Connection
 
 #: How long a process waits for another one's transaction, in seconds.
 BUSY_SECONDS = 30
@@ -47,23 +48,27 @@ class Transaction:
 
     def execute(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Execute one statement."""
+        _check_open(self._connection)
         return self._connection.execute(statement, parameters)
 
     @contextlib.contextmanager
     def nested(self) -> Iterator[None]:
         """What is done inside is undone, alone, when it raises."""
+        _check_open(self._connection)
         self._connection.execute("savepoint nested")
         asked, wanted = len(self._after), len(self._otherwise)
         try:
             yield
         except BaseException:
-            self._connection.execute("rollback to nested")
+            if self._connection.in_transaction:
+                self._connection.execute("rollback to nested")
             del self._after[asked:]
             while len(self._otherwise) > wanted:
                 self._otherwise.pop()()
             raise
         finally:
-            self._connection.execute("release nested")
+            if self._connection.in_transaction:
+                self._connection.execute("release nested")
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when the transaction is on disk, in the writer's own thread; never when it failed."""
@@ -97,8 +102,11 @@ class _Ticket(Generic[Result]):
 
     def run_among_others(self, connection: sqlite3.Connection, path: str) -> None:
         """As `run`, between two savepoints: a failure undoes this work alone."""
+        _check_open(connection)
         connection.execute("savepoint ticket")
-        if not self.run(connection, path):
+        is_done = self.run(connection, path)
+        _check_open(connection)
+        if not is_done:
             connection.execute("rollback to ticket")
         connection.execute("release ticket")
 
@@ -237,6 +245,16 @@ class Database:
 
     def _version(self) -> int:
         return int(self._writer.execute("pragma user_version").fetchone()[0])
+
+
+def _check_open(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error where SQLite has ended the transaction by itself, as it does when the disk is full.
+
+    What is executed after that would be on disk at once, alone, however the others fare (sqlite.org, "Transaction",
+    "Response To Errors Within A Transaction").
+    """
+    if not connection.in_transaction:
+        raise sqlite3.OperationalError("the transaction was undone: the disk is full, or cannot be read or written")
 
 
 def _explained(error: BaseException, path: str) -> BaseException:

@@ -216,16 +216,17 @@ class Engine:
         try:
             scheduler = self._make_scheduler(jobfile)
             self._workspace.use(jobfile)
+            # Now what cannot fail: all of the engine goes by one job file.
+            self._scheduler = scheduler
+            self._scaler.use(jobfile)
+            self._floor.line.unblock()
+            self._watcher.refresh()
+            self._workspace.feeding.greet(self._clock())
         except WherryError:
             self._workspace.forget_stamp()  # the store is out of reach: the change is taken up once it is not
             raise
-        self._workspace.feeding.greet(self._clock())
-        self._tell_of_leftovers(before)
-        self._scheduler = scheduler
-        self._scaler.use(jobfile)
-        self._floor.line.unblock()
-        self._watcher.refresh()
         self._changed()
+        self._tell_of_leftovers(before)
 
     def _tell_of_leftovers(self, before: JobFile | None) -> None:
         for error in left_behind(self._workspace.queues, self._workspace.jobfile, before):
@@ -247,10 +248,12 @@ class Engine:
         self._scaler.look_around()
 
     def _look_at_the_clock(self) -> None:
-        """Messages must not wait until a clock that was set back has come as far again."""
+        """Neither messages nor runs must wait until a clock that was set back has come as far again."""
         lead = self._clock().timestamp() - time.monotonic()
         if lead < self._lead - 1:
             self._workspace.queues.mend_clock()
+            for run_id in self._workspace.runs.mend_clock(self._clock()):
+                self._floor.line.remove(run_id)  # what is read from the store next waits anew
         self._lead = lead
 
     def _take_over(self) -> None:

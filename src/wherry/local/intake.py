@@ -190,12 +190,9 @@ class Intake:
             if run:
                 transaction.after_commit(partial(host.offer, run))
             return run
+        transaction.otherwise(host.release)  # at once: a statement may be what fails
         run = self._runs.add(transaction, job=job, owner=host.me, claimed=True, **more)
-        if run:
-            transaction.after_commit(partial(host.begin, run))
-            transaction.otherwise(host.release)
-        else:
-            host.release()
+        transaction.after_commit(partial(host.begin, run) if run else host.release)
         return run
 
 

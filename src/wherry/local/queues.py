@@ -171,11 +171,18 @@ class Queues:
         found = self._next_due_ms(queue)
         return None if found is None else from_ms(found)
 
-    def in_flight_of(self, receiver: str) -> int:
-        """How many messages a receiver has, and has neither deleted nor given back."""
-        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
+    def in_flight_of(self, receiver: str, queue: str = "") -> int:
+        """How many messages a receiver has, and has neither deleted nor given back.
+
+        They are of the queues that there are, and of `queue`, which may be in the job file no more.
+        """
         with self._database.reading() as connection:
-            return int(connection.execute(SQL["in_flight_of"], asked).fetchone()[0])
+            return int(connection.execute(SQL["in_flight_of"], self._asked_of(receiver, queue)).fetchone()[0])
+
+    def has_received(self, receiver: str, handles: Sequence[str]) -> bool:
+        """True when the last one to receive these messages was this receiver; False when nobody knows."""
+        with self._database.reading() as connection:
+            return all(receipts.receiver_of(connection, handle) == receiver for handle in handles)
 
     # --------------------------------------------------------------------------------------------- for clients
 
@@ -212,11 +219,12 @@ class Queues:
     ) -> list[Received]:
         """Receive up to `most` messages; while there is none wait for so long. No transaction is open meanwhile.
 
-        `receiver` is the id of the run that receives. `wanted` is asked after each wait whether anybody still is there.
+        `receiver` is the id of the run that receives. `wanted` is asked, also within the transaction, whether anybody
+        still is there.
         """
         until = time.monotonic() + wait.total_seconds()
         refused_before = self.polls.is_refused(receiver)
-        if not refused_before and (received := self._receive_now(queue, most, visibility, receiver)):
+        if not refused_before and (received := self._receive_now(queue, most, visibility, receiver, wanted)):
             return received
         if not wait or self.polls.ended:
             return []
@@ -230,7 +238,7 @@ class Queues:
                 refused_before = refused
                 # Whoever waits does not keep those who write waiting for nothing.
                 may_get = not refused and self.has_waiting(queue)
-                if may_get and (received := self._receive_now(queue, most, visibility, receiver)):
+                if may_get and (received := self._receive_now(queue, most, visibility, receiver, wanted)):
                     return received
                 if not self.polls.wait(poll, until, self._seconds_to_due(queue)):
                     return []
@@ -327,9 +335,15 @@ class Queues:
         self.polls.wake_all()
 
     def mend_clock(self) -> None:
-        """The clock was ahead, and is right again: what was sent meanwhile is as if it were sent now."""
+        """The clock was ahead, and is right again: what was sent or received meanwhile is as if it were so now."""
         asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock())}
-        if self._database.write(lambda transaction: transaction.execute(SQL["mend_clock"], asked).rowcount):
+
+        def work(transaction: Transaction) -> bool:
+            transaction.execute(SQL["mend_deduplications"], asked)
+            steps = ("mend_clock", "mend_in_flight", "mend_letters")
+            return sum(transaction.execute(SQL[step], asked).rowcount for step in steps) > 0
+
+        if self._database.write(work):
             for queue in self.names():
                 self._arrived(queue, 1)
 
@@ -390,22 +404,27 @@ class Queues:
         if messages:
             transaction.after_commit(partial(self._arrived, queue, messages))
 
-    def in_flight_of_within(self, transaction: Transaction, receiver: str) -> int:
+    def in_flight_of_within(self, transaction: Transaction, receiver: str, queue: str = "") -> int:
         """The same as the transaction sees it: what a receiver that was refused before has now, it has at most."""
-        asked = {"queues": json.dumps(self.names()), "now_ms": to_ms(self._clock()), "receiver": receiver}
-        return int(transaction.execute(SQL["in_flight_of"], asked).fetchone()[0])
+        return int(transaction.execute(SQL["in_flight_of"], self._asked_of(receiver, queue)).fetchone()[0])
 
     # --------------------------------------------------------------------------------------------- inside
+
+    def _asked_of(self, receiver: str, queue: str) -> dict[str, object]:
+        queues = json.dumps([*self.names(), queue])
+        return {"queues": queues, "now_ms": to_ms(self._clock()), "receiver": receiver}
 
     def _all(self) -> dict[str, Settings]:
         return {**self._settings, **self.created.beside(self._settings)}
 
-    def _receive_now(self, queue: str, most: int, visibility: timedelta | None, receiver: str) -> list[Received]:
+    def _receive_now(
+        self, queue: str, most: int, visibility: timedelta | None, receiver: str, wanted: Callable[[], bool]
+    ) -> list[Received]:
         settings = self.settings(queue)
 
         def work(transaction: Transaction) -> list[Received]:
             # Since just now: who has looked at what it has must not be wrong; and who was ended may be welcome again.
-            if self.polls.is_refused(receiver) or _is_gone(transaction, receiver):
+            if self.polls.is_refused(receiver) or _is_gone(transaction, receiver) or not wanted():
                 return []
             hidden = settings.visibility if visibility is None else visibility
             return self.take_within(transaction, settings, most, Taker(receiver), self._clock(), hidden)

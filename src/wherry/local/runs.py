@@ -300,6 +300,13 @@ class Runs:
         with self._database.reading() as connection:
             return [_queued(row) for row in connection.execute(self._sql["queued"])]
 
+    def mend_clock(self, now: datetime) -> list[str]:
+        """The clock was ahead, and is right again: gives the waiting runs that are due sooner now."""
+        asked = {"now_ms": to_ms(now)}
+        return self._database.write(
+            lambda transaction: [row["id"] for row in transaction.execute(self._sql["mend_clock"], asked).fetchall()]
+        )
+
     def open_ids(self) -> set[str]:
         """All runs that have not ended."""
         with self._database.reading() as connection:

@@ -116,7 +116,8 @@ class Scaler:
         for post in self._posts.values():
             post.look_at = min(post.look_at, post.breath_until)
         for run_id, status in self._workspace.runs.dismissed():
-            if run_id not in self._refused and (status is Status.QUEUED or run_id in self._floor.worker.active()):
+            # Again and again: one that was told already may wait for another attempt, or its order was not carried out.
+            if status is Status.QUEUED or run_id in self._floor.worker.active():
                 self._refuse(run_id)
                 self._floor.dismiss(run_id, judged_at=0.0)  # whenever it ended: the order had come first
 
@@ -237,7 +238,9 @@ class Scaler:
 
     def _shrink(self, look: _Look, workers: Sequence[Polling], number: int) -> None:
         """Refuse messages to so many: first to those that have not begun, then to those that have none, the newest."""
-        has_messages = {each.run_id: self._workspace.queues.in_flight_of(each.run_id) > 0 for each in workers}
+        has_messages = {
+            each.run_id: self._workspace.queues.in_flight_of(each.run_id, each.queue) > 0 for each in workers
+        }
         ranked = list(reversed(workers))
         ranked.sort(key=lambda each: (each.status is not Status.QUEUED, has_messages[each.run_id]))
         for worker in ranked[:number]:
@@ -247,12 +250,12 @@ class Scaler:
     def _let_go(self, look: _Look) -> None:
         """End those that leave and have no message any more."""
         queues, runs = self._workspace.queues, self._workspace.runs
-        ready = [each for each in look.leaving if not queues.in_flight_of(each.run_id)]
+        ready = [each for each in look.leaving if not queues.in_flight_of(each.run_id, each.queue)]
         if not ready:
             return
 
         def work(transaction: Transaction) -> list[Polling]:
-            free = [each for each in ready if not queues.in_flight_of_within(transaction, each.run_id)]
+            free = [each for each in ready if not queues.in_flight_of_within(transaction, each.run_id, each.queue)]
             return [each for each in free if runs.dismiss(transaction, each.run_id)]
 
         for worker in self._workspace.database.write(work):

@@ -87,9 +87,9 @@ class Solo:
         while not (self._floor.draining and self._has_ended()):
             try:
                 self._floor.sleep(_LONGEST_SLEEP)
-                if self._is_closing and not self._floor.draining:
+                if self._is_closing:
+                    self._stops |= self._waiting() if self._floor.draining else self._unfinished()
                     self._floor.draining = True
-                    self._stops |= self._own
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + _LONGEST_SLEEP
                     self._look_around()
@@ -114,7 +114,15 @@ class Solo:
             self._adopted |= take_over(self._workspace, self._floor, job=job)
 
     def _has_ended(self) -> bool:
-        return not (self._floor.worker.active().keys() - self._adopted) and not len(self._floor.line)
+        return not (self._floor.worker.active().keys() - self._adopted) and not self._waiting()
+
+    def _unfinished(self) -> set[str]:
+        """Those of our own that are still ours: an ended one may have been given to an engine for another round."""
+        return (self._own & self._floor.worker.active().keys()) | self._waiting()
+
+    def _waiting(self) -> set[str]:
+        """Our own in the line; other ones that wait there are left to others."""
+        return {run_id for run_id in self._own if run_id in self._floor.line}
 
     def _fail(self, error: BaseException) -> None:
         self.error = error

@@ -105,7 +105,7 @@ update messages set visible_ms = :visible_ms, holder = null, receives = max(rece
 where id in (select value from json_each(:ids));
 
 -- name: of_receipt
-select sequence, queue, visible_ms, received_ms, receives from messages where sequence = :sequence and id = :id;
+select sequence, queue, visible_ms, received_ms, receives, receiver from messages where sequence = :sequence and id = :id;
 
 -- name: delete
 delete from messages where sequence = :sequence;
@@ -160,6 +160,20 @@ order by sequence limit :limit;
 -- Sent by a clock that was ahead, and never received: it would be hidden until the clock has come so far.
 update messages set sent_ms = :now_ms, visible_ms = :now_ms + visible_ms - sent_ms
 where queue in (select value from json_each(:queues)) and visible_ms > :now_ms and received_ms is null and sent_ms > :now_ms;
+
+-- name: mend_in_flight
+-- Received by that clock, and hidden for as long as the receiver has asked for; what a run holds waits for its end.
+update messages set received_ms = :now_ms, visible_ms = max(:now_ms, :now_ms + visible_ms - received_ms)
+where queue in (select value from json_each(:queues)) and holder is null and received_ms > :now_ms and visible_ms > :now_ms;
+
+-- name: mend_letters
+-- Buried by that clock: they kept the age that they had.
+update messages set visible_ms = :now_ms
+where queue in (select value from json_each(:queues)) and source is not null and received_ms is null and visible_ms > :now_ms;
+
+-- name: mend_deduplications
+-- Else what is sent with the same id would be taken for a repetition for as long as the clock was ahead.
+update deduplications set sent_ms = :now_ms where sent_ms > :now_ms;
 
 -- name: next_due
 select min(visible_ms) from messages where queue = :queue and visible_ms > :now_ms and visible_ms < :held_ms;

@@ -114,6 +114,14 @@ update runs set owner = :owner where id = :id and status = 'queued' and owner is
 -- name: release
 update runs set owner = null where id = :id and owner = :owner;
 
+-- name: mend_clock
+-- Asked for, or failed, by a clock that was ahead: they wait as long as they would have waited.
+update runs set due_ms = :now_ms + max(0, due_ms - max(created_ms,
+  coalesce((select max(ended_ms) from attempts where run_id = runs.id), 0)))
+where status = 'queued' and due_ms > :now_ms
+  and (created_ms > :now_ms or exists (select 1 from attempts where run_id = runs.id and ended_ms > :now_ms))
+returning id;
+
 -- name: adopt
 update runs set owner = :owner where id = :id and owner = :old_owner;
 
