@@ -83,6 +83,44 @@ def test_a_bad_event_is_refused(demo, event, message):
     assert demo.wherry("emit", event, code=2).stderr.splitlines()[0] == message
 
 
+@pytest.mark.parametrize(
+    ("command", "message", "hint"),
+    [
+        ("up --port 99999", "`--port` must be from 0 (any that is free) to 65535", ""),
+        ("up --port abc", "`--port` must be a whole number, not `abc`", "`wherry up --help` tells what there is"),
+        ("up --paralel 3", "unrecognized arguments: --paralel 3", "`wherry up --help` tells what there is"),
+        ("runs --limit", "`--limit` needs a value", "`wherry runs --help` tells what there is"),
+        ("dead-letters foo", "there is no `foo`", "known: `ls`, `purge`, `redrive`, `show`"),
+        ("frobnicate", "there is no `frobnicate`", "`wherry --help` tells what there is"),
+        ("replay x --with s3://a/b", "`--with` copies objects to this machine", "add `--here`, or leave it out"),
+        (
+            "schedule next --timezone Mars/X",
+            "`--timezone` is of an expression; a job's schedule names its own",
+            "leave it out",
+        ),
+        (
+            "run fails -e 1=2",
+            "`-e 1`: a variable's name must consist of letters, digits and underscores, not beginning with a digit",
+            "",
+        ),
+        (
+            "backfill fails --from 2026-01-01 --to 2026-01-02 --every 5x",
+            "`--every` must be a duration such as `90s`, `10m` or `1h30m`, not `5x`",
+            "write 1h, 90m, 1d",
+        ),
+    ],
+)
+def test_a_bad_command_line_is_told_in_one_line_and_what_to_do(demo, command, message, hint):
+    lines = [f"error: {message}", *([f"  {hint}"] if hint else [])]
+    assert demo.wherry(*command.split(), code=2).stderr.splitlines() == lines
+
+
+def test_a_job_without_runs_is_named_and_so_is_one_that_is_not_there(demo):
+    assert demo.wherry("runs", "--job", "fails2").stderr.startswith(
+        "no runs of job `fails2`, which is not in the job file; "
+    )
+
+
 def test_an_upload_starts_its_job(demo):
     demo.up()
     demo.file("a b.csv", "x\n")

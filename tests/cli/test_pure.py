@@ -77,7 +77,7 @@ def test_the_next_firings_of_the_job_file(project):
     )
     of_one = project.wherry("schedule", "next", "daily", *after, "-n", "1", "--plain")
     assert of_one.stdout == "2026-03-01T04:00:00Z\n"
-    assert project.wherry("schedule", "next", "by-hand").stderr == "no schedule fires after that\n"
+    assert project.wherry("schedule", "next", "by-hand").stderr == "no schedule of job `by-hand` fires after that\n"
     assert "there is no job `nope`" in project.wherry("schedule", "next", "nope", code=2).stderr
 
 

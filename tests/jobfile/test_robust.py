@@ -103,7 +103,7 @@ def test_any_bytes(content):
     ids=lambda text: repr(text[:20]),
 )
 def test_bombs_are_refused_soon(text):
-    began = time.perf_counter()
+    began = time.process_time()  # others may be at work, too
     with pytest.raises(JobFileError):
         jobfile.parse(text, "wherry.yaml")
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from wherry.aws.patience import Patience, is_fault, is_passing
 from wherry.errors import UserError, WherryError
+from wherry.jobfile.names import REGION_PATTERN
 
 if TYPE_CHECKING:
     import botocore.client
@@ -76,7 +78,7 @@ class Aws:
             import botocore.config
             import botocore.exceptions
         except ImportError:
-            raise UserError("environments on AWS need boto3", hint="pip install 'wherry[aws]'") from None
+            raise UserError("environments on AWS need boto3", hint="pip install boto3") from None
         self._errors = botocore.exceptions
         try:
             self._session = boto3.Session(profile_name=profile, region_name=region)
@@ -85,6 +87,10 @@ class Aws:
         if not self._session.region_name:
             raise UserError(
                 "no AWS region is known", hint="write `region:` under the environment, or give `--region eu-central-1`"
+            )
+        if not re.fullmatch(REGION_PATTERN, self._session.region_name):
+            raise UserError(
+                f"`{self._session.region_name}` is no AWS region", hint="they are called as `eu-central-1` is"
             )
         self._config = botocore.config.Config
         self._clients: dict[tuple[str, bool], botocore.client.BaseClient] = {}

@@ -29,29 +29,32 @@ _REGION = "eu-central-1"
 Found = tuple[str, str, str]
 
 
-def refuse_impossible(jobfile: JobFile) -> None:
-    """Raise Unsupported naming the sizes and task definitions that an environment of the file on AWS cannot take."""
-    found: list[Found] = []
-    for environment in (each for each in jobfile.environments.values() if each.name != "local"):
-        for job in jobfile.jobs.values():
-            found += placing.of_size(jobfile, environment, job)
-            found += _of_own_definition(jobfile, environment, job)
-    if found:
-        raise Unsupported([_problem(jobfile, *each) for each in dict.fromkeys(found)])
-
-
 def refuse_unsupported(jobfile: JobFile, environment: Environment, instance: Instance | None = None) -> None:
     """Raise Unsupported naming everything that this environment would ignore or get wrong.
 
     `instance` is what EC2 says of the instances' type, where it was asked.
     """
+    _raise(jobfile, _of_all(jobfile, environment, instance))
+
+
+def refuse_anywhere(jobfile: JobFile) -> None:
+    """As `refuse_unsupported`, of all environments of the file on AWS together."""
+    there = [each for each in jobfile.environments.values() if each.name != "local"]
+    _raise(jobfile, [found for environment in there for found in _of_all(jobfile, environment, None)])
+
+
+def _raise(jobfile: JobFile, found: list[Found]) -> None:
+    if found:
+        raise Unsupported([_problem(jobfile, *each) for each in dict.fromkeys(found)])
+
+
+def _of_all(jobfile: JobFile, environment: Environment, instance: Instance | None) -> list[Found]:
     found = [*_of_environment(environment), *_of_dashboard(jobfile, environment)]
     found += placing.of_instances(environment, instance)
     found += waiting.of_queues(jobfile, environment)
     for job in jobfile.jobs.values():
         found += _of_job(jobfile, environment, job, instance)
-    if found:
-        raise Unsupported([_problem(jobfile, *each) for each in found])
+    return found
 
 
 def _problem(jobfile: JobFile, path: str, message: str, hint: str) -> Problem:

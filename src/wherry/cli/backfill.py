@@ -98,7 +98,7 @@ def _intervals(arguments: argparse.Namespace, trigger: ScheduleTrigger | None) -
         try:
             length = parse_duration(arguments.every)
         except ValueError as error:
-            raise UserError(f"`--every {arguments.every}`: {error}", hint="write 1h, 90m, 1d") from None
+            raise UserError(f"`--every` {error}", hint="write 1h, 90m, 1d") from None
         if length.total_seconds() < 1:
             raise UserError("`--every` must be at least a second")
         source = intervals.every(length, since, until)

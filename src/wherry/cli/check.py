@@ -20,9 +20,9 @@ def execute(arguments: argparse.Namespace) -> int:
     path = jobfile_path(arguments)
     jobfile = load_jobfile(path)
     if jobfile.environments.keys() - {"local"}:
-        from wherry.aws.refusals import refuse_impossible
+        from wherry.aws.refusals import refuse_anywhere
 
-        refuse_impossible(jobfile)
+        refuse_anywhere(jobfile)
     output.doubts(doubts(jobfile))
     counts = [
         output.count(len(jobfile.jobs), "job"),

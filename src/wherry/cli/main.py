@@ -58,6 +58,9 @@ VERBS = {
 #: What a machine says that has no room left: nobody's bug.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 
+#: So many choices are listed to whom gave another one.
+_FEW = 8
+
 DESCRIPTION = """\
 Batch and ETL jobs from one small file: here now, on Amazon ECS with the same file and the same commands.
 
@@ -118,6 +121,8 @@ class _Parser(argparse.ArgumentParser):
     """Takes options and words in any order, and says what is wrong as all of wherry does: what, and what to do."""
 
     _is_mixing = False
+    #: The verb, where this parser is the one of all verbs: it is who finds what a verb does not know.
+    verb = ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """What argparse has takes `QUEUE --delay 10s BODY` for too many words; its way around that calls this again."""
@@ -130,8 +135,7 @@ class _Parser(argparse.ArgumentParser):
             self._is_mixing = False
 
     def error(self, message: str) -> NoReturn:
-        output = _output()
-        hint = f"`{self.prog} --help` tells what there is"
+        hint = f"`{' '.join(filter(None, [self.prog, self.verb]))} --help` tells what there is"
         if "invalid choice" in message:
             from wherry.model import did_you_mean
 
@@ -139,8 +143,12 @@ class _Parser(argparse.ArgumentParser):
             known = re.findall(r"'([^']+)'", message.partition("(choose from ")[2])
             message = f"there is no `{given}`"
             near = did_you_mean(given, known)
-            hint = near if near and near.startswith("did") else hint
-        output.error(UserError(message, hint=hint))
+            hint = near if near and (near.startswith("did") or len(known) <= _FEW) else hint
+        elif match := re.fullmatch(r"argument (?:.*/)?(\S+): invalid int value: '(.*)'", message):
+            message = f"`{match[1]}` must be a whole number, not `{match[2]}`"
+        elif match := re.fullmatch(r"argument (?:.*/)?(\S+): expected one argument", message):
+            message = f"`{match[1]}` needs a value"
+        _output().error(UserError(message, hint=hint))
         sys.exit(2)
 
 
@@ -151,6 +159,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
     """The parser; of the verbs only the one that is wanted knows its options."""
     parser = _Parser(prog="wherry", description=DESCRIPTION, formatter_class=_formatter)
+    parser.verb = wanted or ""
     parser.add_argument("--version", action="version", version=f"wherry {__version__}")
     parser.add_argument("-f", "--file", metavar="FILE", help="the job file (default: the nearest wherry.yaml)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs", prog="wherry")

@@ -42,6 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the same event as a new run, show its log, and exit with its exit code."""
+    if arguments.objects and not arguments.here:
+        raise UserError("`--with` copies objects to this machine", hint="add `--here`, or leave it out")
     if os.path.isfile(arguments.run):
         wish = _wish_of(_read(arguments.run))
     elif arguments.here and arguments.env != LOCAL:

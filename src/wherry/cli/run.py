@@ -16,6 +16,7 @@ from wherry.cli import output
 from wherry.cli.context import add_environment, add_executor, open_target
 from wherry.cli.emit import event_of, read_json
 from wherry.errors import UserError
+from wherry.jobfile.names import VARIABLE
 from wherry.model import Overrides, Run, Status
 from wherry.target import Target, Wish
 
@@ -179,6 +180,8 @@ def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or "\0" in text:
         raise UserError(f"`-e {text}` is not NAME=VALUE")
+    if (objection := VARIABLE.objection(name)) is not None:
+        raise UserError(f"`-e {name}`: a variable's name {objection}")
     if equals:
         return name, value
     if name not in os.environ:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from wherry.cli import output
-from wherry.cli.context import add_environment, add_json, open_target
+from wherry.cli.context import add_environment, add_json, jobfile_path, load_jobfile, open_target
 from wherry.errors import UserError
 from wherry.model import Run, Status, did_you_mean
 
@@ -37,8 +37,17 @@ def execute(arguments: argparse.Namespace) -> int:
     elif runs:
         output.table(["RUN", "JOB", "TRIGGER", "STATUS", "CREATED", "TOOK", ""], [row(run) for run in runs])
     else:
-        output.note("no runs")
+        output.note("no runs" if arguments.job is None else f"no runs of job `{arguments.job}`{_unknown(arguments)}")
     return 0
+
+
+def _unknown(arguments: argparse.Namespace) -> str:
+    """What is to be said of a job's name that the job file does not have: its runs may be older than the file."""
+    jobs = load_jobfile(jobfile_path(arguments)).jobs
+    if arguments.job in jobs:
+        return ""
+    hint = did_you_mean(arguments.job, jobs)
+    return ", which is not in the job file" + (f"; {hint}" if hint else "")
 
 
 def row(run: Run) -> list[str]:

@@ -37,9 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     following.add_argument("--env", metavar="ENV", help="what comes next in an environment: deployed and enabled there")
     following.add_argument("--region", metavar="REGION", help="on AWS: another region than the job file's")
     following.add_argument("--after", metavar="ISO", help="strictly after this instant (default: now)")
-    following.add_argument(
-        "--timezone", metavar="ZONE", default="UTC", help="IANA zone of the expression (default: UTC)"
-    )
+    following.add_argument("--timezone", metavar="ZONE", help="IANA zone of the expression (default: UTC)")
     following.add_argument(
         "-n", dest="count", type=int, default=_DEFAULT_COUNT, metavar="N", help="how many of each (default: 3)"
     )
@@ -62,17 +60,20 @@ def execute(arguments: argparse.Namespace) -> int:
     is_expression = arguments.what is not None and not _NAME.fullmatch(arguments.what)
     if arguments.env and (is_expression or arguments.after):
         raise UserError("`--env` shows what comes next there, of all jobs or one", hint="leave out one or the other")
+    if arguments.timezone and not is_expression:
+        raise UserError("`--timezone` is of an expression; a job's schedule names its own", hint="leave it out")
     if arguments.env:
         return _show_upcoming(arguments)
     after = _instant(arguments.after) if arguments.after else now
     if is_expression:
-        firings = [("", each) for each in _firings(arguments.what, after, arguments.timezone, arguments.count)]
+        firings = [("", each) for each in _firings(arguments.what, after, arguments.timezone or "UTC", arguments.count)]
     else:
         firings = _of_jobs(arguments, after)
     for job, firing in firings:
         output.say(iso_seconds(firing.at) if arguments.plain else _line(firing, job))
     if not firings:
-        output.note("it never fires after that" if is_expression else "no schedule fires after that")
+        whose = f"no schedule of job `{arguments.what}`" if arguments.what else "no schedule"
+        output.note("it never fires after that" if is_expression else f"{whose} fires after that")
     return 0
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 #: How often another engine's runs are looked at, in seconds.
 _PULSE = 0.2
 _MOST_FOLLOWED = 500
+_LAST_PORT = 65_535
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if arguments.parallel is not None and arguments.parallel < 1:
         raise UserError("`--parallel` must be at least 1")
+    if arguments.port is not None and not 0 <= arguments.port <= _LAST_PORT:
+        raise UserError(f"`--port` must be from 0 (any that is free) to {_LAST_PORT}")
     workspace = open_workspace(arguments)
     jobfile = workspace.jobfile
     in_containers = executor_of(workspace) == DOCKER

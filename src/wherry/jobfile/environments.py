@@ -133,7 +133,7 @@ ENVIRONMENT: Final = Record(
             kind=Text(
                 "an AWS region such as `eu-central-1`",
                 "eu-central-1",
-                pattern=r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}",
+                pattern=names.REGION_PATTERN,
                 mistaken=((r"-[0-9][a-z]$", "this is an availability zone: leave out its last letter"),),
             ),
             about="the AWS region",

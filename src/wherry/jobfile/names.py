@@ -29,10 +29,10 @@ class NameRule:
         refusal = next((why for pattern, why in self.refused if re.search(pattern, name)), None)
         if refusal:
             return refusal
+        if name and not self.min_length <= len(name) <= self.max_length:
+            return f"must have {self.min_length} to {self.max_length} characters, not {len(name)}"
         if not re.fullmatch(self.pattern, name):
             return f"must consist of {self.words}"
-        if not self.min_length <= len(name) <= self.max_length:
-            return f"must have {self.min_length} to {self.max_length} characters, not {len(name)}"
         return None
 
     def suggestion(self, name: str) -> str | None:
@@ -47,6 +47,8 @@ class NameRule:
         return {"pattern": f"^{self.pattern}$", "minLength": self.min_length, "maxLength": self.max_length}
 
 
+#: AWS's codes of its regions.
+REGION_PATTERN: Final = r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}"
 APP: Final = NameRule(
     noun="app",
     pattern="[a-z][a-z0-9-]*",

@@ -157,12 +157,12 @@ class Buckets:
         places.check_key(key)
         row = self.row(bucket, key)
         if row is None and (not self._can_be_path(key) or not os.path.lexists(f"{folder}/{key}")):
-            raise _no_such_key(key)
+            raise _no_such_key(bucket, key)
         descriptor = self._open_described(row) if row is not None else None
         while row is None or descriptor is None:
             # Either a put or a hand was quicker, or the file is a new one.
             if self.adopt(bucket, key) is None:
-                raise _no_such_key(key)
+                raise _no_such_key(bucket, key)
             row = self.row(bucket, key)
             descriptor = self._open_described(row) if row is not None else None
         return OpenObject(info_of(row), descriptor)
@@ -400,8 +400,8 @@ class Buckets:
         return None
 
 
-def _no_such_key(key: str) -> ObjectError:
-    return ObjectError("NoSuchKey", f"there is no object `{key}`")
+def _no_such_key(bucket: str, key: str) -> ObjectError:
+    return ObjectError("NoSuchKey", f"there is no object `{key}` in bucket `{bucket}`")
 
 
 def _sync_folder(path: str) -> None:
