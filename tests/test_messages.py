@@ -109,6 +109,46 @@ def test_the_test_message_is_known():
     assert not messages.is_test(messages.body_of(uploaded("k")))
 
 
+def nested(levels):
+    return "[" * levels + "]" * levels
+
+
+ODD = [
+    r'{"a": "\ud800"}',
+    r'{"\uDFFF": 1}',
+    r'"\ude00\ud83d"',
+    nested(101),
+    nested(992),
+    nested(100_000),
+    '{"a":' * 101 + "1" + "}" * 101,
+    '{"a": NaN}',
+]
+
+
+@pytest.mark.parametrize("body", ODD, ids=lambda body: body[:20])
+def test_json_that_no_command_could_be_given_is_text(body):
+    for batch in (False, True):
+        event = messages.event_of([message(body)], queue="q", now=NOW, batch=batch)
+        detail = event["detail"]["messages"][0] if batch else event["detail"]
+        assert detail["body"] == body
+        json.dumps(event, ensure_ascii=False, allow_nan=False).encode()
+    assert json.loads(messages.lines_of([message(body)], {}))["body"] == body
+
+
+@pytest.mark.parametrize("body", [r'{"a": "\ud83d\ude00"}', r'"\\ud800"', nested(100), f"[{nested(99)}, {nested(9)}]"])
+def test_json_that_only_looks_odd_is_parsed(body):
+    event = messages.event_of([message(body)], queue="q", now=NOW)
+    assert event["detail"]["body"] == json.loads(body)
+
+
+@pytest.mark.parametrize("key", [r"\ud800", nested(101)], ids=["half", "deep"])
+def test_an_event_that_no_command_could_be_given_is_a_body_like_any_other(key):
+    body = json.dumps(uploaded("KEY")).replace('"KEY"', key if key.startswith("[") else f'"{key}"')
+    event = messages.event_of([message(body)], queue="q", now=NOW)
+    assert (event["source"], event["detail"]["body"]) == (messages.SOURCE, body)
+    assert messages.object_of(body) is None
+
+
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
 def test_a_body_is_the_document_in_characters_that_sqs_takes(document):
     body = messages.body_of(document)

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -44,6 +44,10 @@ LONGEST_BACKOFF = timedelta(minutes=15)
 
 #: The characters of a JSON text that no message's body may have (SQS API Reference, SendMessage).
 _REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
+#: An escape that may be half a character.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+#: Levels of a body in an event: what many parsers go to (Ruby's: 100), and far less than where Python's gives up.
+_DEEPEST = 100
 
 #: What a file's name may be long, in bytes (Linux), less what a copy beside it may need; and what counts as a suffix.
 _LONGEST_NAME = 200
@@ -85,7 +89,8 @@ def event_of(
 
     A single message whose body is an event is that event; a single S3 notification becomes the EventBridge event of the
     same upload, so that `${event.detail.object.key}` is the key however it came. Anything else is the detail of an
-    event of wherry's own: `detail.body` (parsed where it is JSON) of one message, `detail.messages` of a batch.
+    event of wherry's own: `detail.body` (parsed where it is JSON) of one message, `detail.messages` of a batch. JSON
+    that not every command could be given, with half a character or more than 100 levels, stays the text that it is.
     `batch`: the job takes batches, so that one message alone is a batch as well, and chance decides no event's shape.
     """
     if len(messages) == 1 and not batch:
@@ -195,10 +200,37 @@ def backoff_of(receives: int, *, first: timedelta = BACKOFF, factor: float = 2.0
 
 def _document(body: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = _parsed(body)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def _parsed(body: str) -> Any:
+    """What a body says; raises ValueError where it is no JSON, and for JSON that no event should hold."""
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    if body.count("[") + body.count("{") > _DEEPEST and _is_deep(value):
+        raise ValueError("too deep")
+    if _HALF.search(body):
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """More than `_DEEPEST` levels; looked at level by level, since a stack has its end as well."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [item for each in level for item in _within(each) if isinstance(item, (dict, list))]
+    return bool(level)
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _record_in(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -257,8 +289,8 @@ def _is_event(document: Mapping[str, Any]) -> bool:
 
 def _as_detail(message: Mapping[str, Any]) -> dict[str, Any]:
     body: Any = message["Body"]
-    with contextlib.suppress(ValueError, RecursionError):
-        body = json.loads(body, parse_constant=_refuse)
+    with contextlib.suppress(ValueError):
+        body = _parsed(body)
     given = message.get("MessageAttributes") or {}
     attributes = {name: value["StringValue"] for name, value in given.items() if "StringValue" in value}
     return {"message-id": message["MessageId"], "body": body, "attributes": attributes}

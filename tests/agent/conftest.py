@@ -18,7 +18,7 @@ from wherry.agent.settings import VARIABLE, Settings
 from wherry.executors import agent
 
 #: Each test has a queue of its own, without a job that takes from it.
-QUEUES = 40
+QUEUES = 60
 JOBFILE = "\n".join(
     [
         "app: agent",

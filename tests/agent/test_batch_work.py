@@ -55,7 +55,7 @@ def letters(bench):
 
 def test_new_messages_are_not_deleted_with_one_that_was_done_before(bench):
     (done,) = received(bench, "done")
-    record = {"run": known(bench, done).run_id, "status": "succeeded"}
+    record = {"run": known(bench, done).run_id, "status": "succeeded", "done": True}
     key = known(bench, done).key(bench.job, "succeeded")
     bench.s3.put_object(Bucket="work", Key=key, Body=json.dumps(record))
     bench.send("c", "d")

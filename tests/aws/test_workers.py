@@ -237,6 +237,19 @@ def test_all_dead_letters_go_back_by_sqs_itself(cloud):
     assert json.loads(wherry(cloud, "queues", "--json").stdout)[0]["dead"] == 0
 
 
+def test_json_that_no_event_can_hold_is_a_message_like_any_other(cloud):
+    body = r'{"a": "\ud800"}'
+    wherry(cloud, "queue", "send", "letters", body)
+    (letter,) = wait_for(lambda: json.loads(wherry(cloud, "dead-letters", "--json").stdout), "the dead letter")
+    assert (letter["status"], letter["event"]["detail"]["body"]) == ("failed", body)
+    assert "has no `detail.object.key`" in wherry(cloud, "explain", letter["id"]).stdout
+    assert f'"body": {json.dumps(body)}' in wherry(cloud, "show", letter["id"]).stdout
+    assert wherry(cloud, "logs", letter["id"]).stdout == ""
+    (peeked,) = json.loads(wherry(cloud, "queue", "peek", "letters", "--dead", "--json").stdout)
+    assert (peeked["run"], peeked["body"]) == (letter["id"], body)
+    wherry(cloud, "dead-letters", "purge", letter["id"])
+
+
 def test_queues_agree_with_sqs(cloud):
     # the look that comes every minute would wake a worker
     cloud.client("events").disable_rule(Name=rule(cloud, "Look"))

@@ -136,6 +136,9 @@ def test_a_value_that_no_process_can_be_given_costs_nobody_else(demo):
     assert "holds a NUL character" in refused.stderr
     refused = demo.wherry("run", "value", "--event", '{"detail": {"x": "a\\ud800b"}}', code=1)
     assert "could not start" in refused.stderr
+    # it can be looked at, and so can all the others
+    odd = next(run for run in runs(demo) if run["event"]["detail"].get("x") == "a\ud800b")
+    assert r'"x": "a\ud800b"' in demo.wherry("show", odd["id"]).stdout
     (demo.folder / "go").touch()
     assert watching.wait(60) == 0
     watching.communicate()

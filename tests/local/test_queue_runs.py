@@ -32,7 +32,11 @@ queues:
   late: {}
   pairs: {max_receives: 1}
   unmade: {max_receives: 1}
+  odd: {}
 jobs:
+  reciter:
+    command: [echo, "${event.detail.body}"]
+    on: [{queue: odd}]
   typist:
     command: [no-such-program]
     on: [{queue: unmade, workers: {max: 2}}]
@@ -242,6 +246,18 @@ def test_what_cannot_be_understood_fails_once(shop):
     assert (run["status"], len(run["attempts"])) == ("failed", 1)
     assert "the event has no `detail.order`" in run["reason"]
     assert shop.counts("orders-dead-letters") == (1, 0, 0)
+
+
+def test_json_that_no_event_can_hold_is_given_as_text(shop):
+    """Half a character, and what Python reads and then does not write any more."""
+    bodies = [r'{"a": "\ud800"}', *("[" * levels + "]" * levels for levels in range(985, 995))]
+    shop.wherry("queue", "send", "odd", bodies[0])
+    for body in [*bodies, "good"]:
+        shop.send("odd", body)
+    runs = shop.ended("reciter", 13)
+    assert {run["status"] for run in runs} == {"succeeded"}
+    assert sorted(shop.log(run) for run in runs) == sorted(f"{body}\n" for body in [bodies[0], *bodies, "good"])
+    assert f'"body": {json.dumps(bodies[0])}' in shop.wherry("show", runs[0]["id"]).stdout
 
 
 def test_what_fails_too_often_is_a_dead_letter_and_can_be_retried(shop):

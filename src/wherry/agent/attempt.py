@@ -26,6 +26,8 @@ _GRACE = 30.0
 _LAST_GRACE = 2.0
 #: So many seconds before ECS kills the task the command is ended, so that its messages are given back in time.
 _BEFORE_THE_END = 5.0
+#: ValueError: what the system takes from nobody, as a host that cannot be one, or a character that its locale lacks.
+_CANNOT_START = (CallFailed, DiskFailed, Gone, OSError, NoCommand, WherryError, ValueError, RecursionError)
 
 
 class Attempt:
@@ -55,14 +57,8 @@ class Attempt:
             return self._run(self.prepared.command, env, taken)
         except Stopped:
             return self._cut_short(None)
-        except (CallFailed, DiskFailed) as error:
-            return End(COULD_NOT_START, reason=f"its object could not be fetched: {error}", passing=True)
-        except Gone:
-            return End(COULD_NOT_START, reason="its object is gone: there is nothing to fetch")
-        except OSError as error:
-            return End(COULD_NOT_START, reason=f"no folder for it: {error}", passing=True)
-        except (NoCommand, WherryError) as error:
-            return End(COULD_NOT_START, reason=str(error), passing=isinstance(error, NoCommand))
+        except _CANNOT_START as error:
+            return _not_started(error)
         finally:
             with contextlib.suppress(OSError):
                 shutil.rmtree(folder)
@@ -120,6 +116,20 @@ class Attempt:
             return End(TIMED_OUT, code, self._why)
         reason = "its task had to go, and ECS waits no longer; its message was given back"
         return End(STOPPED, code, reason, passing=True)
+
+
+def _not_started(error: Exception) -> End:
+    """What is in the way of an attempt; passing where the next one may fare better."""
+    said, passing = str(error), isinstance(error, (CallFailed, DiskFailed, NoCommand, OSError))
+    if isinstance(error, Gone):
+        said = "its object is gone: there is nothing to fetch"
+    elif isinstance(error, (CallFailed, DiskFailed)):
+        said = f"its object could not be fetched: {error}"
+    elif isinstance(error, OSError):
+        said = f"no folder for it: {error}"
+    elif isinstance(error, (ValueError, RecursionError)):
+        said = f"its message cannot be given to a command: {error}"
+    return End(COULD_NOT_START, reason=said, passing=passing)
 
 
 def _oom_kills() -> int:

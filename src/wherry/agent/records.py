@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -26,6 +27,10 @@ OPEN = "open"
 ENDED = ("succeeded", "failed", "timed_out", "stopped")
 #: The message attribute by which a dead letter that was sent once more is a further round of its run.
 AGAIN = "wherry-run"
+#: Its value; anybody may write one.
+_MARK = re.compile(r"([0-9A-Za-z-]{1,64}) ([0-9]{1,13})")
+#: Seconds for what is known of a run: what is known too little of must wait.
+_FOR_KNOWING = 20.0
 
 
 class Known(NamedTuple):
@@ -53,9 +58,9 @@ def prefix_of(job: str) -> str:
 
 def known_of(job: str, queue: str, message: Message) -> Known:
     """The run of a message; a batch's is that of its first one."""
-    given = (message.get("MessageAttributes") or {}).get(AGAIN, {}).get("StringValue", "").split(" ")
-    if len(given) == 2 and given[1].isdecimal():
-        return Known(given[0], int(given[1]), is_again=True)
+    given = _MARK.fullmatch((message.get("MessageAttributes") or {}).get(AGAIN, {}).get("StringValue", ""))
+    if given:
+        return Known(given[1], int(given[2]), is_again=True)
     run_id = messages.run_id_of(job, messages.cause_of(queue, str(message["MessageId"])))
     return Known(run_id, sent_at(message))
 
@@ -85,7 +90,7 @@ def receives_of(message: Message) -> int:
 
 
 class Records:
-    """Reads and writes records; what goes wrong is told and does not hinder the work."""
+    """Reads and writes records; what goes wrong with writing is told and does not hinder the work."""
 
     def __init__(self, settings: Settings, s3: S3, tell: Callable[[str], None]) -> None:
         self._settings = settings
@@ -93,14 +98,23 @@ class Records:
         self._tell = tell
 
     def before(self, known: Known, receives: int) -> dict[str, Any]:
-        """What earlier attempts have written of a run; empty where there is nothing."""
+        """What earlier attempts have written of a run; empty where there is nothing.
+
+        Raises CallFailed where S3 cannot tell just now: what is done would be done again.
+        """
         if not self._settings.work_bucket or (receives == 1 and not known.is_again):
             return {}
-        # a further round begins where the last one has ended
-        states = (OPEN, *ENDED) if receives > 1 else (*ENDED, OPEN)
-        for state in states:
-            with contextlib.suppress(CallFailed, Gone, ValueError):
-                found = json.loads(self._s3.read(self._settings.work_bucket, known.key(self._settings.job, state)))
+        # where both are there the first one could not be deleted
+        for state in (*ENDED, OPEN):
+            key = known.key(self._settings.job, state)
+            try:
+                found = json.loads(self._s3.read(self._settings.work_bucket, key, patience=_FOR_KNOWING))
+            except CallFailed as error:
+                if error.is_passing:
+                    raise
+            except (Gone, ValueError):
+                continue
+            else:
                 return found if isinstance(found, dict) else {}
         return {}
 
@@ -110,12 +124,12 @@ class Records:
         if not bucket:
             return
         state = state_of(record)
-        body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
         try:
+            body = json.dumps(record, separators=(",", ":")).encode()
             self._s3.write(bucket, known.key(job, state), body)
             if had and had != state:
                 self._s3.remove(bucket, known.key(job, had))
-        except CallFailed as error:
+        except (CallFailed, ValueError, RecursionError) as error:
             self._tell(f"run {known.run_id} is not recorded: {error}")
 
     def remove(self, known: Known, state: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -26,6 +27,9 @@ class Run:
         self._earlier = 0
         #: The state in which there is a record of the run; empty: there is none.
         self._had = ""
+        #: Nothing more is written: the verdict has been, or there was no attempt.
+        self._is_over = False
+        self._writing = threading.Lock()
         self._created_at = datetime.now(timezone.utc)
         self.message = message
         self.id = self._known.run_id
@@ -37,9 +41,9 @@ class Run:
         return self._earlier + self.receives
 
     @property
-    def has_succeeded(self) -> bool:
-        """It has before, and its message could not be deleted then."""
-        return self._record.get("status") == "succeeded"
+    def is_done(self) -> bool:
+        """It has succeeded before, or was dropped, and its message could not be deleted then."""
+        return bool(self._record.get("done"))
 
     @property
     def death(self) -> Verdict | None:
@@ -49,7 +53,10 @@ class Run:
         return Verdict(str(self._record["status"]), str(self._record.get("reason", "")), is_dead=True)
 
     def recall(self) -> None:
-        """Know what earlier attempts have written; what earlier rounds came to does not count any longer."""
+        """Know what earlier attempts have written; what earlier rounds came to does not count any longer.
+
+        Raises CallFailed where that cannot be known just now.
+        """
         record = self._tools.records.before(self._known, self.receives)
         if record:
             self._had = state_of(record)
@@ -71,12 +78,34 @@ class Run:
     ) -> None:
         """The record as it stands: while the attempt goes on, or after it; `attempt` is None where there is none.
 
-        `beside`: the messages that the run works on besides its own.
+        `beside`: the messages that the run works on besides its own. A verdict waits for a write that is under way, and
+        is the last one: S3 keeps what comes last.
         """
-        if self.death:
-            return
+        with self._writing:
+            if self.death or self._is_over:
+                return
+            self._is_over = verdict is not None
+            record = self._as_it_stands(facts, attempt, verdict, [self.message, *beside])
+            self._tools.records.write(self._known, record, had=self._had)
+            self._had = state_of(record)
+
+    def unwrite(self) -> None:
+        """Take back what was written of an attempt that was none."""
+        with self._writing:
+            self._is_over = True
+            if self._had:
+                self._tools.records.remove(self._known, self._had)
+                self._had = ""
+
+    def _as_it_stands(
+        self,
+        facts: Mapping[str, Any],
+        attempt: Mapping[str, Any] | None,
+        verdict: Verdict | None,
+        taken: Sequence[Message],
+    ) -> dict[str, Any]:
         now = datetime.now(timezone.utc)
-        messages = [_as_written(each) for each in (self.message, *beside)]
+        messages = [_as_written(each) for each in taken]
         record = {**self._about(), "messages": messages, **self._record, **facts}
         record |= {"message": self.message["MessageId"], "earlier": self._earlier}
         record |= {"receives": self.receives, "most": self._tools.settings.max_receives}
@@ -87,14 +116,8 @@ class Run:
         record["ended"] = iso(now) if has_ended else None
         record["due"] = iso(now + timedelta(seconds=verdict.wait)) if verdict and not has_ended else None
         record["dead"] = verdict is not None and verdict.is_dead
-        self._tools.records.write(self._known, record, had=self._had)
-        self._had = state_of(record)
-
-    def unwrite(self) -> None:
-        """Take back what was written of an attempt that was none."""
-        if self._had:
-            self._tools.records.remove(self._known, self._had)
-            self._had = ""
+        record["done"] = verdict is not None and verdict.deletes
+        return record
 
     def _about(self) -> dict[str, Any]:
         settings = self._tools.settings

@@ -11,13 +11,13 @@ from wherry.agent.attempt import Attempt
 from wherry.agent.batches import deadline_left
 from wherry.agent.client import CallFailed
 from wherry.agent.heartbeat import Heartbeat
-from wherry.agent.records import iso
+from wherry.agent.records import iso, receives_of
 from wherry.agent.repeating import Repeating
 from wherry.agent.run import Run
 from wherry.agent.services import Message, Sqs
 from wherry.agent.telling import tell
 from wherry.agent.tools import Tools
-from wherry.agent.verdicts import COULD_NOT_START, STOPPED, TIMED_OUT, End, Verdict, describe, judge
+from wherry.agent.verdicts import COULD_NOT_START, STOPPED, TIMED_OUT, End, Verdict, describe, judge, wait_of
 
 #: What is over within so many seconds is recorded once, at its end.
 _SHORT = 2.0
@@ -60,9 +60,13 @@ class Turn:
 
     def go(self) -> None:
         """Do it."""
-        self._run.recall()
-        if self._run.has_succeeded:
-            tell(f"run {self._run.id} has succeeded before, and its message was received again: deleted")
+        try:
+            self._run.recall()
+        except CallFailed as error:
+            self.give_up(f"what is known of run {self._run.id} cannot be read: {error}")
+            return
+        if self._run.is_done:
+            tell(f"run {self._run.id} was done before, and its message was received again: deleted")
             delete(self._tools.sqs, self.taken)
             self._beat.let_go(self.taken, patience=_COURTESY)
             return
@@ -71,6 +75,17 @@ class Turn:
             self._run.unwrite()
         else:
             self._settle(end, fates)
+
+    def give_up(self, why: str) -> None:
+        """Give the messages back, which cannot be worked on through no fault of theirs; nothing is written of it."""
+        tell(f"{listed(self.taken)} cannot be worked on, and comes back: {why}")
+        self.has_stumbled = True
+        self.returning = list(self.taken)
+        self._beat.let_go(self.taken, patience=_FOR_A_BEAT)
+        hide(self._tools.sqs, self.taken, self._wait_of)
+
+    def _wait_of(self, message: Message) -> float:
+        return wait_of(self._tools.settings, receives=receives_of(message), chance=self._chance)
 
     def _hopeless(self) -> tuple[End, Fates] | None:
         """The end of a run that is over, and whose message is only on its way to the dead letters."""

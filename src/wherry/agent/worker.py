@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Mapping
 
 from wherry import messages
@@ -87,7 +88,10 @@ class Worker:
         for turn in Delivery(self._tools, taken).turns():
             self._protection.keep()
             with Repeating(self._protection.keep, interval=_TOUCH):
-                turn.go()
+                try:
+                    turn.go()
+                except Exception:  # noqa: BLE001 - told; a message must not take the worker, and others, with it
+                    turn.give_up(f"this is a bug in wherry:\n{traceback.format_exc()}")
             self._rest_after(turn)
 
     def _rest_after(self, turn: Turn) -> None:

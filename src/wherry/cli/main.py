@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import re
 import sys
@@ -70,6 +71,9 @@ Start with `wherry init`, then `wherry run hello`, then `wherry up`.
 
 def run() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # an event may hold half a character, which no stream takes; this prints it as JSON spells it
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
