@@ -212,6 +212,55 @@ environments: {{prod: {{region: eu-west-1}}}}
     assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=name)
 
 
+KEPT = """
+app: sales
+buckets: {inbox: {}, outbox: {}}
+queues: {old: {from: {bucket: outbox, format: s3}}}
+jobs: {count: {image: "wherry-busybox:1"}}
+environments: {prod: {region: eu-west-1}}
+"""
+
+
+@pytest.mark.parametrize("is_destroyed", [True, False])
+def test_a_bucket_that_is_taken_up_again_tells_what_the_job_file_says_now(cloud, is_destroyed):
+    """CloudFormation's import writes nothing to it, and sees no difference later."""
+    s3, sqs = cloud.client("s3"), cloud.client("sqs")
+    inbox, outbox = (f"sales-prod-{name}-{cloud.account.id}-eu-west-1" for name in ("inbox", "outbox"))
+    cloud.project.jobfile(KEPT)
+    cloud.wherry("deploy", "--yes")
+    told = s3.get_bucket_notification_configuration(Bucket=outbox)["QueueConfigurations"]
+    theirs = {
+        "Id": "theirs",
+        "QueueArn": f"arn:aws:sqs:eu-west-1:{cloud.account.id}:theirs",
+        "Events": ["s3:ObjectRemoved:*"],
+    }
+    s3.put_bucket_notification_configuration(
+        Bucket=outbox,
+        NotificationConfiguration={"QueueConfigurations": [*told, theirs]},
+        SkipDestinationValidation=True,
+    )
+    if is_destroyed:
+        cloud.wherry("destroy", "--yes")
+    else:
+        cloud.project.jobfile(re.sub("buckets: .*\nqueues: .*\n", "", KEPT))
+        cloud.wherry("deploy", "--yes")
+    text = KEPT.replace("{old: {from: {bucket: outbox, format: s3}}}", "{new: {from: {bucket: outbox, format: s3}}}")
+    cloud.project.jobfile(text.replace('busybox:1"', 'busybox:1", on: [{upload: {bucket: inbox}}]'))
+    assert cloud.plan()["notifications"] == [inbox, outbox]
+    assert f"bucket {inbox}: it is there already, and tells what the job file says" in cloud.wherry("plan").stdout
+    cloud.wherry("deploy", "--yes")
+    assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=inbox)
+    known = s3.get_bucket_notification_configuration(Bucket=outbox)
+    assert "EventBridgeConfiguration" not in known
+    arns = {each["QueueArn"].rpartition(":")[2] for each in known["QueueConfigurations"]}
+    assert arns == {"theirs", "sales-prod-new"}
+    s3.put_object(Bucket=outbox, Key="a", Body=b"1")
+    url = sqs.get_queue_url(QueueName="sales-prod-new")["QueueUrl"]
+    bodies = [each["Body"] for each in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
+    assert any('"ObjectCreated:Put"' in body for body in bodies)
+    assert not cloud.plan()["changed"]
+
+
 def test_given_subnets_are_of_one_vpc(cloud):
     ec2 = cloud.client("ec2")
     subnets = []

@@ -218,6 +218,22 @@ def test_a_bucket_of_somebody_else_tells_ours_and_goes_on_telling_theirs(cloud):
     assert told(cloud)[0].keys() == {"theirs", "wherry_wakes-prod_theirs"}
 
 
+def test_workers_go_over_to_spot_and_back(cloud):
+    def provider():
+        found = cloud.client("ecs").describe_services(cluster="wakes-prod", services=["draw_drawn"])["services"][0]
+        (strategy,) = found["capacityProviderStrategy"]
+        (newest,) = found["deployments"][0]["capacityProviderStrategy"]
+        return strategy["capacityProvider"], newest["capacityProvider"]
+
+    cloud.project.jobfile(JOBFILE.replace("region: eu-west-1", "region: eu-west-1, capacity: fargate-spot"))
+    cloud.wherry("deploy", "--yes")
+    assert provider() == ("FARGATE_SPOT", "FARGATE_SPOT")
+    assert not cloud.plan()["changed"]
+    cloud.project.jobfile(JOBFILE)
+    cloud.wherry("deploy", "--yes")
+    assert provider() == ("FARGATE", "FARGATE")
+
+
 def test_at_the_end_it_says_which_messages_are_lost_and_leaves_nothing(cloud):
     url = cloud.client("sqs").get_queue_url(QueueName="wakes-prod-sent")["QueueUrl"]
     for _ in range(3):

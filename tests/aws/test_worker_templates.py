@@ -7,7 +7,7 @@ from wherry.aws.given import Given, GivenNetwork
 from wherry.model import Bucket, Bus, Environment, Feed, Helper, Job, JobFile, Queue, QueueTrigger
 
 
-def compiled(queue=None, given=None, bus=None, jobs=None, **job):
+def compiled(queue=None, given=None, bus=None, jobs=None, capacity=None, **job):
     queue = queue or Queue(name="work")
     trigger = QueueTrigger(queue=queue.name, **{"max_workers": 8, **job.pop("workers", {})})
     jobs = jobs or {"job": Job(name="job", image="x:1", triggers=(trigger,), **job)}
@@ -19,7 +19,7 @@ def compiled(queue=None, given=None, bus=None, jobs=None, **job):
         queues={**queues, queue.name: queue},
         jobs=jobs,
     )
-    environment = Environment(name="prod", region="eu-central-1", **({"bus": bus} if bus else {}))
+    environment = Environment(name="prod", region="eu-central-1", capacity=capacity, **({"bus": bus} if bus else {}))
     return compile_template(jobfile, environment, given or Given())["Resources"]
 
 
@@ -63,6 +63,16 @@ def test_a_worker_is_told_of_an_object_that_it_is_gone():
 def test_a_worker_of_either_mode_may_protect_itself(mode):
     found = statements(compiled(workers={"mode": mode})["JobJobTaskRole"])
     assert any("ecs:UpdateTaskProtection" in each["Action"] for each in found)
+
+
+@pytest.mark.parametrize(("capacity", "provider"), [(None, "FARGATE"), ("fargate-spot", "FARGATE_SPOT")])
+def test_a_deployment_is_forced_exactly_where_the_capacity_changes(capacity, provider):
+    properties = only(compiled(capacity=capacity), "AWS::ECS::Service")["Properties"]
+    assert properties["CapacityProviderStrategy"] == [{"CapacityProvider": provider, "Weight": 1}]
+    assert properties["ForceNewDeployment"] == {
+        "EnableForceNewDeployment": True,
+        "ForceNewDeploymentNonce": provider,
+    }
 
 
 def test_a_service_starts_its_first_worker_when_there_is_a_way_out_and_a_place_for_logs():

@@ -67,6 +67,8 @@ def install() -> None:
     definition["create"], definition["update"] = _spelled(definition["create"]), _spelled(definition["update"])
     schedule = handlers["AWS::Scheduler::Schedule"]
     schedule["create"], schedule["update"] = _whole(schedule["create"]), _whole(schedule["update"])
+    service = handlers["AWS::ECS::Service"]
+    service["update"] = _forced(service["update"])
     machine = handlers["AWS::StepFunctions::StateMachine"]
     machine["create"], machine["update"] = _read(machine["create"]), _read(machine["update"])
 
@@ -167,6 +169,26 @@ def _whole(theirs):
         return name, attributes
 
     return made
+
+
+def _forced(theirs):
+    """A service's strategy changes with a forced deployment alone (the words as in aws/aws-cdk#36563)."""
+
+    def updated(identifier, old, new, stack):
+        force = new.get("ForceNewDeployment", {})
+        is_forced = force.get("EnableForceNewDeployment") and force != old.get("ForceNewDeployment")
+        if old.get("CapacityProviderStrategy") != new.get("CapacityProviderStrategy") and not is_forced:
+            raise ValueError(
+                "Invalid request provided: When switching from launch type to capacity provider strategy on an existing "
+                "service, or making a change to a capacity provider strategy on a service that is already using one, "
+                "you must force a new deployment."
+            )
+        answer = theirs(identifier, old, new, stack)
+        if is_forced and old.get("TaskDefinition") == new.get("TaskDefinition"):
+            ecs._update_service({"cluster": new["Cluster"], "service": new["ServiceName"], "forceNewDeployment": True})
+        return answer
+
+    return updated
 
 
 def _read(theirs):

@@ -160,9 +160,11 @@ class Execution:
         return output, None if state.get("End") or state["Type"] == "Succeed" else state["Next"]
 
     def _choice(self, state, value):
+        """What the state assigns applies whichever rule matches (Developer Guide, "Choice workflow state")."""
         for number, rule in enumerate(state["Choices"]):
             if self._template(rule, value, "Condition", {}, kind=bool, where=f"Choices[{number}]/Condition"):
-                return self._leave(rule, value, {}, default=value), rule["Next"]
+                both = {**state.get("Assign", {}), **rule.get("Assign", {})}
+                return self._leave({**rule, "Assign": both}, value, {}, default=value), rule["Next"]
         if "Default" not in state:
             raise Failed(
                 "States.NoChoiceMatched",
@@ -268,6 +270,9 @@ class Execution:
         """A state's Output and Assign: both see the variables as they were on entering (ASL: Assign is parallel)."""
         output = self._template(holder, value, "Output", seen, default=default)
         assigned = self._template(holder, value, "Assign", seen, default={})
+        if len(_text(assigned).encode()) > _MAXIMUM:  # Developer Guide, "Passing data between states with variables"
+            name = self.context["State"]["Name"]
+            raise Failed("States.DataLimitExceeded", f"The state '{name}' assigns more than 256 KiB.")
         self.variables = {**self.variables, **copy.deepcopy(assigned)}
         return output
 

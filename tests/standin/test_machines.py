@@ -129,14 +129,20 @@ def test_choices(account):
                 },
             ],
             "Default": "Tell",
-            "Assign": {"size": "small"},
+            "Assign": {"size": "small", "always": "told"},
         },
-        "Tell": {"Type": "Pass", "Output": "{% $size %}", "End": True},
+        "Tell": {"Type": "Pass", "Output": "{% $always & ' ' & $size %}", "End": True},
         "Plain": {"Type": "Succeed"},
     }
     arn = aws.machine(account, states)
     found = [json.loads(aws.execute(account, arn, {"n": n})["output"]) for n in (9, 3, 0)]
-    assert found == ["big", {"n": 0}, "small"]
+    assert found == ["told big", {"n": 0}, "told small"]
+
+
+def test_a_variable_has_at_most_256_kib(account):
+    states = {"Set": {"Type": "Pass", "Assign": {"large": "{% $pad('', 262143) %}"}, "End": True}}
+    done = aws.execute(account, aws.machine(account, states), {})
+    assert (done["status"], done["error"]) == ("FAILED", "States.DataLimitExceeded")
 
 
 def test_waits_and_retries_take_their_time(account):

@@ -12,6 +12,9 @@ from wherry.aws.policy import sub
 from wherry.messages import BACKOFF, LONGEST_BACKOFF
 from wherry.model import Job, Queue, QueueTrigger
 
+#: What the job file says for the worker to fill in; the rest is CloudFormation's.
+_THE_JOBS_OWN = ("command", "env")
+
 
 def settings_text(
     job: Job,
@@ -25,15 +28,15 @@ def settings_text(
 ) -> Any:
     """The value of `settings.VARIABLE`. Names of buckets and URLs of queues are texts for `Fn::Sub`.
 
-    What the job file says with `${...}` is for the worker to fill in, so CloudFormation is told to leave it.
+    What the job file says with `${...}` is for the worker to fill in: CloudFormation sees none of it.
     """
     used = {(reference.kind, reference.name) for reference in _references(job)}
     settings = Settings(
         job=job.name,
         queue=queue.name,
         url=queues[queue.name],
-        command=_kept(job.command) if isinstance(job.command, str) else tuple(_kept(text) for text in job.command),
-        env={name: _kept(text) for name, text in job.env.items()},
+        command=job.command,
+        env=job.env,
         buckets={name: text for name, text in buckets.items() if ("bucket", name) in used},
         queues={name: text for name, text in queues.items() if ("queue", name) in used},
         bus=bus if ("bus", "") in used else Settings.bus,
@@ -50,7 +53,9 @@ def settings_text(
         deadline=job.deadline,
         work_bucket=work_bucket,
     )
-    return sub(json.dumps(settings.document(), ensure_ascii=False, separators=(",", ":"), sort_keys=True))
+    document = settings.document()
+    members = (f"{_text(name)}:{_kept(name, _text(document[name]))}" for name in sorted(document))
+    return sub(f"{{{','.join(members)}}}")
 
 
 def _references(job: Job) -> Iterator[mapping.Reference]:
@@ -59,5 +64,14 @@ def _references(job: Job) -> Iterator[mapping.Reference]:
         yield from mapping.parse(text).references
 
 
-def _kept(text: str) -> str:
-    return text.replace("${", "${!")
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _kept(name: str, text: str) -> str:
+    """The job's own `${` as JSON spells it without a `$`.
+
+    `Fn::Sub` has `${!` for it, but where such a literal ends that holds another one, as in `${A:-${B}}`, is not
+    documented.
+    """
+    return text.replace("${", "\\u0024{") if name in _THE_JOBS_OWN else text

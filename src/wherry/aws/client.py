@@ -129,8 +129,9 @@ class Aws:
 
     def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """One call, named as in boto3; raises AwsError."""
+        ask = self._operation(self._client(service), service, operation)
         try:
-            answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
+            answer: dict[str, Any] = ask(**parameters)
         except (self._errors.ClientError, self._errors.BotoCoreError) as error:
             raise self._translated(service, operation, error) from None
         return answer
@@ -164,11 +165,11 @@ class Aws:
 
         Raises AwsError for a failure that is not worth another attempt.
         """
-        client = self._client(service, is_once=True)
+        ask = self._operation(self._client(service, is_once=True), service, operation)
         began = time.monotonic()
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                answer: dict[str, Any] = getattr(client, operation)(**parameters)
+                answer: dict[str, Any] = ask(**parameters)
             except (self._errors.ClientError, self._errors.BotoCoreError) as error:
                 failed = self._translated(service, operation, error)
             else:
@@ -238,8 +239,19 @@ class Aws:
                 self._clients[service, is_once] = client
             return self._clients[service, is_once]
 
+    def _operation(self, client: Any, service: str, operation: str) -> Callable[..., dict[str, Any]]:
+        """How a client is asked; AWS has newer operations than an older boto3 knows."""
+        ask: Callable[..., dict[str, Any]] | None = getattr(client, operation, None)
+        if ask is None:
+            raise AwsError(
+                f"this boto3 does not know {_called(service, operation)}",
+                hint="pip install -U boto3",
+                call=f"{service}:{operation}",
+            )
+        return ask
+
     def _translated(self, service: str, operation: str, error: BaseException) -> AwsError:
-        called = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
+        called = _called(service, operation)
         response = getattr(error, "response", None)
         if response is None:
             hint = _hint_without_answer(type(error).__name__, str(error))
@@ -265,6 +277,11 @@ class Aws:
             passes=is_passing(status=status, code=code),
             is_unsure=is_fault(status=status, code=code),
         )
+
+
+def _called(service: str, operation: str) -> str:
+    """An operation by AWS's own name: `ec2:DescribeSubnets`."""
+    return f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
 
 
 def _hint(code: str) -> str | None:

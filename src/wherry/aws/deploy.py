@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wherry.aws import found, handover, permissions, release, shipment, telling
+from wherry.aws import adoption, found, handover, permissions, release, shipment, telling
 from wherry.aws.changes import Change, Template, between
 from wherry.aws.client import AwsError
 from wherry.aws.events import Watch
@@ -138,6 +138,9 @@ def carry_out(plan: Plan, report: Report) -> State:
     for bucket in survey.to_switch_on:
         report.stage(f"bucket {bucket}: its events are told to EventBridge from now on")
         found.switch_on(site.aws, bucket)
+    for left in survey.left:
+        report.stage(f"bucket {left.bucket}: it is there already, and tells what the job file says from now on")
+        adoption.put_right(site.aws, site.names, left)
     if release.has_instances(survey.deployed) and not release.has_instances(plan.template):
         release.release(site, report.stage, for_good=False)
     _forget(survey, report)

@@ -95,13 +95,22 @@ def told_by(jobfile: JobFile, bucket: str) -> list[str]:
 
 def notices(jobfile: JobFile, names: Names) -> dict[str, list[dict[str, Any]]]:
     """What each bucket of somebody else has to tell queues, as the API spells it; needs account and region."""
+    others = {each.name: each.existing for each in jobfile.buckets.values() if each.existing}
     found: dict[str, list[dict[str, Any]]] = {}
-    for queue in jobfile.queues.values():
-        bucket = others_bucket(jobfile, queue)
-        if bucket is not None and queue.feed is not None:
-            entry = {"Id": names.notice(queue.name), "QueueArn": names.queue_arn(queue.name), "Events": [_CREATED]}
-            rules = {"Filter": {"Key": {"FilterRules": _filter(queue.feed)}}} if _filter(queue.feed) else {}
-            found.setdefault(bucket, []).append(entry | rules)
+    for name, physical in others.items():
+        if told := entries(jobfile, names, name):
+            found.setdefault(physical, []).extend(told)
+    return found
+
+
+def entries(jobfile: JobFile, names: Names, bucket: str) -> list[dict[str, Any]]:
+    """What a bucket of the job file has to tell queues, as the API spells it; needs account and region."""
+    found = []
+    for name in told_by(jobfile, bucket):
+        feed = jobfile.queues[name].feed
+        rules = _filter(feed) if feed is not None else []
+        entry = {"Id": names.notice(name), "QueueArn": names.queue_arn(name), "Events": [_CREATED]}
+        found.append(entry | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {}))
     return found
 
 

@@ -111,9 +111,14 @@ def _check(containers: int, first: str) -> State:
             {"Condition": expression('$missing != ""'), **_refused(expression("$missing"))},
             {"Condition": expression(f"{rest} > {LIMIT}"), **_refused(too_long)},
             {"Condition": expression(f"{rest} + {event} > {LIMIT}"), "Next": "Store"},
+            # A rule of its own: what the state itself assigns applies whichever rule matches (Developer Guide, "Choice
+            # workflow state"), and a large event as a text is longer than a variable may be.
+            {
+                "Condition": expression("true"),
+                "Assign": {"eventFact": expression('{"Name": "WHERRY_EVENT", "Value": $string($event)}')},
+                "Next": first,
+            },
         ],
-        "Assign": {"eventFact": expression('{"Name": "WHERRY_EVENT", "Value": $string($event)}')},
-        "Default": first,
     }
 
 

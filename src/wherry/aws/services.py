@@ -5,7 +5,8 @@ a worker's task comes up at all (its image, secrets, the way out), and afterward
 Reference, CreateService, UpdateService). A command that starts and then exits is no failure to the circuit breaker: it
 counts tasks that do not come to run (Deployment, `failedTasks`).
 
-Sources: ECS Developer Guide, "Service definition parameters", "Protect your tasks from being terminated by scale-in".
+Sources: ECS Developer Guide, "Service definition parameters", "Protect your tasks from being terminated by scale-in";
+CloudFormation Template Reference, "AWS::ECS::Service ForceNewDeployment".
 """
 
 from __future__ import annotations
@@ -133,6 +134,9 @@ def _service(
         "Cluster": {"Ref": "Cluster"},
         "TaskDefinition": {"Ref": f"{worker_id}Task"},
         "CapacityProviderStrategy": [{"CapacityProvider": provider, "Weight": 1}],
+        # ECS changes it together with a forced deployment alone. One is forced when the nonce changes; what forcing
+        # does at other changes is not documented, and each of those that there are begins a deployment anyway.
+        "ForceNewDeployment": {"EnableForceNewDeployment": True, "ForceNewDeploymentNonce": provider},
         **({} if network is None else {"NetworkConfiguration": network}),
         "DeploymentConfiguration": {
             # Never more than `max` at once, also while they are changed: those that are not protected go, then others

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from wherry.aws import found, ground, owntask, shipment, telling
+from wherry.aws import adoption, found, ground, owntask, shipment, telling
+from wherry.aws.adoption import Left
 from wherry.aws.changes import Template
 from wherry.aws.client import Aws
 from wherry.aws.compile import base_template, compile_template
@@ -18,7 +19,6 @@ from wherry.aws.shipment import Image
 from wherry.aws.stack import MOST_INLINE, Stack
 from wherry.aws.states import Need, State
 from wherry.aws.telling import Notices
-from wherry.errors import UserError
 from wherry.model import Environment, JobFile
 
 #: Questions that wait for no other one.
@@ -82,6 +82,8 @@ class Survey:
     to_switch_on: Sequence[str]
     #: What buckets of somebody else tell the queues.
     notices: Sequence[Notices]
+    #: Own buckets that an earlier stack has left, and that do not tell what they should.
+    left: Sequence[Left]
 
     @property
     def forgotten(self) -> Sequence[str]:
@@ -90,8 +92,8 @@ class Survey:
 
     @property
     def is_told(self) -> bool:
-        """The buckets of somebody else tell the queues what they should."""
-        return not self.forgotten and not any(each.are_new or each.are_old for each in self.notices)
+        """The buckets tell the queues what they should, as far as their stack does not see to that."""
+        return not (self.forgotten or self.left or any(each.are_new or each.are_old for each in self.notices))
 
     @property
     def base(self) -> Template:
@@ -141,7 +143,14 @@ def survey(site: Site) -> Survey:
     deployed = answers["deployed"] if answers["state"].exists and answers["deployed"] else {}
     base_deployed = answers["base_deployed"] if answers["base_state"].exists and answers["base_deployed"] else {}
     ground.refuse_bus(site.names, environment, deployed, is_there=answers["bus"])
-    _refuse_to_adopt(site, {} if answers["state"].need is Need.REMOVE else deployed)
+    left = adoption.look(
+        aws,
+        jobfile,
+        environment,
+        site.names,
+        tags=site.tags,
+        deployed={} if answers["state"].need is Need.REMOVE else deployed,
+    )
     own = {resource.get("Properties", {}).get("LogGroupName") for resource in deployed.get("Resources", {}).values()}
     given = Given(
         secrets=answers["secrets"],
@@ -159,34 +168,8 @@ def survey(site: Site) -> Survey:
         given=given,
         to_switch_on=answers["to_switch_on"],
         notices=answers["notices"],
+        left=left,
     )
-
-
-def _refuse_to_adopt(site: Site, deployed: Template) -> None:
-    """Raise UserError for a bucket that is there, and that no stack of this environment has left.
-
-    CloudFormation would take it up by its name: what it tells others would be lost, and `destroy --with-data` empty it.
-    """
-    properties = [each.get("Properties", {}) for each in deployed.get("Resources", {}).values()]
-    known = {str(each.get("BucketName")) for each in properties}
-    own = {
-        site.names.bucket(each, site.environment): each.name
-        for each in site.jobfile.buckets.values()
-        if not each.existing
-    }
-    new = sorted(own.keys() - known)
-
-    def is_theirs(name: str) -> bool:
-        return found.is_there(site.aws, name) and not found.bears(site.aws, name, site.tags)
-
-    theirs = [name for name, is_so in zip(new, found.at_once(is_theirs, new), strict=True) if is_so]
-    if theirs:
-        name = theirs[0]
-        raise UserError(
-            f"bucket `{own[name]}`: `{name}` is there already, and was not made for {site.names.app} in "
-            f"{site.environment.name}",
-            hint=f"`{own[name]}: {{existing: {name}}}` uses it, and leaves it what it is; or give it another name",
-        )
 
 
 def is_large(template: Template) -> bool:

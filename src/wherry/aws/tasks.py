@@ -142,10 +142,13 @@ def variables(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dic
 
 def text(template: mapping.Template, named: Mapping[str, str]) -> Any:
     """A text that names buckets, queues and the bus at most, for CloudFormation."""
-    if not template.references:
-        return "".join(str(part) for part in template.parts)
-    found = "".join(part.replace("${", "${!") if isinstance(part, str) else named[key(part)] for part in template.parts)
-    return {"Fn::Sub": found} if "${" in found else found
+    parts = [part if isinstance(part, str) else sub(named[key(part)]) for part in template.parts]
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    if any("${" in part for part in parts if isinstance(part, str)):
+        # how `Fn::Sub` takes a literal `${!` that holds another one is not documented
+        return {"Fn::Join": ["", parts]}
+    return {"Fn::Sub": "".join(part if isinstance(part, str) else part["Fn::Sub"] for part in parts)}
 
 
 def _environment(job: Job, env: Mapping[str, str], named: Mapping[str, str]) -> dict[str, Any]:

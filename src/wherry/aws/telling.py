@@ -48,7 +48,7 @@ def look(aws: Aws, jobfile: JobFile, names: Names) -> list[Notices]:
 
     def one(bucket: str) -> Notices:
         known = found.notifications(aws, bucket)
-        _refuse_overlap(bucket, wanted.get(bucket, ()), _others(known, names))
+        refuse_overlap(bucket, wanted.get(bucket, ()), others(known, _ours(known, names)))
         return Notices(bucket=bucket, wanted=wanted.get(bucket, ()), there=_ours(known, names))
 
     return found.at_once(one, buckets)
@@ -73,6 +73,30 @@ def forget(aws: Aws, names: Names, bucket: str, kept: Iterable[str] = ()) -> Non
 def tell(aws: Aws, names: Names, notices: Notices) -> None:
     """Let a bucket tell our queues what it should. S3 sends each new one a test message."""
     _write(aws, names, notices.bucket, lambda _: notices.wanted)
+
+
+def says(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an entry says, however S3 spells it, but for what it is called."""
+    told = _filter(entry)
+    return (str(entry["QueueArn"]), *sorted(entry["Events"]), told["prefix"], told["suffix"])
+
+
+def others(known: Mapping[str, Any], ours: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What a bucket tells besides ours."""
+    return [each for kind in _LISTS for each in known.get(kind, ()) if each not in ours]
+
+
+def refuse_overlap(bucket: str, wanted: Iterable[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> None:
+    """S3 sends an upload to one alone (S3 User Guide, "Examples of notification configurations that are not valid")."""
+    for one in wanted:
+        for other in others:
+            told = any(str(event).startswith(_CREATED) for event in other.get("Events", ()))
+            if told and feeding.overlap(_filter(one), _filter(other)):
+                whose = other.get("QueueArn") or other.get("TopicArn") or other.get("LambdaFunctionArn")
+                raise UserError(
+                    f"bucket `{bucket}` sends the same uploads to {whose} (`{other.get('Id')}`), and S3 tells only one",
+                    hint="write `format: event` for the queue: EventBridge tells any number",
+                )
 
 
 def _write(
@@ -103,27 +127,7 @@ def _ours(known: Mapping[str, Any], names: Names) -> list[dict[str, Any]]:
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an entry says, however S3 spells it."""
-    told = _filter(entry)
-    return (str(entry["Id"]), str(entry["QueueArn"]), *sorted(entry["Events"]), told["prefix"], told["suffix"])
-
-
-def _others(known: Mapping[str, Any], names: Names) -> list[dict[str, Any]]:
-    ours = _ours(known, names)
-    return [each for kind in _LISTS for each in known.get(kind, ()) if each not in ours]
-
-
-def _refuse_overlap(bucket: str, wanted: Iterable[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> None:
-    """S3 sends an upload to one alone (S3 User Guide, "Examples of notification configurations that are not valid")."""
-    for one in wanted:
-        for other in others:
-            told = any(str(event).startswith(_CREATED) for event in other.get("Events", ()))
-            if told and feeding.overlap(_filter(one), _filter(other)):
-                whose = other.get("QueueArn") or other.get("TopicArn") or other.get("LambdaFunctionArn")
-                raise UserError(
-                    f"bucket `{bucket}` sends the same uploads to {whose} (`{other.get('Id')}`), and S3 tells only one",
-                    hint="write `format: event` for the queue: EventBridge tells any number",
-                )
+    return (str(entry["Id"]), *says(entry))
 
 
 def _filter(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 
 def _told(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What buckets of somebody else are made to tell, and to whom."""
+    """What buckets are made to tell besides what the templates say, and to whom."""
     for bucket in plan.survey.to_switch_on:
         yield bucket, "its events are told to EventBridge as well"
     for notices in plan.survey.notices:
@@ -87,6 +87,8 @@ def _told(plan: Plan) -> Iterator[tuple[str, str]]:
             yield notices.bucket, "it does not tell all the queues any more"
     for bucket in plan.survey.forgotten:
         yield bucket, "it does not tell the queues any more"
+    for left in plan.survey.left:
+        yield left.bucket, "it is there already, and tells what the job file says"
 
 
 def _lines(changes: Sequence[Change], templates: Sequence[Any]) -> list[str]:
@@ -190,7 +192,9 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "images": [image.key for image in plan.to_ship],
         "events": list(plan.survey.to_switch_on),
         "notifications": sorted(
-            {each.bucket for each in plan.survey.notices if each.are_new or each.are_old} | {*plan.survey.forgotten}
+            {each.bucket for each in plan.survey.notices if each.are_new or each.are_old}
+            | {each.bucket for each in plan.survey.left}
+            | {*plan.survey.forgotten}
         ),
         "base": [change(one) for one in plan.base_changes],
         "changes": [change(one) for one in plan.changes],
