@@ -86,7 +86,7 @@ def take_over(workspace: Workspace, floor: Floor, *, job: str | None = None) -> 
     """Go on with the runs (of one job, or of all) whose owner has died; gives those with an attempt under way."""
     runs, under_way = workspace.runs, set()
     for owned in runs.owned():
-        is_half_done = owned.run_id in floor.adopting
+        is_half_done = owned.owner == workspace.me and owned.run_id in floor.adopting
         if job not in (None, owned.job) or (is_alive(owned.owner) and not is_half_done):
             continue
         # Ours from now on, and nobody else's: if the store fails before we go on with it, the next look does.
